@@ -1,0 +1,105 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One list of settings for every Swift target. `Lifetimes` is the one experimental feature, and there are
+/// no unsafe flags: a package with unsafe flags cannot be depended upon (Docs/ADR/0001).
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+  name: "ally",
+  products: [
+    .library(name: "AllyHW", targets: ["AllyHW"]),
+    .library(name: "AllyPacket", targets: ["AllyPacket"]),
+    .library(name: "AllyRings", targets: ["AllyRings"]),
+    .library(name: "AllyDrivers", targets: ["AllyDrivers"]),
+    .library(name: "AllyDPI", targets: ["AllyDPI"]),
+    .library(name: "AllyFirewall", targets: ["AllyFirewall"]),
+    .library(name: "AllyDeviceModels", targets: ["AllyDeviceModels"]),
+    .library(name: "AllyAppliance", targets: ["AllyAppliance"]),
+    .library(name: "AllySimulator", targets: ["AllySimulator"]),
+    .executable(name: "ally", targets: ["ally"]),
+    .executable(name: "ids", targets: ["ids"]),
+    .executable(name: "firewall", targets: ["firewall"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+  ],
+  targets: [
+    // The C libraries: module maps only, each imported by the one target that wraps it.
+    .systemLibrary(name: "CHyperscan", pkgConfig: "libhs", providers: [.apt(["libhyperscan-dev"])]),
+    .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+
+    // The core. AllyHW, AllyPacket, AllyRings and AllyDrivers also compile as Embedded Swift.
+    .target(name: "AllyHW", swiftSettings: settings),
+    .target(name: "AllyPacket", swiftSettings: settings),
+    .target(name: "AllyRings", dependencies: ["AllyHW", "AllyPacket"], swiftSettings: settings),
+    .target(name: "AllyDrivers", dependencies: ["AllyRings", "AllyHW", "AllyPacket"], swiftSettings: settings),
+    .target(name: "AllyDPI", dependencies: ["AllyPacket", "CHyperscan", "CPCRE2"], swiftSettings: settings),
+    .target(name: "AllyFirewall", dependencies: ["AllyPacket"], swiftSettings: settings),
+    .target(name: "AllyDeviceModels", dependencies: ["AllyHW"], swiftSettings: settings),
+    .target(name: "AllyAppliance", dependencies: ["AllyRings", "AllyHW", "AllyPacket"], swiftSettings: settings),
+    .target(
+      name: "AllySimulator",
+      dependencies: ["AllyAppliance", "AllyDeviceModels", "AllyRings", "AllyHW", "AllyPacket"],
+      swiftSettings: settings),
+
+    // The leaves: what the command lines share, and the command lines.
+    .target(
+      name: "AllyTools",
+      dependencies: [
+        "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket",
+        "CPcap", argumentParser,
+      ],
+      swiftSettings: settings),
+    .target(
+      name: "AllyDPITools",
+      dependencies: ["AllyTools", "AllyDPI", "AllyPacket", argumentParser, yams],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "ally", dependencies: ["AllyDPITools", "AllyTools", "AllyDPI", "AllyPacket", argumentParser],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "ids", dependencies: ["AllyDPITools", "AllyTools", "AllyDPI", "AllyPacket", argumentParser],
+      path: "Examples/IDS", swiftSettings: settings),
+    .executableTarget(
+      name: "firewall", dependencies: ["AllyTools", "AllyFirewall", "AllyPacket", argumentParser],
+      path: "Examples/Firewall", swiftSettings: settings),
+
+    .testTarget(name: "AllyPacketTests", dependencies: ["AllyPacket"], swiftSettings: settings),
+    .testTarget(name: "AllyHWTests", dependencies: ["AllyHW"], swiftSettings: settings),
+    .testTarget(
+      name: "AllyRingsTests", dependencies: ["AllyRings", "AllyDrivers", "AllyHW", "AllyPacket"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "AllyDeviceModelsTests", dependencies: ["AllyDeviceModels", "AllyHW"], swiftSettings: settings),
+    .testTarget(name: "AllyDPITests", dependencies: ["AllyDPI", "AllyPacket"], swiftSettings: settings),
+    .testTarget(name: "AllyFirewallTests", dependencies: ["AllyFirewall", "AllyPacket"], swiftSettings: settings),
+    .testTarget(
+      name: "PaperTests",
+      dependencies: [
+        "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket",
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "AllyToolsTests",
+      dependencies: [
+        "AllyDPITools", "AllyTools", "AllyFirewall", "AllyDPI", "AllySimulator", "AllyPacket", "ally", "ids",
+        "firewall",
+      ],
+      swiftSettings: settings),
+    .testTarget(name: "ArchitectureTests", swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,62 @@
+/// What an operator sets on the engine; the defaults are Suricata's.
+public struct DPIConfiguration: Sendable {
+  /// Rule variables, by name without `$`: the text after `=`. `HOME_NET`, `EXTERNAL_NET` and the usual server and port
+  /// groups are there from the start.
+  public var addressVariables: [String: String]
+  public var portVariables: [String: String]
+  /// `-k none` clears it: packets whose checksum is wrong then take part.
+  public var validatesChecksums = true
+  /// `--simulate-ips`, `--inline`: `drop` and `reject` rules act on the frame.
+  public var isInline = false
+  /// `stream.midstream`: TCP connections without a seen handshake are picked up.
+  public var midstream = false
+  /// `stream.async-oneside`.
+  public var asyncOneSide = false
+  /// Bytes of each direction that are reassembled; 0 for all.
+  public var reassemblyDepth: UInt32 = 1 << 20
+  /// Caps in bytes.
+  public var flowMemoryCap = 128 << 20
+  public var streamMemoryCap = 64 << 20
+  public var reassemblyMemoryCap = 256 << 20
+  public var defragmentationMemoryCap = 32 << 20
+  /// Seeds the flow hash; chosen at random when nil.
+  public var hashSeed: UInt64? = nil
+  /// EVE alert options.
+  public var alertPayload = true
+  public var alertPayloadPrintable = true
+  public var alertPacket = true
+  public var alertMetadata = true
+
+  public init() {
+    addressVariables = [
+      "HOME_NET": "[192.168.0.0/16,10.0.0.0/8,172.16.0.0/12]",
+      "EXTERNAL_NET": "!$HOME_NET",
+      "HTTP_SERVERS": "$HOME_NET",
+      "SMTP_SERVERS": "$HOME_NET",
+      "SQL_SERVERS": "$HOME_NET",
+      "DNS_SERVERS": "$HOME_NET",
+      "TELNET_SERVERS": "$HOME_NET",
+      "AIM_SERVERS": "$EXTERNAL_NET",
+      "DC_SERVERS": "$HOME_NET",
+      "DNP3_SERVER": "$HOME_NET",
+      "DNP3_CLIENT": "$HOME_NET",
+      "MODBUS_CLIENT": "$HOME_NET",
+      "MODBUS_SERVER": "$HOME_NET",
+      "ENIP_CLIENT": "$HOME_NET",
+      "ENIP_SERVER": "$HOME_NET",
+    ]
+    portVariables = [
+      "HTTP_PORTS": "80",
+      "SHELLCODE_PORTS": "!80",
+      "ORACLE_PORTS": "1521",
+      "SSH_PORTS": "22",
+      "DNP3_PORTS": "20000",
+      "MODBUS_PORTS": "502",
+      "FILE_DATA_PORTS": "[$HTTP_PORTS,110,143]",
+      "FTP_PORTS": "21",
+      "GENEVE_PORTS": "6081",
+      "VXLAN_PORTS": "4789",
+      "TEREDO_PORTS": "3544",
+    ]
+  }
+}
