@@ -1,5 +1,6 @@
 /// A run of physical memory that has storage behind it.
 @frozen
+@safe
 public struct MemorySegment: BitwiseCopyable {
   /// The first physical address.
   public var base: UInt64
@@ -39,6 +40,7 @@ public enum PhysicalMemoryError: Error, Equatable, Sendable {
 /// the segment of the one before costs two comparisons. Owned by one core at a time; changing the table while another
 /// core uses it is the caller's to prevent (the data path is quiesced first).
 @frozen
+@safe
 public struct PhysicalMemory: ~Copyable {
   @usableFromInline let segments: UnsafeMutablePointer<MemorySegment>
   @usableFromInline let capacity: Int

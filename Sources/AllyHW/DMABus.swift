@@ -1,0 +1,24 @@
+/// The bus as a device that masters it sees it: memory behind an IOMMU.
+///
+/// Whoever runs a device model provides one: the ``Northbridge`` of a simulated machine, the memory that a guest shares,
+/// or a middleware that traces or injects faults. Every access names its requester and may be refused; a refusal is a
+/// false, never a trap, and is counted by the bus.
+public protocol DMABus: ~Copyable {
+  /// Copies memory out.
+  ///
+  /// - Returns: false when any byte was refused; `destination` then holds nothing to rely on.
+  mutating func readMemory(
+    _ address: BusAddress, into destination: inout MutableRawSpan, requester: RequesterID
+  ) -> Bool
+
+  /// Copies bytes into memory. A write to the interrupt range is an interrupt message.
+  ///
+  /// - Returns: false when any byte was refused; a part may have been written.
+  mutating func writeMemory(_ address: BusAddress, _ source: RawSpan, requester: RequesterID) -> Bool
+
+  /// Stores eight bytes in one piece, after everything that was written before (release): how a device hands a
+  /// descriptor over.
+  ///
+  /// - Returns: false when refused, or when the address is not a multiple of 8.
+  mutating func publish(_ value: UInt64, at address: BusAddress, requester: RequesterID) -> Bool
+}
