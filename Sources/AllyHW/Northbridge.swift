@@ -42,38 +42,35 @@ extension Northbridge: DMABus {
   }
 
   public mutating func readMemory(
-    _ address: BusAddress, into destination: inout MutableRawSpan, requester: RequesterID
+    _ address: BusAddress, into destination: inout MutableSpan<UInt8>, range: Range<Int>, requester: RequesterID
   ) -> Bool {
+    precondition(range.upperBound <= destination.count && range.lowerBound >= 0, "the range is outside the destination")
     var done = 0
-    let count = destination.byteCount
-    while done < count {
-      guard
-        let piece = unsafe piece(
-          BusAddress(address.rawValue &+ UInt64(done)), length: count &- done, rights: .read, requester: requester)
+    while done < range.count {
+      let place = BusAddress(address.rawValue &+ UInt64(done))
+      guard let piece = unsafe piece(place, length: range.count &- done, rights: .read, requester: requester)
       else { return false }
+      let start = range.lowerBound &+ done
       unsafe destination.withUnsafeMutableBytes { bytes in
-        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[done...]).copyMemory(
-          from: UnsafeRawBufferPointer(piece))
+        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...]).copyMemory(from: UnsafeRawBufferPointer(piece))
       }
       done &+= piece.count
     }
     return true
   }
 
-  public mutating func writeMemory(_ address: BusAddress, _ source: RawSpan, requester: RequesterID) -> Bool {
-    let count = source.byteCount
+  public mutating func writeMemory(_ address: BusAddress, _ source: Span<UInt8>, requester: RequesterID) -> Bool {
+    let count = source.count
     if MessageSignaledInterrupt.isMessage(address) {
       guard count == 4 else { return false }
-      let data = unsafe source.unsafeLoadUnaligned(as: UInt32.self)
-      interrupts.signal(
-        MessageSignaledInterrupt(address: address.rawValue, data: UInt32(littleEndian: data)), from: requester)
+      let data = UInt32(source[0]) | UInt32(source[1]) << 8 | UInt32(source[2]) << 16 | UInt32(source[3]) << 24
+      interrupts.signal(MessageSignaledInterrupt(address: address.rawValue, data: data), from: requester)
       return true
     }
     var done = 0
     while done < count {
-      guard
-        let piece = unsafe piece(
-          BusAddress(address.rawValue &+ UInt64(done)), length: count &- done, rights: .write, requester: requester)
+      let place = BusAddress(address.rawValue &+ UInt64(done))
+      guard let piece = unsafe piece(place, length: count &- done, rights: .write, requester: requester)
       else { return false }
       unsafe source.withUnsafeBytes { bytes in
         let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[done..<(done &+ piece.count)])
