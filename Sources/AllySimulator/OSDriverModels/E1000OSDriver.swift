@@ -5,7 +5,7 @@ public import AllyHW
 ///
 /// Written from the 8254x SDM (§13.4 registers, §3.2.3 receive and §3.3.3 transmit descriptors, §14 initialization),
 /// without the types of the vendor module that it is a test of.
-public struct E1000OSDriver: ~Copyable {
+public struct E1000OSDriver: OSDriverModel, ~Copyable {
   /// Where the driver has its rings and buffers.
   public struct Layout: Sendable {
     /// The first byte, a multiple of 4,096; see ``byteCount``.
@@ -89,6 +89,8 @@ public struct E1000OSDriver: ~Copyable {
   private var frameIsDamaged = false
 
   public init(layout: Layout) { self.layout = layout }
+
+  public var memoryByteCount: UInt64 { layout.byteCount }
 
   /// Resets the NIC and brings it up: rings, buffers, promiscuous reception of long frames, interrupts.
   ///
@@ -216,7 +218,7 @@ public struct E1000OSDriver: ~Copyable {
   /// - Parameter doorbell: false to leave the tail register alone, so that several frames share one write.
   /// - Returns: false when the ring has no room: the stack keeps the frame.
   public mutating func send<Environment: OSEnvironment & ~Copyable>(
-    _ bytes: RawSpan, doorbell: Bool = true, on environment: inout Environment
+    _ bytes: RawSpan, doorbell: Bool, on environment: inout Environment
   ) -> Bool {
     let piece = Int(layout.bufferLength)
     let count = max(1, (bytes.byteCount + piece - 1) / piece)
