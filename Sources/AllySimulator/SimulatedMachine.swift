@@ -1,5 +1,5 @@
 public import AllyDeviceModels
-public import AllyHW
+internal import AllyHW
 public import AllyPacket
 public import AllyRings
 
