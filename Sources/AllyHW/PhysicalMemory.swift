@@ -6,8 +6,8 @@ public struct MemorySegment: BitwiseCopyable {
   public var base: UInt64
   /// The length in bytes, never 0.
   public var length: UInt64
-  /// Where the bytes are in this process.
-  @usableFromInline var storage: UnsafeMutableRawPointer
+  /// Where the bytes are in this process; good for `length` bytes until the segment is unmapped.
+  @unsafe public var storage: UnsafeMutableRawPointer
   /// What may be done with it.
   public var rights: AccessRights
 
@@ -160,6 +160,21 @@ public struct PhysicalMemory: ~Copyable {
     }
     unsafe lastHit.pointee = segment
     return unsafe segment.storage + Int(truncatingIfNeeded: offset)
+  }
+}
+
+extension PhysicalMemory {
+  /// The segment that holds the byte at `address`, or nil when it is absent.
+  ///
+  /// For loops over many buffers, which keep the answer while they borrow the memory (the table cannot change then).
+  public borrowing func segment(containing address: PhysicalAddress) -> MemorySegment? {
+    var index = 0
+    while index < count {
+      let segment = unsafe segments[index]
+      if address.rawValue &- segment.base < segment.length { return segment }
+      index &+= 1
+    }
+    return nil
   }
 }
 
