@@ -31,6 +31,14 @@ public struct DMAFaultRecord: Sendable, BitwiseCopyable, Equatable {
   public var address: BusAddress
   public var rights: AccessRights
   public var cause: DMAFault
+
+  @inlinable
+  public init(requester: RequesterID, address: BusAddress, rights: AccessRights, cause: DMAFault) {
+    self.requester = requester
+    self.address = address
+    self.rights = rights
+    self.cause = cause
+  }
 }
 
 /// How often the IOMMU refused, by cause.
