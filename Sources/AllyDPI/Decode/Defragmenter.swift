@@ -6,7 +6,7 @@ import AllyPacket
 /// a cap, a datagram by ``maximumPieces`` pieces and by time; at the cap the datagram that waited longest gives way.
 struct Defragmenter: ~Copyable {
   /// Pieces that one datagram may be in at a time.
-  static var maximumPieces: Int { 1024 }
+  static var maximumPieces: UInt32 { 1024 }
   /// Bytes before the payload that a datagram may have: IPv6 allows any number of extension headers, no sender uses more.
   static var maximumHeader: Int { 2048 }
 
@@ -16,8 +16,7 @@ struct Defragmenter: ~Copyable {
 
   private let seed: UInt64
   private var datagrams: Pool<Datagram>
-  private var pieces: Pool<Piece>
-  private var blocks: BlockPool
+  private var store: PieceStore
   private var slots: HashSlots
   /// Datagrams by the time of their last fragment.
   private var oldest: UInt32 = .max
@@ -34,14 +33,13 @@ struct Defragmenter: ~Copyable {
     // Of each KiB: a datagram and four pieces of records, the rest for bytes.
     let count = max(16, min(65_536, memoryCap / 1024))
     datagrams = Pool(capacity: count)
-    pieces = Pool(capacity: count * 4)
-    blocks = BlockPool(capacity: memoryCap / 2)
+    store = PieceStore(byteCap: memoryCap / 2, pieceCap: count * 4, maximumPieces: Self.maximumPieces)
     slots = HashSlots(capacity: count)
   }
 
   /// Datagrams that wait now, and the bytes that their fragments hold.
   var waiting: Int { datagrams.count }
-  var bytesHeld: Int { blocks.used }
+  var bytesHeld: Int { store.blocks.used }
 
   /// Takes a fragment.
   ///
@@ -74,20 +72,23 @@ struct Defragmenter: ~Copyable {
     }
     touch(place, time: time)
 
-    let overlaps: Bool
-    switch insert(start..<(start + length), of: packet, bytes: bytes, at: place) {
-    case .some(let result): overlaps = result
-    case .none:
+    let range = packet.payloadRange
+    for _ in 0..<8 where !store.blocks.hasRoom(for: length) && oldest != place { evictOldest() }
+    var list = datagrams[place].pieces
+    let insertion = store.insert(bytes.extracting(range), at: start, policy: policy, into: &list)
+    datagrams[place].pieces = list
+    datagrams[place].end = max(datagrams[place].end, start + length)
+    guard insertion.isComplete else {
       ignored(&packet)
       statistics.fragmentMemoryCap += 1
       return false
     }
-    if overlaps { packet.events.insert(isIPv4 ? .ipv4FragmentOverlap : .ipv6FragmentOverlap) }
+    if insertion.overlaps { packet.events.insert(isIPv4 ? .ipv4FragmentOverlap : .ipv6FragmentOverlap) }
     if !packet.fragment.more { datagrams[place].hasLast = true }
     if start == 0 { keepHeader(of: packet, bytes: bytes, at: place) }
 
     let record = datagrams[place]
-    guard record.hasLast, !record.header.isNone, record.covered == record.end else { return false }
+    guard record.hasLast, !record.header.isNone, record.pieces.covered == record.end else { return false }
     let isWhole = assemble(place, into: &output)
     remove(place)
     if isWhole { statistics.reassembled += 1 } else { ignored(&packet) }
@@ -109,12 +110,7 @@ extension Defragmenter {
     var deadline: UInt64
     var older: UInt32 = .max
     var newer: UInt32 = .max
-    /// Its pieces by place in the datagram, without overlap.
-    var first: UInt32 = .max
-    var last: UInt32 = .max
-    var pieceCount = 0
-    /// Bytes that are there.
-    var covered = 0
+    var pieces = PieceList()
     /// Behind the last byte known of.
     var end = 0
     var hasLast = false
@@ -213,14 +209,9 @@ extension Defragmenter {
   /// Frees a datagram and its pieces.
   private mutating func remove(_ place: UInt32) {
     let record = datagrams[place]
-    var piece = record.first
-    while piece != .max {
-      let next = pieces[piece].next
-      blocks.release(pieces[piece].block)
-      pieces.remove(piece)
-      piece = next
-    }
-    blocks.release(record.header)
+    var list = record.pieces
+    store.removeAll(of: &list)
+    store.blocks.release(record.header)
     unlink(place)
     slots.remove(record.hash, place: place)
     datagrams.remove(place)
@@ -232,8 +223,8 @@ extension Defragmenter {
     let isIPv4 = packet.ipVersion == 4
     let start = Int(packet.networkOffset)
     let end = isIPv4 ? Int(packet.payloadOffset) : Int(packet.fragment.headerOffset)
-    guard let block = blocks.allocate(end - start) else { return }
-    blocks.write(bytes.extracting(start..<end), to: block, at: 0)
+    guard let block = store.blocks.allocate(end - start) else { return }
+    store.blocks.write(bytes.extracting(start..<end), to: block, at: 0)
     datagrams[place].header = block
     datagrams[place].headerLength = end - start
     datagrams[place].nextHeaderOffset = Int(packet.fragment.nextHeaderOffset) - start
@@ -246,16 +237,13 @@ extension Defragmenter {
   private func assemble(_ place: UInt32, into output: inout DatagramBuffer) -> Bool {
     let record = datagrams[place]
     output.removeAll()
-    guard output.append(blocks.bytes(record.header, 0..<record.headerLength)) else { return false }
+    guard output.append(store.blocks.bytes(record.header, 0..<record.headerLength)) else { return false }
     let total = record.headerLength + record.end
     guard total <= (record.isIPv4 ? 65_535 : 40 + 65_535) else { return false }
-    var place = record.first
-    while place != .max {
-      let piece = pieces[place]
-      guard output.append(blocks.bytes(piece.block, piece.skip..<(piece.skip + piece.range.count))) else {
-        return false
-      }
-      place = piece.next
+    var next = store.first(of: record.pieces)
+    while let piece = next {
+      guard output.append(store.bytes(of: piece)) else { return false }
+      next = store.piece(after: piece)
     }
     if record.isIPv4 {
       output.store(UInt16(total), at: 2)
@@ -267,165 +255,5 @@ extension Defragmenter {
       output.store(record.next, at: record.nextHeaderOffset)
     }
     return true
-  }
-}
-
-// MARK: Pieces
-
-extension Defragmenter {
-  /// A run of bytes of a datagram.
-  struct Piece: BitwiseCopyable {
-    var next: UInt32 = .max
-    var previous: UInt32 = .max
-    /// What it gives to the datagram.
-    var start: Int
-    var end: Int
-    /// The whole range of the fragment it came with: what policies compare.
-    var originStart: Int
-    var originEnd: Int
-    var block: Block
-    /// Bytes at the block's begin that others overrode.
-    var skip: Int
-    var range: Range<Int> { start..<end }
-    var origin: Range<Int> { originStart..<originEnd }
-  }
-
-  /// Enters a fragment: cuts it, and the pieces that are there, as the policy says.
-  ///
-  /// - Returns: whether it overlaps any; nil when memory or pieces ran out.
-  private mutating func insert(
-    _ range: Range<Int>, of packet: DecodedPacket, bytes: RawSpan, at place: UInt32
-  ) -> Bool? {
-    let payload = Int(packet.payloadOffset)
-    datagrams[place].end = max(datagrams[place].end, range.upperBound)
-
-    // In order, the common case, the piece goes behind the last; else find the first that may touch it.
-    var cursor = datagrams[place].last
-    if cursor == .max || pieces[cursor].end <= range.lowerBound {
-      return link(range, origin: range, bytes: bytes, from: payload, before: .max, at: place) ? false : nil
-    }
-    while pieces[cursor].previous != .max && pieces[pieces[cursor].previous].end > range.lowerBound {
-      cursor = pieces[cursor].previous
-    }
-
-    var overlaps = false
-    var start = range.lowerBound
-    while start < range.upperBound {
-      if cursor == .max || pieces[cursor].start >= range.upperBound {
-        return link(
-          start..<range.upperBound, origin: range, bytes: bytes, from: payload + start - range.lowerBound,
-          before: cursor, at: place) ? overlaps : nil
-      }
-      let existing = pieces[cursor]
-      let next = existing.next
-      if existing.end <= start {
-        cursor = next
-        continue
-      }
-      overlaps = true
-      if policy.existingWins(existing: existing.origin, new: range) {
-        // What lies before the piece is new; what it covers is not.
-        if start < existing.start {
-          guard
-            link(
-              start..<existing.start, origin: range, bytes: bytes, from: payload + start - range.lowerBound,
-              before: cursor, at: place)
-          else { return nil }
-        }
-        start = existing.end
-        cursor = next
-      } else {
-        let taken = max(start, existing.start)..<min(existing.end, range.upperBound)
-        guard let following = yield(cursor, taken, at: place) else { return nil }
-        cursor = following
-      }
-    }
-    return overlaps
-  }
-
-  /// Takes a range away from a piece: cuts its begin or its end, removes it, or splits it.
-  ///
-  /// - Returns: the piece behind the range, ``UInt32/max`` when there is none; nil when memory or pieces ran out.
-  private mutating func yield(_ place: UInt32, _ range: Range<Int>, at datagram: UInt32) -> UInt32? {
-    let piece = pieces[place]
-    var following = piece.next
-    if range.lowerBound <= piece.start && range.upperBound >= piece.end {
-      unlink(place, at: datagram)
-      blocks.release(piece.block)
-      pieces.remove(place)
-    } else if range.lowerBound <= piece.start {
-      pieces[place].skip += range.upperBound - piece.start
-      pieces[place].start = range.upperBound
-      following = place
-    } else if range.upperBound >= piece.end {
-      pieces[place].end = range.lowerBound
-    } else {
-      // The right part moves to a block of its own.
-      guard datagrams[datagram].pieceCount < Self.maximumPieces,
-        let block = blocks.allocate(piece.end - range.upperBound)
-      else { return nil }
-      let right = Piece(
-        next: piece.next, previous: place, start: range.upperBound, end: piece.end, originStart: piece.originStart,
-        originEnd: piece.originEnd, block: block, skip: 0)
-      guard let rightPlace = pieces.insert(right) else {
-        blocks.release(block)
-        return nil
-      }
-      let offset = piece.skip + range.upperBound - piece.start
-      blocks.copy(from: piece.block, offset..<(offset + right.range.count), to: block)
-      pieces[place].end = range.lowerBound
-      pieces[place].next = rightPlace
-      if piece.next == .max { datagrams[datagram].last = rightPlace } else { pieces[piece.next].previous = rightPlace }
-      datagrams[datagram].pieceCount += 1
-      following = rightPlace
-    }
-    datagrams[datagram].covered -= range.count
-    return following
-  }
-
-  /// Copies bytes of a fragment into a new piece.
-  private mutating func link(
-    _ range: Range<Int>, origin: Range<Int>, bytes: RawSpan, from offset: Int, before next: UInt32, at place: UInt32
-  ) -> Bool {
-    guard datagrams[place].pieceCount < Self.maximumPieces else { return false }
-    var block = blocks.allocate(range.count)
-    var tries = 0
-    while block == nil && tries < 8 && oldest != place && oldest != .max {
-      evictOldest()
-      block = blocks.allocate(range.count)
-      tries += 1
-    }
-    guard let block else { return false }
-    let previous = next == .max ? datagrams[place].last : pieces[next].previous
-    guard
-      let piece = pieces.insert(
-        Piece(
-          next: next, previous: previous, start: range.lowerBound, end: range.upperBound,
-          originStart: origin.lowerBound, originEnd: origin.upperBound, block: block, skip: 0))
-    else {
-      blocks.release(block)
-      return false
-    }
-    blocks.write(bytes.extracting(offset..<(offset + range.count)), to: block, at: 0)
-    if previous == .max { datagrams[place].first = piece } else { pieces[previous].next = piece }
-    if next == .max { datagrams[place].last = piece } else { pieces[next].previous = piece }
-    datagrams[place].pieceCount += 1
-    datagrams[place].covered += range.count
-    return true
-  }
-
-  private mutating func unlink(_ place: UInt32, at datagram: UInt32) {
-    let piece = pieces[place]
-    if piece.previous == .max {
-      datagrams[datagram].first = piece.next
-    } else {
-      pieces[piece.previous].next = piece.next
-    }
-    if piece.next == .max {
-      datagrams[datagram].last = piece.previous
-    } else {
-      pieces[piece.next].previous = piece.previous
-    }
-    datagrams[datagram].pieceCount -= 1
   }
 }

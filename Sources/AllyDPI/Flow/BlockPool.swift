@@ -51,8 +51,7 @@ struct BlockPool: ~Copyable {
 
   /// - Returns: a block of at least `byteCount` bytes with undefined contents; nil at the cap, or above ``largest``.
   mutating func allocate(_ byteCount: Int) -> Block? {
-    let units = (max(byteCount, 1) + Self.unit - 1) / Self.unit
-    let wanted = units == 1 ? 0 : Int.bitWidth - (units - 1).leadingZeroBitCount
+    let wanted = Self.order(for: byteCount)
     guard wanted < Self.orders else { return nil }
     var order = wanted
     while order < Self.orders && heads[order] == .max { order += 1 }
@@ -73,6 +72,22 @@ struct BlockPool: ~Copyable {
     setState(.inUse, order: wanted, at: index)
     used += Self.unit << wanted
     return Block(index: index, order: UInt8(wanted))
+  }
+
+  /// Whether ``allocate(_:)`` would give a block now.
+  func hasRoom(for byteCount: Int) -> Bool {
+    var order = Self.order(for: byteCount)
+    if untouched < areaCount { return order < Self.orders }
+    while order < Self.orders {
+      if heads[order] != .max { return true }
+      order += 1
+    }
+    return false
+  }
+
+  private static func order(for byteCount: Int) -> Int {
+    let units = (max(byteCount, 1) + unit - 1) / unit
+    return units == 1 ? 0 : Int.bitWidth - (units - 1).leadingZeroBitCount
   }
 
   /// Gives a block back. Each block once; ``Block/none`` is ignored.
