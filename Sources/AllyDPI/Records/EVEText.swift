@@ -65,3 +65,40 @@ struct CivilDate: Equatable {
     year = yearOfCycle + cycle * 400 + (month <= 2 ? 1 : 0)
   }
 }
+
+extension [UInt8] {
+  /// Appends the name of an IP protocol (IANA's, as Suricata spells them); its number when it has none here.
+  mutating func appendProtocol(_ number: UInt8) {
+    switch number {
+    case 0: appendText("HOPOPT")
+    case 1: appendText("ICMP")
+    case 2: appendText("IGMP")
+    case 3: appendText("GGP")
+    case 4: appendText("IP-in-IP")
+    case 5: appendText("ST")
+    case 6: appendText("TCP")
+    case 8: appendText("EGP")
+    case 9: appendText("IGP")
+    case 17: appendText("UDP")
+    case 33: appendText("DCCP")
+    case 41: appendText("IPv6")
+    case 43: appendText("IPv6-Route")
+    case 44: appendText("IPv6-Frag")
+    case 46: appendText("RSVP")
+    case 47: appendText("GRE")
+    case 50: appendText("ESP")
+    case 51: appendText("AH")
+    case 58: appendText("IPv6-ICMP")
+    case 59: appendText("IPv6-NoNxt")
+    case 60: appendText("IPv6-Opts")
+    case 88: appendText("EIGRP")
+    case 89: appendText("OSPFIGP")
+    case 103: appendText("PIM")
+    case 112: appendText("VRRP")
+    case 115: appendText("L2TP")
+    case 132: appendText("SCTP")
+    case 136: appendText("UDPLite")
+    default: appendDecimal(UInt64(number), width: 3)
+    }
+  }
+}

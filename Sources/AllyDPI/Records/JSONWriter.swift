@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// Writes one JSON value after the other into a buffer that it keeps, so that a steady state allocates nothing.
 ///
 /// It knows where commas belong and how text is escaped; that objects and arrays are closed in order is the caller's.
