@@ -19,13 +19,13 @@ public struct Rule: Sendable {
   public var message: String = ""
   /// As written; it may be one that no classification knows.
   public var classtype: String? = nil
-  /// 1 (highest) to 255; from `priority`, else from the classification, else 3.
-  public var priority: UInt8 = 3
+  /// 1 is the highest; from `priority`, else from the classification, else 3.
+  public var priority: UInt32 = 3
   /// The classification's description, for `alert.category`; empty without.
   public var category: String = ""
   /// `reference` options in their order.
   public var references: [RuleReference] = []
-  /// `metadata` pairs in their order; a word without a value has an empty one.
+  /// `metadata` pairs in their order; a word without a value is not kept, as Suricata does not record it.
   public var metadata: [(key: String, value: String)] = []
   /// All options that take part in matching, in their order.
   public var options: [RuleOption] = []
