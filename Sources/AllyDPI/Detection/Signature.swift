@@ -182,7 +182,7 @@ struct SignatureRecord: Sendable {
   var rev: UInt32
   var message: String
   var category: String
-  var severity: UInt8
+  var severity: UInt32
   /// `metadata`, values gathered under their keys in the order of first appearance.
   var metadata: [(key: String, values: [String])]
   var target: Rule.Target?

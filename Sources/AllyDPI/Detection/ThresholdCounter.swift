@@ -25,7 +25,8 @@ struct ThresholdCounter: ~Copyable {
     var flow: UInt64
   }
 
-  private struct Count: BitwiseCopyable {
+  /// One subject's matches so far.
+  struct Count: BitwiseCopyable {
     var start: UInt64
     var count: UInt32
     /// When the rate filter began to act; 0 when it does not.

@@ -39,7 +39,7 @@ struct TrackKey: BitwiseCopyable, Sendable, Equatable {
 /// A table of bounded size: buckets of eight, in which the entry that was longest not used gives way.
 @safe
 struct TrackTable<Value: BitwiseCopyable>: ~Copyable {
-  private struct Slot: BitwiseCopyable {
+  struct Slot: BitwiseCopyable {
     var key: TrackKey
     var value: Value
     /// Nanoseconds; 0 for a free slot.
