@@ -76,6 +76,14 @@ struct Detector: ~Copyable {
 
   // MARK: one packet
 
+  /// Finds what a packet matches, and decides; the stream data is the tracker's for this packet.
+  mutating func inspect(
+    _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan, _ tracker: borrowing ConnectionTracker,
+    marks: inout FlowMarks, time: UInt64
+  ) -> Decision {
+    inspect(packet, context, bytes: bytes, window: tracker.window(bytes: bytes), marks: &marks, time: time)
+  }
+
   /// Finds what a packet matches, and decides.
   ///
   /// - Parameters:

@@ -39,8 +39,7 @@ struct PacketInspection: ~Copyable {
       decision.dropReason = .flow
     } else if !marks.flags.contains(.pass) {
       isInspected = true
-      decision = detector.inspect(
-        packet, context, bytes: bytes, window: tracker.window(bytes: bytes), marks: &marks, time: now)
+      decision = detector.inspect(packet, context, bytes: bytes, tracker, marks: &marks, time: now)
       if !context.flow.isNone { tracker.withFlow(context.flow) { marks.store(in: &$0) } }
     }
     if context.mustDrop && !decision.actions.contains(.drop) {
@@ -70,7 +69,9 @@ struct PacketInspection: ~Copyable {
     let outer: DecodedPacket? = isInner ? dissector.packet(at: Int(packet.parent)) : nil
     let subject = EVEWriter.Subject(packet: packet, bytes: bytes, stamp: frame.stamp, side: context.side, outer: outer)
     let records = configuration.records
-    if isInspected && records.contains(.alerts) { writeAlerts(decision, flow: flow, about: subject) }
+    if isInspected && records.contains(.alerts) {
+      PacketInspection.writeAlerts(detector, decision, flow: flow, about: subject, tracker, program, &counters, &eve)
+    }
     if configuration.isInline && records.contains(.drops) && decision.actions.contains(.drop) {
       writeDrop(decision, flow: flow, context, about: subject)
     }
@@ -86,10 +87,15 @@ struct PacketInspection: ~Copyable {
     }
   }
 
-  private mutating func writeAlerts(_ decision: Detector.Decision, flow: Flow?, about subject: borrowing EVEWriter.Subject) {
+  /// The tracker goes in by itself: stream data borrows it while records are written.
+  private static func writeAlerts(
+    _ alerts: borrowing Detector, _ decision: Detector.Decision, flow: Flow?, about subject: borrowing EVEWriter.Subject,
+    _ tracker: borrowing ConnectionTracker, _ program: DetectionProgram, _ counters: inout FrameCounters,
+    _ eve: inout EVEWriter
+  ) {
     let window = tracker.window(bytes: subject.bytes)
-    for index in 0..<detector.alerts.count {
-      let match = detector.alerts[index]
+    for index in 0..<alerts.alerts.count {
+      let match = alerts.alerts[index]
       counters.countAlert(of: program.tables.records[match.signature])
       let data = match.isStream ? window.bytes : subject.bytes.extracting(subject.packet.payloadRange)
       eve.writeAlert(
