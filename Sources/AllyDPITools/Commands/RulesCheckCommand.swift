@@ -38,7 +38,7 @@ public struct RulesCheckCommand {
     return
       (lines.map(\.text) + [
         "\(rules.rules.count) loaded, \(rules.problems.count) skipped: "
-          + "\(unsupported) use what is not supported, \(rules.problems.count - unsupported) are wrong"
+          + "\(unsupported) not supported, \(rules.problems.count - unsupported) wrong"
       ]).joined(separator: "\n")
   }
 
