@@ -25,12 +25,16 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
     public var offset: UInt16
     /// Whether others follow.
     public var moreFollow: Bool
+    /// Where the fragment's own piece of the datagram begins in the frame: behind the IPv4 header or the IPv6 fragment
+    /// header.
+    public var pieceOffset: UInt32
 
     @inlinable
-    init(identification: UInt32 = 0, offset: UInt16 = 0, moreFollow: Bool = false) {
+    init(identification: UInt32 = 0, offset: UInt16 = 0, moreFollow: Bool = false, pieceOffset: UInt32 = 0) {
       self.identification = identification
       self.offset = offset
       self.moreFollow = moreFollow
+      self.pieceOffset = pieceOffset
     }
 
     /// Whether the packet is a fragment of a larger datagram at all.
@@ -120,7 +124,9 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
 
   /// Reads an IPv4 or IPv6 packet without link layer, such as the one that an ICMP error quotes.
   ///
-  /// - Parameter cut: whether the packet may be longer than `bytes`, as a quoted one is.
+  /// - Parameter cut: whether the packet may be longer than `bytes`, as a quoted one is. Ports are then read as soon as
+  ///   their four bytes are there (an error need not quote more than eight behind the IP header, RFC 792), and a transport
+  ///   header that is not whole is no defect.
   @inlinable
   public init(ofNetworkPacket bytes: RawSpan, cut: Bool = false) {
     guard let first = Window<1>(bytes, at: 0) else {
@@ -134,6 +140,21 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
     } else {
       etherType = .ipv4
       readIPv4(bytes, at: 0, lengthOnWire)
+    }
+    if cut, defect == .badTransportHeader { readQuotedPorts(bytes) }
+  }
+
+  @usableFromInline
+  @inline(never)
+  mutating func readQuotedPorts(_ bytes: RawSpan) {
+    switch ipProtocol {
+    case .tcp, .udp, .udpLite, .sctp, .dccp:
+      guard let ports = Window<4>(bytes.extracting(0..<Int(endOffset)), at: Int(transportOffset)) else { return }
+      sourcePort = ports.u16(0)
+      destinationPort = ports.u16(2)
+      defect = nil
+    default:
+      return
     }
   }
 
@@ -182,7 +203,7 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
     if header.moreFragments || header.fragmentOffset != 0 {
       fragment = Fragment(
         identification: UInt32(header.identification), offset: UInt16(truncatingIfNeeded: header.fragmentOffset),
-        moreFollow: header.moreFragments)
+        moreFollow: header.moreFragments, pieceOffset: UInt32(truncatingIfNeeded: offset &+ header.headerLength))
     }
     let end = min(offset &+ totalLength, bytes.byteCount)
     endOffset = UInt32(truncatingIfNeeded: end)
@@ -231,7 +252,8 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
         else { break }
         fragment = Fragment(
           identification: header.identification, offset: UInt16(truncatingIfNeeded: header.fragmentOffset),
-          moreFollow: header.moreFragments)
+          moreFollow: header.moreFragments,
+          pieceOffset: UInt32(truncatingIfNeeded: cursor &+ IPv6FragmentHeader.length))
         ipProtocol = header.nextHeader
         cursor &+= IPv6FragmentHeader.length
         // What a later fragment begins with is payload, whatever the header calls it.
