@@ -27,7 +27,7 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
   /// Where OS cores' redirected accesses arrive.
   public let accesses: AccessLog
   /// The shadow copies that OS cores read.
-  public var registers: RegisterFile
+  public let registers: RegisterFile
   public private(set) var counters = DPICoreCounters()
 
   /// - Parameters:
@@ -40,6 +40,11 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
     self.accesses = accesses
   }
 
+  /// Takes the NIC over before the OS starts: the shadow registers get the values that the NIC's have after power-on.
+  public mutating func attach<NIC: NICDevice & ~Copyable>(nic: inout NIC) {
+    rings.attach(registers: registers, nic: &nic)
+  }
+
   /// Handles the redirected accesses that wait, oldest first; what the IPI about an access calls for.
   ///
   /// Bounded by the log's capacity, however fast OS cores append.
@@ -49,13 +54,13 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
     for _ in 0..<accesses.capacity {
       guard let access = accesses.removeFirst() else { return }
       counters.registerAccesses &+= 1
-      rings.handle(access, memory: memory, registers: &registers, nic: &nic)
+      rings.handle(access, memory: memory, registers: registers, nic: &nic)
     }
   }
 
   /// Acknowledges an interrupt of the NIC, which the Interrupt Unit redirected here.
   public mutating func takeInterrupt<NIC: NICDevice & ~Copyable>(nic: inout NIC) {
-    if rings.takeInterrupt(registers: &registers, nic: &nic) { counters.nicInterrupts &+= 1 }
+    if rings.takeInterrupt(registers: registers, nic: &nic) { counters.nicInterrupts &+= 1 }
   }
 
   /// One pass over both directions: what the OS posted goes to the NIC, what the NIC completed goes to the OS, each frame
@@ -77,9 +82,9 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
     let receiveTail = rings.receive.nicTail
     let transmitTail = rings.transmit.nicTail
     let received = rings.serviceReceive(
-      inspecting: &inspector, clock: &receiveClock, memory: memory, registers: &registers, nic: &nic)
+      inspecting: &inspector, clock: &receiveClock, memory: memory, registers: registers, nic: &nic)
     let sent = rings.serviceTransmit(
-      inspecting: &inspector, clock: &transmitClock, memory: memory, registers: &registers, nic: &nic)
+      inspecting: &inspector, clock: &transmitClock, memory: memory, registers: registers, nic: &nic)
     return received.descriptors > 0 || sent.descriptors > 0 || rings.receive.nicTail != receiveTail
       || rings.transmit.nicTail != transmitTail
   }

@@ -29,6 +29,7 @@ public struct MachineLayout: Sendable {
   public static var nic: RequesterID { RequesterID(bus: 0, device: 5, function: 0) }
   public static var nicPin: UInt8 { 21 }
   public static var nicRegisters: PhysicalAddress { PhysicalAddress(0xFEB0_0000) }
+  public static var nicRegisterLength: UInt64 { 0x2_0000 }
   /// The vectors at which the OS hears of the NIC, and the DPI core of the NIC and of redirected accesses.
   public static var osVector: UInt8 { 0x31 }
   public static var nicVector: UInt8 { 0x41 }

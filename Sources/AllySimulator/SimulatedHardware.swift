@@ -29,77 +29,122 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     guard layout.osMemory > 0, layout.osMemory % (2 << 20) == 0 else {
       throw .layout("OS memory is \(layout.osMemory) bytes; expected a multiple of 2 MiB")
     }
-    let ringMemory = RingVirtualizer<Driver>.requiredMemory(limits: layout.limits)
-    let end = layout.end(ringMemory: ringMemory)
+    let end = layout.end(ringMemory: RingVirtualizer<Driver>.requiredMemory(limits: layout.limits))
     let partition = Partition(boundary: layout.boundary, end: end)
     let dram = try DRAM(size: end.rawValue)
-    var memory = PhysicalMemory()
-    do { try dram.map(into: &memory) } catch { throw .layout("DRAM cannot be mapped: \(error)") }
+    let memory = try Self.memory(of: dram)
+    let registers = try Self.shadowRegisters(layout, memory)
+    let accesses = try Self.accessLog(layout, memory)
+    let remapping = try Self.remappingTable(layout, registers: registers, accesses: accesses, memory)
+    let rings = try Self.rings(layout, partition, memory)
+    let root = try Self.pageTables(layout, memory)
 
-    // The firmware's part: what is visible to whom.
     var iommu = IOMMU(partition: partition)
     iommu.attach(MachineLayout.nic, to: .identity, mayReachDPIMemory: true)
-    var interrupts = InterruptUnit(
-      cores: [MachineLayout.osCore, MachineLayout.dpiCore], dpiCores: [MachineLayout.dpiCore])
-    interrupts.connect(MachineLayout.nic, pin: MachineLayout.nicPin)
-    interrupts.redirectInterrupts(
-      of: MachineLayout.nic, to: MachineLayout.dpiCore, vector: MachineLayout.nicVector)
-    interrupts.authorize(
-      .device(MachineLayout.nic), vector: MachineLayout.nicVector, at: MachineLayout.dpiCore)
-    interrupts.authorize(
-      .redirection(MachineLayout.osCore), vector: MachineLayout.redirectionVector, at: MachineLayout.dpiCore)
+    var mmu = MMU(handler: TLBMissHandler(role: .os, partition: partition))
+    mmu.pageTableRoot = root
 
-    // The DPI core's part: shadow registers, access log, queue pair. The DRAM object keeps all of it mapped as long as
-    // the machine exists.
+    self.layout = layout
+    self.dram = dram
+    self.northbridge = Northbridge(
+      memory: memory, iommu: iommu, interrupts: Self.interruptUnit(), remapping: remapping)
+    self.nic = DeviceWindow(
+      model, base: MachineLayout.nicRegisters, length: MachineLayout.nicRegisterLength)
+    // Room for some of the longest frames, so that the NIC is offered batches.
+    self.wire = Wire(
+      transmitStamp: FrameStamp(), capacity: max(4 << 20, 4 * Int(layout.limits.maximumFrameLength)), isPaced: true)
+    self.os = OSMemory(core: Core(id: MachineLayout.osCore, mmu: mmu))
+    self.dpi = DPICore(rings: rings, registers: registers, accesses: accesses)
+    self.dpi.attach(nic: &nic.device)
+  }
+
+  private static func memory(of dram: DRAM) throws(SimulatorError) -> PhysicalMemory {
+    var memory = PhysicalMemory()
+    do { try dram.map(into: &memory) } catch { throw .layout("DRAM cannot be mapped: \(error)") }
+    return memory
+  }
+
+  // What the DPI core has in DPI memory. The DRAM object keeps it mapped as long as the machine exists.
+
+  private static func shadowRegisters(
+    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> RegisterFile {
     guard
-      var remapping = unsafe RemappingTable(at: layout.remappingTable, in: memory),
       let registers = unsafe RegisterFile(
-        at: layout.shadowRegisters, length: MachineLayout.shadowLength, in: memory),
-      let accesses = unsafe AccessLog(at: layout.accessLog, capacity: layout.accessLogCapacity, in: memory)
-    else { throw .layout("DPI memory at \(layout.boundary.rawValue) cannot be used") }
+        at: layout.shadowRegisters, length: MachineLayout.shadowLength, in: memory)
+    else { throw .layout("the shadow registers do not fit into DPI memory") }
+    return registers
+  }
+
+  private static func accessLog(
+    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> AccessLog {
+    guard let log = unsafe AccessLog(at: layout.accessLog, capacity: layout.accessLogCapacity, in: memory) else {
+      throw .layout("the access log does not fit into DPI memory")
+    }
+    return log
+  }
+
+  private static func remappingTable(
+    _ layout: MachineLayout, registers: RegisterFile, accesses: AccessLog, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> RemappingTable {
+    guard var table = unsafe RemappingTable(at: layout.remappingTable, in: memory) else {
+      throw .layout("the Remapping Table does not fit into DPI memory")
+    }
     do {
-      try remapping.intercept(
+      try table.intercept(
         InterceptedDevice(
           requester: MachineLayout.nic, registerBase: MachineLayout.nicRegisters, registers: registers,
           log: accesses, core: MachineLayout.dpiCore, vector: MachineLayout.redirectionVector),
         ranges: Driver.registers)
     } catch { throw .layout("the driver's registers cannot be intercepted: \(error)") }
-    do {
-      let rings = try RingVirtualizer<Driver>(
-        region: DPIRegion(base: layout.rings, length: end.rawValue - layout.rings.rawValue), memory: memory,
-        partition: partition, limits: layout.limits, protection: layout.protection)
-      dpi = DPICore(rings: rings, registers: registers, accesses: accesses)
-    } catch { throw .layout("the rings cannot be set up: \(error)") }
+    return table
+  }
 
-    // The OS's part: page tables and the interrupt's route.
+  private static func rings(
+    _ layout: MachineLayout, _ partition: Partition, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> RingVirtualizer<Driver> {
+    do {
+      return try RingVirtualizer(
+        region: DPIRegion(base: layout.rings, length: partition.end.rawValue - layout.rings.rawValue),
+        memory: memory, partition: partition, limits: layout.limits, protection: layout.protection)
+    } catch { throw .layout("the rings cannot be set up: \(error)") }
+  }
+
+  /// Pins, routes and filters: the NIC's interrupts go to the DPI core, which takes nothing else but IPIs about redirected
+  /// accesses; what it sends in the NIC's place goes where the OS routed the pin.
+  private static func interruptUnit() -> InterruptUnit {
+    var unit = InterruptUnit(
+      cores: [MachineLayout.osCore, MachineLayout.dpiCore], dpiCores: [MachineLayout.dpiCore])
+    unit.connect(MachineLayout.nic, pin: MachineLayout.nicPin)
+    unit.redirectInterrupts(of: MachineLayout.nic, to: MachineLayout.dpiCore, vector: MachineLayout.nicVector)
+    unit.authorize(.device(MachineLayout.nic), vector: MachineLayout.nicVector, at: MachineLayout.dpiCore)
+    unit.authorize(
+      .redirection(MachineLayout.osCore), vector: MachineLayout.redirectionVector, at: MachineLayout.dpiCore)
+    unit.route(
+      pin: MachineLayout.nicPin, to: PinRoute(core: MachineLayout.osCore, vector: MachineLayout.osVector))
+    return unit
+  }
+
+  /// The kernel's page tables: all of OS memory, and the NIC's registers.
+  private static func pageTables(
+    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> PhysicalAddress {
     var tables = PageTables(arena: MachineLayout.pageTables, pages: MachineLayout.pageTablePages)
-    var isMapped = true
     for page in stride(from: 0, to: layout.osMemory, by: 2 << 20) {
-      isMapped =
+      guard
         tables.map(
           OSMemory.virtual(PhysicalAddress(page)), to: PhysicalAddress(page), size: .size2MiB, in: memory)
-        && isMapped
+      else { throw .layout("OS memory is too large for the kernel's page tables") }
     }
-    for page in stride(from: UInt64(0), to: 0x2_0000, by: 0x1000) {
-      isMapped =
+    for page in stride(from: 0, to: MachineLayout.nicRegisterLength, by: 0x1000) {
+      guard
         tables.map(
           VirtualAddress(OSMemory.deviceMap + page), to: MachineLayout.nicRegisters.advanced(by: page),
-          size: .size4KiB, uncacheable: true, in: memory) && isMapped
+          size: .size4KiB, uncacheable: true, in: memory)
+      else { throw .layout("OS memory is too large for the kernel's page tables") }
     }
-    guard isMapped else { throw .layout("OS memory is too large for the kernel's page tables") }
-    interrupts.route(
-      pin: MachineLayout.nicPin, to: PinRoute(core: MachineLayout.osCore, vector: MachineLayout.osVector))
-    var mmu = MMU(handler: TLBMissHandler(role: .os, partition: partition))
-    mmu.pageTableRoot = tables.root
-    os = OSMemory(core: Core(id: MachineLayout.osCore, mmu: mmu))
-
-    northbridge = Northbridge(memory: memory, iommu: iommu, interrupts: interrupts, remapping: remapping)
-    nic = DeviceWindow(model, base: MachineLayout.nicRegisters, length: 0x2_0000)
-    // Two of the longest frames and then some, so that a batch fits.
-    let capacity = max(4 << 20, 4 * Int(layout.limits.maximumFrameLength))
-    wire = Wire(transmitStamp: FrameStamp(), capacity: capacity, isPaced: true)
-    self.layout = layout
-    self.dram = dram
+    return tables.root
   }
 
   // MARK: - The NIC
@@ -160,7 +205,7 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
   }
 }
 
-extension SimulatedHardware: OSEnvironment {
+extension SimulatedHardware: OSEnvironment where Model: ~Copyable {
   public mutating func readRegister(_ offset: UInt32) -> UInt32 {
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     // Once more when the log was full: the DPI core has emptied it.

@@ -1,5 +1,5 @@
 public import AllyDeviceModels
-public import AllyHW
+internal import AllyHW
 public import AllyPacket
 public import AllyRings
 
@@ -60,11 +60,21 @@ public struct SimulatedMachine<
     inspecting inspector: inout Inspector, batch: Int = 64, deliver: (RawSpan) -> Void
   ) {
     while true {
-      let moved = hardware.runNIC(frames: batch)
-      let passed = hardware.passDPI(inspecting: &inspector)
+      let moved = runNIC(frames: batch)
+      let passed = passDPI(inspecting: &inspector)
       let interrupted = runOS(deliver: deliver)
       if moved == 0, !passed, !interrupted { return }
     }
+  }
+
+  /// Lets the NIC run; see ``SimulatedHardware/runNIC(frames:)``.
+  @discardableResult
+  public mutating func runNIC(frames: Int) -> Int { hardware.runNIC(frames: frames) }
+
+  /// One pass of the DPI core; see ``SimulatedHardware/passDPI(inspecting:)``.
+  @discardableResult
+  public mutating func passDPI<Inspector: PacketInspector & ~Copyable>(inspecting inspector: inout Inspector) -> Bool {
+    hardware.passDPI(inspecting: &inspector)
   }
 
   /// The OS core takes its interrupts.

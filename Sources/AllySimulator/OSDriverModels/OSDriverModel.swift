@@ -1,5 +1,3 @@
-public import AllyHW
-
 /// A NIC driver as an operating system has it: a stand-in for a stock driver, which cannot tell whether Ally is there.
 public protocol OSDriverModel: ~Copyable {
   /// Bytes of OS memory that the driver's rings and buffers take.
