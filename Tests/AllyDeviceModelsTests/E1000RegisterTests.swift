@@ -83,6 +83,26 @@ struct E1000RegisterTests {
     #expect(bench.nic.readRegister(0x1_FFFE, width: .doubleWord) == 0)
   }
 
+  @Test("the I/O BAR reaches every register, by address and data; a reset through it works")
+  func ports() {
+    let bench = Bench()
+    bench.nic.writePort(0, value: 0x2800, width: .doubleWord)
+    bench.nic.writePort(4, value: 0x1000, width: .doubleWord)
+    #expect(bench.read(0x2800) == 0x1000)
+    #expect(bench.nic.readPort(0, width: .doubleWord) == 0x2800)
+    #expect(bench.nic.readPort(4, width: .doubleWord) == 0x1000)
+    bench.nic.writePort(0, value: 0, width: .doubleWord)
+    bench.nic.writePort(4, value: 1 << 26, width: .doubleWord)
+    #expect(bench.read(0x2800) == 0)
+    // Beyond the registers, at other ports and other widths there is nothing.
+    bench.nic.writePort(0, value: 0xFFFF_FFFF, width: .doubleWord)
+    bench.nic.writePort(4, value: 1, width: .doubleWord)
+    #expect(bench.nic.readPort(4, width: .doubleWord) == 0)
+    #expect(bench.nic.readPort(8, width: .doubleWord) == 0)
+    bench.nic.writePort(0, value: 0x2800, width: .byte)
+    #expect(bench.nic.readPort(0, width: .doubleWord) == 0xF_FFFC)
+  }
+
   @Test("the function that enumeration finds")
   func function() {
     let function = Bench().nic.function
