@@ -7,7 +7,7 @@ public import AllyHW
 /// simulated machine is deterministic, and no access needs more than the model.
 ///
 /// After every register access and every run the owner takes ``assertsInterrupt`` to the interrupt controller, for
-/// example with ``InterruptUnit/setLevel(of:asserted:)``.
+/// example with `InterruptUnit.setLevel(of:asserted:)`.
 public protocol DeviceModel: NICDevice, ~Copyable {
   /// The requester id of the model's DMA.
   var requester: RequesterID { get }
