@@ -100,7 +100,8 @@ import Testing
     (#"content:"abcdef"; fast_pattern:2,5;"#, 62, "6 bytes"), (#"content:"abc"; fast_pattern:x;"#, 59, "'only'"),
     (#"content:"abcdef"; dsize:5;"#, 49, "6 bytes"),
     (#"content:"abcdef"; content:"abc"; distance:0; dsize:8;"#, 76, "9 bytes"),
-    (#"content:"a"; tcp.hdr; nocase;"#, 53, "a content"),
+    (#"content:"a"; tcp.hdr; nocase;"#, 53, "a content"), (#"tcp.hdr; content:"a"; rawbytes;"#, 53, "rawbytes"),
+    (#"prefilter; content:"a";"#, 31, "prefilter"), (#"content:"a"; pcre:"/a/"; prefilter;"#, 56, "prefilter"),
   ])
   func contentsThatDoNotLoad(_ options: String, column: Int, reason: String) throws {
     let problem = try problem(options)
@@ -125,7 +126,7 @@ import Testing
 
   @Test(arguments: [
     #"pcre:"/a/b/";"#, #"pcre:"//";"#, #"pcre:/abc/;"#, #"pcre:"m/abc/";"#, #"pcre:"/abc/B";"#, #"pcre:"/abc/O";"#,
-    #"pcre:"/a/"; pcre:"/b/R";"#, #"pcre:"/a;b/";"#,
+    #"pcre:"/a/"; pcre:"/b/R";"#, #"pcre:"/a;b/";"#, #"content:"a"; tcp.hdr; pcre:"/a/R";"#,
   ])
   func patternsThatLoad(_ options: String) throws {
     _ = try rule(options)

@@ -369,7 +369,8 @@ import Testing
   @Test(arguments: [
     (#"msg:abc;"#, 35), (#"msg:"";"#, 36), (#"msg:"a"; msg:"b";"#, 40), (#"msg:!"a";"#, 37), (#"msg:"abc" x;"#, 41),
     ("rev:0;", 35), ("rev:1; rev:2;", 38), (#"gid:"3";"#, 36), ("gid:4294967296;", 35), ("priority:-1;", 40),
-    ("classtype:foo bar;", 41), ("reference:cve;", 41), ("reference:cve,;", 41), ("metadata;", 31),
+    ("classtype:foo bar;", 41), ("classtype:foo!;", 41), ("reference:cve;", 41), ("reference:cve,;", 41),
+    ("metadata;", 31),
     ("target:dst_ip;", 38),
     ("sid:5;", 38), ("sid:0;", 35), ("nosuchkeyword:1;", 31),
   ])
