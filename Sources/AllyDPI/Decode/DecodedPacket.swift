@@ -47,6 +47,8 @@ struct DecodedPacket: BitwiseCopyable, Sendable {
   /// The first byte after the transport header. Without a known transport it is the first byte after the IP header.
   var payloadOffset: UInt32 = 0
   var payloadLength: UInt32 = 0
+  /// The payload is a packet of its own and is inspected as such; the carrier's headers are inspected, its payload is not.
+  var carriesPacket = false
   /// Bytes that this packet counts for in a flow's byte counters.
   var accountedLength: UInt32 = 0
 
@@ -72,7 +74,7 @@ extension DecodedPacket {
 
   /// How a packet came to be: as it was on the wire, inside another packet, or put together from fragments.
   enum Origin: UInt8, BitwiseCopyable, Sendable {
-    case wire, gre, ipv4, ipv6, teredo, vxlan, geneve, mpls, pppoe, erspan, defragmented
+    case wire, gre, ipv4, ipv6, teredo, vxlan, geneve, defragmented
 
     /// The name for a record's `pkt_src`.
     var name: StaticString {
@@ -82,11 +84,8 @@ extension DecodedPacket {
       case .ipv4: "ipv4 tunnel"
       case .ipv6: "ipv6 tunnel"
       case .teredo: "teredo tunnel"
-      case .vxlan: "vxlan tunnel"
-      case .geneve: "geneve tunnel"
-      case .mpls: "mpls tunnel"
-      case .pppoe: "pppoe tunnel"
-      case .erspan: "erspan tunnel"
+      case .vxlan: "vxlan encapsulation"
+      case .geneve: "geneve encapsulation"
       case .defragmented: "defrag"
       }
     }
@@ -97,7 +96,8 @@ extension DecodedPacket {
     let rawValue: UInt8
     /// The IPv4 header's checksum is wrong (RFC 791 §3.1).
     static var networkChecksum: Flaws { Flaws(rawValue: 1) }
-    /// The checksum of TCP, UDP, ICMPv4 or ICMPv6 is wrong. Such a packet updates its flow but never its stream.
+    /// The TCP checksum is wrong: the packet updates its flow but never its stream. The checksums of UDP and ICMP bar
+    /// nothing and are computed when a rule asks (``Checksum``).
     static var transportChecksum: Flaws { Flaws(rawValue: 2) }
     /// A header is broken or cut: there is no flow, and only rules on the decoder's events see the packet.
     static var invalid: Flaws { Flaws(rawValue: 4) }
@@ -115,6 +115,8 @@ extension DecodedPacket {
     var dontFragment = false
     /// The IPv6 Fragment header's place; 0 for IPv4.
     var headerOffset: UInt32 = 0
+    /// The byte that announces the IPv6 Fragment header: the next-header field before it.
+    var nextHeaderOffset: UInt32 = 0
     /// Whether this is a piece of a datagram; a reassembled datagram is none.
     var isFragment: Bool { more || offset != 0 }
   }

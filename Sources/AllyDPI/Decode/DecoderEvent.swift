@@ -3,7 +3,6 @@
 /// Rules ask for these with `decode-event:NAME`; the names are those that rule sets in use already carry.
 enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case chdlcPacketTooSmall
-  case dcePacketTooSmall
   case erspanHeaderTooSmall
   case erspanTooManyVlanLayers
   case erspanUnsupportedVersion
@@ -95,12 +94,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case mplsHeaderTooSmall
   case mplsPacketTooSmall
   case mplsUnknownPayloadType
-  case nshBadHeaderLength
-  case nshHeaderTooSmall
-  case nshReservedType
-  case nshUnknownPayload
-  case nshUnsupportedType
-  case nshUnsupportedVersion
   case pppIPv4PacketTooSmall
   case pppIPv6PacketTooSmall
   case pppPacketTooSmall
@@ -112,6 +105,7 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case pppoeWrongCode
   case sctpPacketTooSmall
   case sllPacketTooSmall
+  case tooManyLayers
   case tcpHeaderLengthTooSmall
   case tcpInvalidOptionLength
   case tcpOptionDuplicate
@@ -132,7 +126,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   var name: StaticString {
     switch self {
     case .chdlcPacketTooSmall: "chdlc.pkt_too_small"
-    case .dcePacketTooSmall: "dce.pkt_too_small"
     case .erspanHeaderTooSmall: "erspan.header_too_small"
     case .erspanTooManyVlanLayers: "erspan.too_many_vlan_layers"
     case .erspanUnsupportedVersion: "erspan.unsupported_version"
@@ -224,12 +217,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .mplsHeaderTooSmall: "mpls.header_too_small"
     case .mplsPacketTooSmall: "mpls.pkt_too_small"
     case .mplsUnknownPayloadType: "mpls.unknown_payload_type"
-    case .nshBadHeaderLength: "nsh.bad_header_length"
-    case .nshHeaderTooSmall: "nsh.header_too_small"
-    case .nshReservedType: "nsh.reserved_type"
-    case .nshUnknownPayload: "nsh.unknown_payload"
-    case .nshUnsupportedType: "nsh.unsupported_type"
-    case .nshUnsupportedVersion: "nsh.unsupported_version"
     case .pppIPv4PacketTooSmall: "ppp.ip4_pkt_too_small"
     case .pppIPv6PacketTooSmall: "ppp.ip6_pkt_too_small"
     case .pppPacketTooSmall: "ppp.pkt_too_small"
@@ -240,6 +227,7 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .pppoePacketTooSmall: "pppoe.pkt_too_small"
     case .pppoeWrongCode: "pppoe.wrong_code"
     case .sctpPacketTooSmall: "sctp.pkt_too_small"
+    case .tooManyLayers: "too_many_layers"
     case .sllPacketTooSmall: "sll.pkt_too_small"
     case .tcpHeaderLengthTooSmall: "tcp.hlen_too_small"
     case .tcpInvalidOptionLength: "tcp.invalid_optlen"

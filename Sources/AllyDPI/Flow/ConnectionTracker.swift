@@ -25,7 +25,7 @@ struct ConnectionTracker: ~Copyable {
   /// - Parameters:
   ///   - bytes: what the packet's offsets count in.
   ///   - time: nanoseconds since 1970; the tracker's clock never runs backwards.
-  mutating func track(_ packet: borrowing DecodedPacket, bytes: RawSpan, time: UInt64) -> PacketContext {
+  mutating func track(_ packet: DecodedPacket, bytes: RawSpan, time: UInt64) -> PacketContext {
     PacketContext()
   }
 

@@ -8,7 +8,7 @@ public enum ByteFormat: Sendable, Equatable {
 
 /// `byte_test`: reads a number and compares it.
 public struct ByteTest: Sendable, Equatable {
-  public enum Comparison: Sendable {
+  public enum Comparison: Sendable, BitwiseCopyable {
     case less, lessOrEqual, equal, greaterOrEqual, greater
     /// `&`: some bit in common.
     case and
@@ -39,7 +39,7 @@ public struct ByteTest: Sendable, Equatable {
 /// `byte_jump`: reads a number and moves the cursor by it.
 public struct ByteJump: Sendable, Equatable {
   /// Where the jump counts from.
-  public enum Origin: Sendable {
+  public enum Origin: Sendable, BitwiseCopyable {
     /// The end of the bytes read.
     case bytesRead
     /// `from_beginning`: the start of the buffer.
@@ -93,7 +93,7 @@ public struct ByteExtract: Sendable, Equatable {
 /// `byte_math`: reads a number, computes with it, and keeps the result in a variable; the cursor moves behind the bytes
 /// read.
 public struct ByteMath: Sendable, Equatable {
-  public enum Operation: Sendable { case add, subtract, multiply, divide, shiftLeft, shiftRight }
+  public enum Operation: Sendable, BitwiseCopyable { case add, subtract, multiply, divide, shiftLeft, shiftRight }
   public var buffer: InspectionBuffer = .payload
   public var byteCount: RuleValue
   public var offset: Int

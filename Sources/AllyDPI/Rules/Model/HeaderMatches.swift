@@ -3,7 +3,7 @@
 /// Suricata's way: with no flag named (`0`) a packet that has any flag matches only under `not`; else the packet's
 /// flags without `ignored` are compared: equal to `flags`, some of them, all of them, or not all of them.
 public struct TCPFlagsMatch: Sendable, Equatable {
-  public enum Modifier: Sendable { case exactly, any, all, not }
+  public enum Modifier: Sendable, BitwiseCopyable { case exactly, any, all, not }
   /// As in the header: FIN 0x01, SYN 0x02, RST 0x04, PSH 0x08, ACK 0x10, URG 0x20, ECE 0x40, CWR 0x80.
   public var flags: UInt8
   /// Bits to look away from.
@@ -49,7 +49,7 @@ public enum IPOptionMatch: UInt8, Sendable, CaseIterable {
 
 /// `fragbits:[+|*|!]MDR`.
 public struct FragmentBitsMatch: Sendable, Equatable {
-  public enum Modifier: Sendable { case exactly, any, all, not }
+  public enum Modifier: Sendable, BitwiseCopyable { case exactly, any, all, not }
   /// Bit 0 more fragments (M), bit 1 don't fragment (D), bit 2 reserved (R): the header's top three bits.
   public var bits: UInt8
   public var modifier: Modifier

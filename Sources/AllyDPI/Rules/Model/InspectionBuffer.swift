@@ -1,6 +1,6 @@
 /// Which bytes a content, pattern or byte operation looks at. A sticky buffer keyword (`tcp.hdr`, …) sets it for the
 /// options behind it, `pkt_data` sets it back. The next buffers (`http.uri`, …) become new cases.
-public enum InspectionBuffer: Sendable, Hashable, CaseIterable {
+public enum InspectionBuffer: Sendable, BitwiseCopyable, Hashable, CaseIterable {
   /// The packet's payload, or the reassembled stream.
   case payload
   /// `ipv4.hdr`: the IPv4 header with its options.

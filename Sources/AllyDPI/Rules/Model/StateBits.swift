@@ -12,7 +12,7 @@ public struct StateBits: Sendable, Equatable {
     public var isCondition: Bool { self == .isSet || self == .isNotSet }
   }
   /// Whose bit: the flow's (`flowbits`), or a host's or pair's (`hostbits`, `xbits`).
-  public enum Track: Sendable { case flow, sourceHost, destinationHost, hostPair }
+  public enum Track: Sendable, BitwiseCopyable { case flow, sourceHost, destinationHost, hostPair }
   public var action: Action
   /// One name, or several for the two conditions.
   public var names: [String]

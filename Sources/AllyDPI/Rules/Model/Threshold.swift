@@ -1,6 +1,6 @@
 /// `threshold` and `detection_filter`.
 public struct Threshold: Sendable, Equatable {
-  public enum Kind: Sendable {
+  public enum Kind: Sendable, BitwiseCopyable {
     /// At most `count` alerts in `seconds`.
     case limit
     /// One alert per `count` matches in `seconds`.
@@ -11,7 +11,7 @@ public struct Threshold: Sendable, Equatable {
     case detectionFilter
   }
   /// What the matches are counted by.
-  public enum Track: Sendable { case bySource, byDestination, byBoth, byRule, byFlow }
+  public enum Track: Sendable, BitwiseCopyable { case bySource, byDestination, byBoth, byRule, byFlow }
   public var kind: Kind
   public var track: Track
   public var count: UInt32
@@ -45,7 +45,7 @@ public struct RateFilter: Sendable, Equatable {
 
 /// `suppress`: the rule's alerts are not written for these addresses.
 public struct Suppression: Sendable, Equatable {
-  public enum Side: Sendable {
+  public enum Side: Sendable, BitwiseCopyable {
     /// Whatever the addresses.
     case everything
     case source, destination
