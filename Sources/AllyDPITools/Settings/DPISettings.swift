@@ -62,6 +62,13 @@ struct DPISettings {
     if let bytes = try tree.bytes("stream.reassembly.depth", in: 0...UInt64(UInt32.max)) {
       engine.reassemblyDepth = UInt32(bytes)
     }
+    if let order = tree.node("action-order")?.children, !order.isEmpty {
+      tree.node("action-order")?.wasRead = true
+      engine.actionOrder = order.compactMap { node in
+        node.wasRead = true
+        return node.value.flatMap { RuleAction(rawValue: $0) }
+      }
+    }
     let caps: ClosedRange<UInt64> = 64 << 10...1 << 40
     if let bytes = try tree.bytes("flow.memcap", in: caps) { engine.flowMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("stream.memcap", in: caps) { engine.streamMemoryCap = Int(bytes) }
@@ -74,6 +81,7 @@ struct DPISettings {
     for output in outputs.children where output.value == "eve-log" && output.child("eve-log") != nil {
       let path = "outputs.\(output.name).eve-log"
       eve.types = []
+      engine.records = []
       if try tree.flag(path + ".enabled") == false { continue }
       if let (kind, location) = tree.text(path + ".filetype"), kind != "regular" {
         notes.append("\(location): EVE records go to a regular file; \(path).filetype \(kind) has no effect")
@@ -87,7 +95,21 @@ struct DPISettings {
         tree.node(options)?.wasRead = true
         if try tree.flag(options + ".enabled") == false { continue }
         eve.types?.insert(name)
-        if name == "alert" { try readAlertOptions(tree, options) }
+        switch name {
+        case "alert":
+          engine.records.insert(.alerts)
+          try readAlertOptions(tree, options)
+        case "drop":
+          engine.records.insert(.drops)
+          engine.dropAlerts = try tree.flag(options + ".alerts") ?? false
+          engine.dropRecordsEveryPacket = tree.text(options + ".flows")?.value == "all"
+        case "flow": engine.records.insert(.flows)
+        case "anomaly":
+          // Suricata's own defaults: events of the application layer alone.
+          if try tree.flag(options + ".types.decode") ?? false { engine.records.insert(.decodeAnomalies) }
+          if try tree.flag(options + ".types.stream") ?? false { engine.records.insert(.streamAnomalies) }
+        default: break
+        }
       }
       // The first eve-log that is switched on is the one that is written.
       return
