@@ -70,6 +70,25 @@ import Testing
       "the NIC's own register stands still until the DPI core moves it")
   }
 
+  @Test func mappingTheRegistersAsMemoryDoesNotGetAroundTheTable() throws {
+    var hardware = try Self.hardware()
+    HandDrivenOS.start(&hardware, count: 8)
+    var tables = PageTables(arena: PhysicalAddress(0x30_0000), pages: 8)
+    let virtual = VirtualAddress(0x4000_0000)
+    let queuePage: UInt64 = 0x2000
+    let isMapped = tables.map(
+      virtual, to: MachineLayout.nicRegisters.advanced(by: queuePage), size: .size4KiB, uncacheable: false,
+      in: hardware.northbridge.memory)
+    #expect(isMapped)
+    hardware.os.core.mmu.pageTableRoot = tables.root
+    let before = hardware.northbridge.remapping.counters.stores
+    let tail = VirtualAddress(virtual.rawValue + UInt64(QueueRegister.receiveTail) - queuePage)
+    _ = hardware.os.core.store(7, at: tail, width: .doubleWord, on: &hardware.northbridge, devices: &hardware.nic)
+    #expect(hardware.northbridge.remapping.counters.stores == before + 1)
+    let nicTail = hardware.nic.device.readRegister(QueueRegister.receiveTail, width: .doubleWord)
+    #expect(nicTail == 0)
+  }
+
   @Test func aRegisterThatIsNotInterceptedReachesTheDevice() throws {
     var hardware = try Self.hardware()
     // RAL, the station address (8254x SDM §13.5.2).
