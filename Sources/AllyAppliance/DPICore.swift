@@ -66,9 +66,8 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
   /// One pass over both directions: what the OS posted goes to the NIC, what the NIC completed goes to the OS, each frame
   /// inspected on its way.
   ///
-  /// - Parameters:
-  ///   - receiveClock: stamps the frames that come from the wire, in its order.
-  ///   - transmitClock: stamps the frames that the OS sends.
+  /// `receiveClock` stamps the frames that come from the wire, in its order; `transmitClock` those that the OS sends.
+  ///
   /// - Returns: whether anything moved.
   @discardableResult
   public mutating func pass<

@@ -19,6 +19,8 @@ public protocol DeviceModel: NICDevice, ~Copyable {
   /// Sends the frames that software has posted, and receives those that wait on the wire.
   ///
   /// - Parameters:
+  ///   - bus: where the model's DMA goes.
+  ///   - wire: what the model sends into and receives from.
   ///   - frames: the most frames to move in each direction.
   /// - Returns: how many frames were sent, and taken from the wire (lost and filtered ones included). Bounded work,
   ///   whatever software has written into the rings.

@@ -84,9 +84,7 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   /// Transmit descriptors were completed in the OS queue: moves the shadow head and adds the causes that the NIC
   /// would have.
   ///
-  /// - Parameters:
-  ///   - reported: how many of them the OS wanted reported.
-  ///   - isEmpty: whether the OS queue is empty now.
+  /// The OS wanted `reported` of them reported; `isEmpty` tells whether the OS queue is empty now.
   mutating func noteTransmitted(
     head: UInt32, reported: UInt32, isEmpty: Bool, registers: RegisterFile)
 }

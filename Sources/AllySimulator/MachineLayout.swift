@@ -11,7 +11,7 @@ public struct MachineLayout: Sendable {
   /// How many redirected accesses may wait; a power of two.
   public var accessLogCapacity: Int
 
-  /// - Parameter osMemory: 32 MiB by default: kernel, rings and buffers of a small driver.
+  /// OS memory is 32 MiB by default: kernel, rings and buffers of a small driver.
   public init(
     osMemory: UInt64 = 32 << 20, limits: RingLimits = RingLimits(), protection: PacketProtection = .inPlace,
     accessLogCapacity: Int = 256

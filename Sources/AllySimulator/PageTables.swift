@@ -7,7 +7,7 @@ public struct PageTables {
   private var nextTable: UInt64
   private let lastTable: UInt64
 
-  /// - Parameter arena: pages that the tables may take, all zero; the first becomes the root.
+  /// Tables may take the `pages` pages from `arena` on, all zero; the first becomes the root.
   public init(arena: PhysicalAddress, pages: UInt64) {
     precondition(pages > 0 && arena.rawValue % 0x1000 == 0)
     root = arena
@@ -17,8 +17,8 @@ public struct PageTables {
 
   /// Maps one page.
   ///
-  /// - Parameters:
-  ///   - uncacheable: sets PCD and PWT, as for memory-mapped registers.
+  /// `uncacheable` sets PCD and PWT, as for memory-mapped registers.
+  ///
   /// - Returns: false when the arena is used up; nothing that was mapped before changes.
   public mutating func map(
     _ virtual: VirtualAddress, to physical: PhysicalAddress, size: PageSize, writable: Bool = true,

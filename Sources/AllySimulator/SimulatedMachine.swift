@@ -19,6 +19,7 @@ public struct SimulatedMachine<
   public var osDriver: OSDriver
 
   /// - Parameters:
+  ///   - layout: where everything lies.
   ///   - model: the NIC, with ``MachineLayout/nic`` as its requester id.
   ///   - osDriver: its rings and buffers lie in OS memory from ``MachineLayout/driverMemory`` on.
   public init(
@@ -54,6 +55,7 @@ public struct SimulatedMachine<
   /// Lets everything run until nothing moves: NIC, DPI core, OS, in turn.
   ///
   /// - Parameters:
+  ///   - inspector: what the DPI core asks about each frame.
   ///   - batch: the most frames that the NIC moves before the DPI core has its turn.
   ///   - deliver: the OS's network stack; called for each good frame that its driver took, in order.
   public mutating func run<Inspector: PacketInspector & ~Copyable>(
@@ -92,8 +94,7 @@ public struct SimulatedMachine<
 extension SimulatedMachine where Model == E1000Model, OSDriver == E1000OSDriver {
   /// A machine with an Intel 82540EM.
   ///
-  /// - Parameters:
-  ///   - maximumFrameLength: the longest frame that the NIC takes; see ``E1000Model/maximumFrameLength``.
+  /// `maximumFrameLength` is the longest frame that the NIC takes; see `E1000Model.maximumFrameLength`.
   public static func e1000(
     layout: MachineLayout = MachineLayout(), receiveDescriptors: UInt32 = 1024, transmitDescriptors: UInt32 = 256,
     bufferLength: UInt32 = 2048, maximumFrameLength: Int = E1000Model.datasheetFrameLength

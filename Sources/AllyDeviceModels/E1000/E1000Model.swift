@@ -65,6 +65,7 @@ public struct E1000Model: DeviceModel, ~Copyable {
   let frameCheckSequence = FrameCheckSequence()
 
   /// - Parameters:
+  ///   - requester: the requester id of the model's DMA.
   ///   - macAddress: six bytes, which the EEPROM holds.
   ///   - maximumFrameLength: see ``maximumFrameLength``.
   public init(

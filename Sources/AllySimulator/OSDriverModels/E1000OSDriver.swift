@@ -94,7 +94,7 @@ public struct E1000OSDriver: OSDriverModel, ~Copyable {
 
   /// Resets the NIC and brings it up: rings, buffers, promiscuous reception of long frames, interrupts.
   ///
-  /// - Parameter address: the station address, six bytes in the order of the wire, in the low 48 bits.
+  /// The station address has six bytes in the order of the wire, in the low 48 bits.
   public mutating func start<Environment: OSEnvironment & ~Copyable>(
     stationAddress address: UInt64, on environment: inout Environment
   ) {
@@ -153,7 +153,8 @@ public struct E1000OSDriver: OSDriverModel, ~Copyable {
 
   /// The interrupt handler: reads (and so clears) the causes, then takes all completed frames.
   ///
-  /// - Parameter deliver: the network stack; called for each good frame, in order.
+  /// `deliver` is the network stack; called for each good frame, in order.
+  ///
   /// - Returns: whether the interrupt was this NIC's.
   @discardableResult
   public mutating func interrupt<Environment: OSEnvironment & ~Copyable>(
@@ -215,7 +216,8 @@ public struct E1000OSDriver: OSDriverModel, ~Copyable {
 
   /// Queues a frame for transmission; several descriptors when it is longer than a buffer.
   ///
-  /// - Parameter doorbell: false to leave the tail register alone, so that several frames share one write.
+  /// Without `doorbell` the tail register is left alone, so that several frames share one write.
+  ///
   /// - Returns: false when the ring has no room: the stack keeps the frame.
   public mutating func send<Environment: OSEnvironment & ~Copyable>(
     _ bytes: RawSpan, doorbell: Bool, on environment: inout Environment

@@ -4,12 +4,13 @@ public protocol OSDriverModel: ~Copyable {
   var memoryByteCount: UInt64 { get }
   /// Resets the NIC and brings it up.
   ///
-  /// - Parameter stationAddress: six bytes in the order of the wire, the first in bits 7–0.
+  /// The station address has six bytes in the order of the wire, the first in bits 7–0.
   mutating func start<Environment: OSEnvironment & ~Copyable>(
     stationAddress: UInt64, on environment: inout Environment)
   /// The interrupt handler.
   ///
-  /// - Parameter deliver: the network stack; called for each good frame, in order.
+  /// `deliver` is the network stack; called for each good frame, in order.
+  ///
   /// - Returns: whether the interrupt was this NIC's.
   @discardableResult
   mutating func interrupt<Environment: OSEnvironment & ~Copyable>(
@@ -17,7 +18,8 @@ public protocol OSDriverModel: ~Copyable {
   ) -> Bool
   /// Queues a frame for transmission.
   ///
-  /// - Parameter doorbell: false to leave the tail register alone, so that several frames share one write.
+  /// Without `doorbell` the tail register is left alone, so that several frames share one write.
+  ///
   /// - Returns: false when the ring has no room: the stack keeps the frame.
   mutating func send<Environment: OSEnvironment & ~Copyable>(
     _ bytes: RawSpan, doorbell: Bool, on environment: inout Environment
