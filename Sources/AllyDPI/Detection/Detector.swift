@@ -128,13 +128,17 @@ struct Detector: ~Copyable {
     let evaluated: Flow.Flags = context.side == .toServer ? .addressRulesToServer : .addressRulesToClient
     if !marks.hasFlow || !marks.flags.contains(evaluated) {
       insert(group.addresses)
+      insert(group.bySource.list(for: packet.source, in: tables.prefilter.addressBounds, tables.prefilter.lists))
+      insert(
+        group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
       if marks.hasFlow { marks.flags.insert(evaluated) }
     }
     // Of a packet with a broken header the addresses and the events are all there is.
     if packet.flaws.contains(.invalid) { return }
     insert(group.always)
-    insert(group.byDestination.list(for: packet.destinationPort, in: tables.prefilter))
-    insert(group.bySource.list(for: packet.sourcePort, in: tables.prefilter))
+    let prefilter = tables.prefilter
+    insert(group.byDestinationPort.list(for: packet.destinationPort, in: prefilter.portBounds, prefilter.lists))
+    insert(group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists))
     guard let database = group.database, !marks.flags.contains(.noPayloadInspection) else { return }
     if context.hasStreamData { scan(window.bytes, database, group) }
     if packet.payloadLength > 0 && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes)) {
