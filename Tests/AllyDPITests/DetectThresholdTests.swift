@@ -34,7 +34,8 @@ import Testing
 
   @Test func bothSidesAreOnePair() throws {
     var engine = try TestEngine(
-      "alert udp any any -> any any (content:\"attack\"; threshold:type limit,track by_both,count 1,seconds 60; sid:1;)")
+      "alert udp any any -> any any (content:\"attack\"; threshold:type limit,track by_both,count 1,seconds 60; sid:1;)"
+    )
     let frame = TestFrame(ipProtocol: 17, payload: Array("attack".utf8))
     var reply = frame.reply
     reply.payload = frame.payload

@@ -55,3 +55,29 @@ import Testing
     try #require(TestRules.read("alert tcp any any -> any any (\(options) sid:1;)").first)
   }
 }
+
+@Suite struct MatchIntervalTests {
+  /// Against looking through all intervals.
+  @Test func anIndexAgreesWithLookingThroughAll() {
+    var random = Seeded(seed: 0x5EED_0005)
+    for round in 0..<100 {
+      let entries = (0..<UInt32.random(in: 0...20, using: &random)).map { signature in
+        let ends = (0..<2).map { _ in [0, 1, 79, 80, 81, 443, 65_534, 65_535].randomElement(using: &random)! as UInt16 }
+        return (first: ends.min()!, last: ends.max()!, signature: signature)
+      }
+      var bounds: [UInt16] = [7]  // another index's
+      var lists: [TableRange] = [.empty]
+      var candidates: [UInt32] = [99]
+      let index = IntervalIndex(
+        entries, successor: { $0 < .max ? $0 + 1 : nil }, bounds: &bounds, lists: &lists, candidates: &candidates)
+      let tables = (ConstantTable(bounds), ConstantTable(lists))
+      for port in [0, 1, 2, 79, 80, 81, 82, 442, 443, 444, 65_533, 65_534, 65_535] as [UInt16] {
+        let found = index.list(for: port, in: tables.0, tables.1).indices.map { candidates[$0] }
+        let expected = entries.filter { $0.first <= port && port <= $0.last }.map(\.signature)
+        #expect(found == expected, "seed 0x5EED0005, round \(round), port \(port)")
+      }
+      unsafe tables.0.deallocate()
+      unsafe tables.1.deallocate()
+    }
+  }
+}

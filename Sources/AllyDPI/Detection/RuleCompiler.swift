@@ -91,27 +91,25 @@ struct RuleCompiler {
     variableCount = max(variableCount, rule.byteVariables.count)
 
     let pattern = FastPattern.best(of: rule)
-    append(
-      signature, record: record, pattern: pattern, sourcePorts: rule.sourcePorts,
-      destinationPorts: rule.destinationPorts)
+    append(signature, record: record, pattern: pattern, rule)
     // `<>` with two equal sides says no more than `->`.
     let isMirror = rule.source == rule.destination && rule.sourcePorts == rule.destinationPorts
     if rule.direction == .both && !isMirror {
+      var mirrored = rule
+      swap(&mirrored.source, &mirrored.destination)
+      swap(&mirrored.sourcePorts, &mirrored.destinationPorts)
       swap(&signature.source, &signature.destination)
       swap(&signature.sourcePorts, &signature.destinationPorts)
-      append(
-        signature, record: record, pattern: pattern, sourcePorts: rule.destinationPorts,
-        destinationPorts: rule.sourcePorts)
+      append(signature, record: record, pattern: pattern, mirrored)
     }
   }
 
-  private mutating func append(
-    _ signature: Signature, record: UInt32, pattern: FastPattern?, sourcePorts: PortList, destinationPorts: PortList
-  ) {
+  private mutating func append(_ signature: Signature, record: UInt32, pattern: FastPattern?, _ rule: Rule) {
     prefilter.add(
       PrefilterBuilder.Entry(
         signature: UInt32(signatures.count), kind: signature.kind, protocolFilter: signature.protocolFilter,
-        flow: signature.flow, pattern: pattern, sourcePorts: sourcePorts, destinationPorts: destinationPorts))
+        flow: signature.flow, pattern: pattern, source: rule.source, destination: rule.destination,
+        sourcePorts: rule.sourcePorts, destinationPorts: rule.destinationPorts))
     signatures.append(signature)
     signatureRecords.append(record)
   }
