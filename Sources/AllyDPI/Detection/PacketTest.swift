@@ -3,6 +3,8 @@ internal import AllyPacket
 /// A condition on a packet's headers or on its flow.
 enum PacketTest: BitwiseCopyable, Sendable {
   case dsize(NumberTest)
+  /// The same for packets with a payload.
+  case payloadSize(NumberTest)
   case ttl(NumberTest)
   case ipID(NumberTest)
   case tos(NumberTest)
@@ -64,6 +66,7 @@ extension PacketTest {
   func matches(_ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet) -> Bool {
     switch self {
     case .dsize(let test): test.matches(packet.payloadLength)
+    case .payloadSize(let test): packet.payloadLength > 0 && test.matches(packet.payloadLength)
     case .ttl(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.hopLimit))
     case .ipID(let test): packet.ipVersion == 4 && test.matches(packet.fragment.identification & 0xFFFF)
     case .tos(let test): packet.ipVersion == 4 && test.matches(UInt32(packet.trafficClass))

@@ -32,10 +32,10 @@ struct RuleCompiler {
   /// Compiles rules; those that cannot be become ``problems``.
   ///
   /// - Throws: when a library refuses as a whole. Then nothing is left allocated.
-  mutating func compile(_ rules: [Rule], target: HyperscanDatabase.Target) throws(DetectionProgramError)
+  mutating func compile(_ rules: [Rule], _ configuration: DPIConfiguration) throws(DetectionProgramError)
     -> DetectionTables
   {
-    for rule in SignatureOrder.sorted(rules) {
+    for rule in SignatureOrder.sorted(rules, actionOrder: configuration.actionOrder) {
       do {
         try add(rule)
       } catch {
@@ -44,7 +44,7 @@ struct RuleCompiler {
     }
     let prefilterTables: PrefilterTables
     do {
-      prefilterTables = try prefilter.build(target: target)
+      prefilterTables = try prefilter.build(target: configuration.limitsVectorsToAVX2 ? .avx2 : .host)
     } catch {
       for pattern in patterns { unsafe pattern.deallocate() }
       throw error
@@ -273,7 +273,12 @@ struct RuleCompiler {
 
   private mutating func test(for option: RuleOption, of rule: Rule) throws(RuleProblem) -> PacketTest? {
     switch option {
-    case .dsize(let match): return .dsize(NumberTest(match))
+    case .dsize(let match):
+      switch match {
+      // "Not this size" means a payload of another size: none at all does not match.
+      case .notEqual, .notRange: return .payloadSize(NumberTest(match))
+      default: return .dsize(NumberTest(match))
+      }
     case .ttl(let match): return .ttl(NumberTest(match))
     case .ipID(let match): return .ipID(NumberTest(match))
     case .tos(let match): return .tos(NumberTest(match))

@@ -64,6 +64,13 @@ struct DPISettings {
     if let bytes = try tree.bytes("stream.reassembly.depth", in: 0...UInt64(UInt32.max)) {
       engine.reassemblyDepth = UInt32(bytes)
     }
+    if let order = tree.node("action-order")?.children, !order.isEmpty {
+      tree.node("action-order")?.wasRead = true
+      engine.actionOrder = order.compactMap { node in
+        node.wasRead = true
+        return node.value.flatMap { RuleAction(rawValue: $0) }
+      }
+    }
     if let number = try tree.number("packet-alert-max", in: 0...255), number > 0 {
       engine.maximumAlertsPerPacket = Int(number)
     }
