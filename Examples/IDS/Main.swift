@@ -15,7 +15,7 @@ struct IDS: ParsableCommand {
 
   func run() throws {
     try Command.run("ids") { () throws(CommandFailure) in
-      try InspectCommand(name: "ids", options: options).perform(through: DirectRun())
+      try InspectCommand(name: "ids", options: options).perform(through: InterceptedRun())
     }
   }
 }

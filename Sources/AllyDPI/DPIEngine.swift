@@ -17,6 +17,7 @@ public struct DPIEngine: ~Copyable, PacketInspector {
 
   /// - Parameters:
   ///   - program: the compiled rules; shared by all cores.
+  ///   - configuration: the settings that the rules were compiled with.
   ///   - sink: where records go; kept for the engine's life.
   /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when a library has no memory.
   public init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) throws(DPIEngineError) {
@@ -27,7 +28,7 @@ public struct DPIEngine: ~Copyable, PacketInspector {
 
   /// Inspects a frame, and writes the records that it gives rise to.
   ///
-  /// - Returns: ``Verdict/accept`` unless the engine is inline and a rule, or an earlier verdict about the flow, says otherwise.
+  /// - Returns: `accept` unless the engine is inline and a rule, or an earlier verdict about the flow, says otherwise.
   ///   For a frame that holds several packets (a tunnel, a completed datagram) it is the hardest of theirs.
   public mutating func inspect(_ packet: borrowing Packet) -> Verdict {
     let count = dissector.dissect(packet)

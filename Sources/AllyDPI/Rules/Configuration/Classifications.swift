@@ -24,7 +24,9 @@ public struct Classifications: Sendable {
   /// Reads the lines `config classification: NAME,DESCRIPTION,PRIORITY` of a file. Lines that are wrong are left out;
   /// of two with the same name the first one counts.
   ///
-  /// - Parameter file: the name for locations.
+  /// - Parameters:
+  ///   - text: the file's bytes.
+  ///   - file: the name for locations.
   /// - Returns: what the file defines, and what is wrong with it.
   public static func read(_ text: [UInt8], file: String) -> (Classifications, problems: [RuleProblem]) {
     var result = Classifications()

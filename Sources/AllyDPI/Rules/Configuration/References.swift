@@ -13,7 +13,9 @@ public struct References: Sendable {
   /// Reads the lines `config reference: SCHEME PREFIX` of a file. Lines that are wrong are left out; of two with the
   /// same scheme the first one counts.
   ///
-  /// - Parameter file: the name for locations.
+  /// - Parameters:
+  ///   - text: the file's bytes.
+  ///   - file: the name for locations.
   /// - Returns: what the file defines, and what is wrong with it.
   public static func read(_ text: [UInt8], file: String) -> (References, problems: [RuleProblem]) {
     var result = References()

@@ -32,6 +32,7 @@ public struct ThresholdFile: Sendable {
   /// Reads a threshold file's bytes.
   ///
   /// - Parameters:
+  ///   - text: the file's bytes.
   ///   - file: the name for locations.
   ///   - configuration: whose variables `ip` may use.
   public init(_ text: [UInt8], file: String, configuration: DPIConfiguration) {

@@ -50,17 +50,19 @@ extension IPAddress {
 /// variables.
 struct AddressReader {
   let variables: RuleVariables
+  private static let what = "addresses"
 
   func read(_ field: RuleSlice) throws(RuleSyntaxError) -> AddressList {
     if field.string == "any" { return .any }
     let variables = variables
-    return try Self.set(field) { name throws(RuleSyntaxError) in try variables.addresses(name) }.list
+    let parts = try Self.parts(field) { name throws(RuleSyntaxError) in try variables.addresses(name) }
+    return try parts.set(at: field, of: Self.what).list
   }
 
-  static func set(_ field: RuleSlice, lookUp: @escaping RuleVariables.LookUp<AddressSet>) throws(RuleSyntaxError)
-    -> AddressSet
-  {
-    try ListReader(item: item, lookUp: lookUp, what: "addresses").read(field)
+  static func parts(
+    _ field: RuleSlice, lookUp: @escaping RuleVariables.LookUp<ListParts<AddressSet>>
+  ) throws(RuleSyntaxError) -> ListParts<AddressSet> {
+    try ListReader(item: item, lookUp: lookUp, what: Self.what).read(field)
   }
 
   private static func item(_ text: RuleSlice) throws(RuleSyntaxError) -> AddressSet {

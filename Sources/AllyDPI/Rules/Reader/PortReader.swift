@@ -34,16 +34,18 @@ struct PortSet: NegatableSet, Sendable {
 /// Reads a rule's ports: numbers, ranges `a:b`, `a:`, `:b`, `any`, lists and variables.
 struct PortReader {
   let variables: RuleVariables
+  private static let what = "ports"
 
   func read(_ field: RuleSlice) throws(RuleSyntaxError) -> PortList {
     let variables = variables
-    return try Self.set(field) { name throws(RuleSyntaxError) in try variables.ports(name) }.list
+    let parts = try Self.parts(field) { name throws(RuleSyntaxError) in try variables.ports(name) }
+    return try parts.set(at: field, of: Self.what).list
   }
 
-  static func set(_ field: RuleSlice, lookUp: @escaping RuleVariables.LookUp<PortSet>) throws(RuleSyntaxError)
-    -> PortSet
-  {
-    try ListReader(item: item, lookUp: lookUp, what: "ports").read(field)
+  static func parts(
+    _ field: RuleSlice, lookUp: @escaping RuleVariables.LookUp<ListParts<PortSet>>
+  ) throws(RuleSyntaxError) -> ListParts<PortSet> {
+    try ListReader(item: item, lookUp: lookUp, what: Self.what).read(field)
   }
 
   private static func item(_ text: RuleSlice) throws(RuleSyntaxError) -> PortSet {

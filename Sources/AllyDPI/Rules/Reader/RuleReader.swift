@@ -17,7 +17,9 @@ public struct RuleReader: Sendable {
   ///
   /// Comments, blank lines and disabled rules (`# alert …`) are passed over; a `\` at the end of a line continues it.
   ///
-  /// - Parameter file: the name for locations.
+  /// - Parameters:
+  ///   - text: the file's bytes.
+  ///   - file: the name for locations.
   public func read(_ text: [UInt8], file: String) -> RuleReport {
     var report = RuleReport()
     for rule in RuleTexts(text, file: file) {

@@ -3,8 +3,8 @@
 /// A variable is text; what it means is only known where it is used, since an address group may name a port group's
 /// name. Resolved lists are kept, because tens of thousands of rules use the same few.
 struct RuleVariables: Sendable {
-  let addresses: [String: Resolution<AddressSet>]
-  let ports: [String: Resolution<PortSet>]
+  let addresses: [String: Resolution<ListParts<AddressSet>>]
+  let ports: [String: Resolution<ListParts<PortSet>>]
 
   /// What became of a variable.
   enum Resolution<Value: Sendable>: Sendable {
@@ -17,16 +17,16 @@ struct RuleVariables: Sendable {
   typealias LookUp<Value> = (RuleSlice) throws(RuleSyntaxError) -> Value
 
   init(configuration: DPIConfiguration) {
-    addresses = Resolver(texts: configuration.addressVariables, read: AddressReader.set).all
-    ports = Resolver(texts: configuration.portVariables, read: PortReader.set).all
+    addresses = Resolver(texts: configuration.addressVariables, read: AddressReader.parts).all
+    ports = Resolver(texts: configuration.portVariables, read: PortReader.parts).all
   }
 
   /// - Parameter name: the variable without its `$`.
-  func addresses(_ name: RuleSlice) throws(RuleSyntaxError) -> AddressSet {
+  func addresses(_ name: RuleSlice) throws(RuleSyntaxError) -> ListParts<AddressSet> {
     try Self.unwrap(addresses[name.string], of: name)
   }
 
-  func ports(_ name: RuleSlice) throws(RuleSyntaxError) -> PortSet {
+  func ports(_ name: RuleSlice) throws(RuleSyntaxError) -> ListParts<PortSet> {
     try Self.unwrap(ports[name.string], of: name)
   }
 
