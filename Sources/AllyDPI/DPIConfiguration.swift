@@ -4,6 +4,8 @@ public struct DPIConfiguration: Sendable {
   /// groups are there from the start.
   public var addressVariables: [String: String]
   public var portVariables: [String: String]
+  /// Which rules come first (`action-order`); actions left out come last.
+  public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
   /// `-k none` clears it: packets whose checksum is wrong then take part.
   public var validatesChecksums = true
   /// `--simulate-ips`, `--inline`: `drop` and `reject` rules act on the frame.

@@ -219,6 +219,19 @@ import Testing
     #expect(observer.state(reborn.fromClient(.syn)) == "new")
   }
 
+  @Test func `A peer may say that it holds an older connection, and be told that it is gone`() throws {
+    var observer = try Observer()
+    var tcp = Conversation()
+    let syn = tcp.fromClient(.syn)
+    #expect(observer.state(syn) == "new")
+    let older = tcp.client.reply.with { $0.transport = .tcp(.ack, sequence: 7_777, acknowledgment: 55_555) }
+    #expect(observer.state(older.with { $0.payload = [1] }) == "invalid")
+    #expect(observer.state(older) == "established")
+    #expect(observer.state(tcp.client.with { $0.transport = .tcp(.rst, sequence: 55_555) }) == "established")
+    #expect(observer.state(syn) == "new")
+    #expect(observer.state(tcp.fromServer([.syn, .ack])) == "established")
+  }
+
   @Test func `Both sides may open at once`() throws {
     var observer = try Observer()
     var tcp = Conversation()

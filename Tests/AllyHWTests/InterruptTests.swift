@@ -47,6 +47,16 @@ struct InterruptUnitTests {
     #expect(unit.pending(at: os) == 0x31)
   }
 
+  @Test("a pin that is routed anew while its interrupt is in service is not stuck")
+  func reroutedInService() {
+    var unit = unit()
+    unit.setLevel(of: nic, asserted: true)
+    _ = unit.acknowledge(at: os)
+    unit.route(pin: 11, to: PinRoute(core: os, vector: 0x62))
+    unit.endInterrupt(at: os)
+    #expect(unit.acknowledge(at: os) == 0x62)
+  }
+
   @Test("a redirected NIC's pin interrupts the DPI core, and the OS core learns nothing")
   func redirectedPin() {
     var unit = unit()

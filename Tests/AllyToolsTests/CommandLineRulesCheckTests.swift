@@ -25,9 +25,10 @@ import Testing
     #expect(result.errors.isEmpty)
     let lines = result.output.split(separator: "\n")
     try #require(lines.count == 4)
-    #expect(lines[0].hasPrefix("loaded   \(rules):2:") && lines[0].hasSuffix(": rule 1: fine"))
-    #expect(lines[1].hasPrefix("skipped  \(rules):3:12: rule 2: "))
-    #expect(lines[2].hasPrefix("skipped  \(rules):4:54: rule 3: "))
+    #expect(lines[0].hasPrefix("loaded   \(rules):2:") && lines[0].hasSuffix(": fine (sid 1)"))
+    #expect(lines[1].hasPrefix("skipped  \(rules):3:12: "))
+    #expect(lines[2].hasPrefix("skipped  \(rules):4:54: "))
+    #expect(lines[1].hasSuffix(" (sid 2)") && lines[2].hasSuffix(" (sid 3)"))
     #expect(lines[3] == "1 loaded, 2 skipped: 1 not supported, 1 wrong")
   }
 

@@ -76,22 +76,30 @@ import Testing
                   payload: yes
                   metadata: no
               - flow
-              - stats:
+              - drop:
+                  flows: all
+              - anomaly:
                   enabled: no
+                  types: {decode: yes}
+              - http
       """)
     #expect(settings.eve.fileName == "mine.json")
     #expect(settings.eve.appends)
-    #expect(settings.eve.types == ["alert", "flow"])
+    #expect(settings.engine.records == [.alerts, .flows, .drops])
+    #expect(settings.engine.dropRecordsEveryPacket && !settings.engine.dropAlerts)
     #expect(settings.engine.alertPayload)
     #expect(!settings.engine.alertPayloadPrintable)
     #expect(!settings.engine.alertMetadata)
+    #expect(
+      settings.notes == ["\(folder.path)/suricata.yaml: 4 settings have no effect; -v lists them"],
+      "fast, the eve-log and the anomaly that are off, and http")
   }
 
   @Test func withoutOutputsEverythingIsWrittenAnew() throws {
     let settings = try settings("stream:\n  midstream: no\n")
     #expect(settings.eve == EVESettings())
     #expect(settings.engine.alertPayload && settings.engine.alertMetadata)
-    #expect(settings.eve.writes("alert"))
+    #expect(settings.engine.records.contains(.alerts))
   }
 
   @Test func theCommandLineWins() throws {
@@ -114,6 +122,23 @@ import Testing
     #expect(settings.eve.fileName == "b.json")
     #expect(settings.ruleFiles == ["c.rules"])
     #expect(settings.logFolder == "mine")
+  }
+
+  @Test func filesNamedInSettingsAreReadWhenTheyAreThere() throws {
+    try folder.write("threshold.config", "suppress gen_id 1, sig_id 7\n")
+    try folder.write("classification.config", "config classification: mine,My own class,2\n")
+    let settings = try settings(
+      """
+      threshold-file: threshold.config
+      classification-file: classification.config
+      """)
+    #expect(settings.thresholdFile == folder.path + "/threshold.config")
+    #expect(settings.classifications.entries["mine"]?.description == "My own class")
+    #expect(settings.notes.isEmpty)
+
+    let without = try self.settings("a: 1\n", "--set", "threshold-file=\(folder.path)/none")
+    #expect(without.thresholdFile == nil)
+    #expect(without.notes.first == "--set: threshold-file: \(folder.path)/none is not there; it is left out")
   }
 
   @Test func includesAreReadBesideTheFile() throws {

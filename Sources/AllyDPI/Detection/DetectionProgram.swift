@@ -16,7 +16,7 @@ public final class DetectionProgram: Sendable {
   /// - Throws: ``DetectionProgramError/matcher(_:)`` when Hyperscan refuses.
   public init(rules: [Rule], configuration: DPIConfiguration) throws(DetectionProgramError) {
     var compiler = RuleCompiler()
-    tables = try compiler.compile(rules, target: configuration.limitsVectorsToAVX2 ? .avx2 : .host)
+    tables = try compiler.compile(rules, configuration)
     records = compiler.records
     problems = compiler.problems
   }

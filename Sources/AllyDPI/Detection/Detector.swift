@@ -124,17 +124,21 @@ struct Detector: ~Copyable {
     window: StreamWindow, marks: inout FlowMarks
   ) {
     if !packet.events.isEmpty { insert(group.decoderEvents) }
-    // Of a packet with broken headers only the events are to be trusted.
-    if packet.ipVersion == 0 || packet.flaws.contains(.invalid) { return }
-
+    if packet.ipVersion == 0 { return }
     let evaluated: Flow.Flags = context.side == .toServer ? .addressRulesToServer : .addressRulesToClient
     if !marks.hasFlow || !marks.flags.contains(evaluated) {
       insert(group.addresses)
+      insert(group.bySource.list(for: packet.source, in: tables.prefilter.addressBounds, tables.prefilter.lists))
+      insert(
+        group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
       if marks.hasFlow { marks.flags.insert(evaluated) }
     }
+    // Of a packet with a broken header the addresses and the events are all there is.
+    if packet.flaws.contains(.invalid) { return }
     insert(group.always)
-    insert(group.byDestination.list(for: packet.destinationPort, in: tables.prefilter))
-    insert(group.bySource.list(for: packet.sourcePort, in: tables.prefilter))
+    let prefilter = tables.prefilter
+    insert(group.byDestinationPort.list(for: packet.destinationPort, in: prefilter.portBounds, prefilter.lists))
+    insert(group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists))
     guard let database = group.database, !marks.flags.contains(.noPayloadInspection) else { return }
     if context.hasStreamData { scan(window.bytes, database, group) }
     if packet.payloadLength > 0 && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes)) {
@@ -183,7 +187,7 @@ struct Detector: ~Copyable {
     }
     for index in signature.headers.indices {
       let header = tables.headerSteps[index]
-      guard let range = packet.range(of: header.buffer), range.upperBound <= bytes.byteCount,
+      guard let range = packet.range(of: header.buffer, bytes: bytes), range.upperBound <= bytes.byteCount,
         bytes.extracting(range).withByteView({ evaluator.evaluate(header.steps, on: $0) }) != nil
       else { return .none }
     }
@@ -222,8 +226,9 @@ struct Detector: ~Copyable {
   ) -> Found {
     if signature.data.contains(.stream) {
       if context.hasStreamData && evaluateStream(signature, window) { return .stream }
-      if !signature.data.contains(.packet) && context.isInStream { return .none }
-      // Only `only_stream` and `tcp-stream` name the stream and nothing else; others fall back.
+      if !signature.data.contains(.packet) && (context.isInStream || signature.data.contains(.onlyStream)) {
+        return .none
+      }
     }
     guard packet.payloadLength > 0 else { return .none }
     if context.hasStreamData && signature.data.contains(.stream) && window.freshIsPayload(of: packet, in: bytes) {

@@ -89,7 +89,8 @@ struct PacketInspection: ~Copyable {
 
   /// The tracker goes in by itself: stream data borrows it while records are written.
   private static func writeAlerts(
-    _ alerts: borrowing Detector, _ decision: Detector.Decision, flow: Flow?, about subject: borrowing EVEWriter.Subject,
+    _ alerts: borrowing Detector, _ decision: Detector.Decision, flow: Flow?,
+    about subject: borrowing EVEWriter.Subject,
     _ tracker: borrowing ConnectionTracker, _ program: DetectionProgram, _ counters: inout FrameCounters,
     _ eve: inout EVEWriter
   ) {

@@ -3,6 +3,8 @@ internal import AllyPacket
 /// A condition on a packet's headers or on its flow.
 enum PacketTest: BitwiseCopyable, Sendable {
   case dsize(NumberTest)
+  /// The same for packets with a payload.
+  case payloadSize(NumberTest)
   case ttl(NumberTest)
   case ipID(NumberTest)
   case tos(NumberTest)
@@ -64,6 +66,7 @@ extension PacketTest {
   func matches(_ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet) -> Bool {
     switch self {
     case .dsize(let test): test.matches(packet.payloadLength)
+    case .payloadSize(let test): packet.payloadLength > 0 && test.matches(packet.payloadLength)
     case .ttl(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.hopLimit))
     case .ipID(let test): packet.ipVersion == 4 && test.matches(packet.fragment.identification & 0xFFFF)
     case .tos(let test): packet.ipVersion == 4 && test.matches(UInt32(packet.trafficClass))
@@ -125,15 +128,30 @@ extension DecodedPacket {
   }
 
   /// Where a header buffer of the rule language lies in the packet's bytes; nil when the packet has no such header.
-  func range(of buffer: InspectionBuffer) -> Range<Int>? {
+  func range(of buffer: InspectionBuffer, bytes: RawSpan) -> Range<Int>? {
     switch buffer {
     case .payload: payloadRange
     case .ipv4Header: ipVersion == 4 ? Int(networkOffset)..<Int(transportOffset) : nil
     case .ipv6Header: ipVersion == 6 ? Int(networkOffset)..<Int(transportOffset) : nil
     case .tcpHeader: transport == .tcp ? Int(transportOffset)..<Int(payloadOffset) : nil
     case .udpHeader: transport == .udp ? Int(transportOffset)..<Int(payloadOffset) : nil
-    case .icmpv4Header: transport == .icmpv4 ? Int(transportOffset)..<Int(payloadOffset) : nil
+    case .icmpv4Header: transport == .icmpv4 ? icmpv4Header(bytes: bytes) : nil
     case .icmpv6Header: transport == .icmpv6 ? Int(transportOffset)..<Int(payloadOffset) : nil
     }
+  }
+
+  /// Eight bytes, or as many as the message type has before its data (RFC 792; RFC 1256 §3, RFC 950 Appendix I).
+  private func icmpv4Header(bytes: RawSpan) -> Range<Int> {
+    let start = Int(transportOffset)
+    let end = Int(networkEnd)
+    var length = 8
+    switch icmp.type {
+    case 9 where start + 6 <= bytes.byteCount:  // router advertisement: so many addresses of so many words
+      length += Int(bytes.byte(at: start + 4)) * Int(bytes.byte(at: start + 5)) * 4
+    case 13, 14: length = 20  // timestamp
+    case 17, 18: length = 12  // address mask
+    default: break
+    }
+    return start..<max(start, min(start + length, end))
   }
 }

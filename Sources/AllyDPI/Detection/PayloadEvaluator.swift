@@ -263,7 +263,8 @@ enum Digits {
       offset += 1
     }
     var base = base
-    if base == 16 || base == 0, end - offset >= 3, bytes[offset] == UInt8(ascii: "0"), bytes[offset + 1] | 0x20 == UInt8(ascii: "x"),
+    if base == 16 || base == 0, end - offset >= 3, bytes[offset] == UInt8(ascii: "0"),
+      bytes[offset + 1] | 0x20 == UInt8(ascii: "x"),
       digit(bytes[offset + 2]) < 16
     {
       offset += 2

@@ -32,10 +32,10 @@ struct RuleCompiler {
   /// Compiles rules; those that cannot be become ``problems``.
   ///
   /// - Throws: when a library refuses as a whole. Then nothing is left allocated.
-  mutating func compile(_ rules: [Rule], target: HyperscanDatabase.Target) throws(DetectionProgramError)
+  mutating func compile(_ rules: [Rule], _ configuration: DPIConfiguration) throws(DetectionProgramError)
     -> DetectionTables
   {
-    for rule in SignatureOrder.sorted(rules) {
+    for rule in SignatureOrder.sorted(rules, actionOrder: configuration.actionOrder) {
       do {
         try add(rule)
       } catch {
@@ -44,7 +44,7 @@ struct RuleCompiler {
     }
     let prefilterTables: PrefilterTables
     do {
-      prefilterTables = try prefilter.build(target: target)
+      prefilterTables = try prefilter.build(target: configuration.limitsVectorsToAVX2 ? .avx2 : .host)
     } catch {
       for pattern in patterns { unsafe pattern.deallocate() }
       throw error
@@ -91,27 +91,25 @@ struct RuleCompiler {
     variableCount = max(variableCount, rule.byteVariables.count)
 
     let pattern = FastPattern.best(of: rule)
-    append(
-      signature, record: record, pattern: pattern, sourcePorts: rule.sourcePorts,
-      destinationPorts: rule.destinationPorts)
+    append(signature, record: record, pattern: pattern, rule)
     // `<>` with two equal sides says no more than `->`.
     let isMirror = rule.source == rule.destination && rule.sourcePorts == rule.destinationPorts
     if rule.direction == .both && !isMirror {
+      var mirrored = rule
+      swap(&mirrored.source, &mirrored.destination)
+      swap(&mirrored.sourcePorts, &mirrored.destinationPorts)
       swap(&signature.source, &signature.destination)
       swap(&signature.sourcePorts, &signature.destinationPorts)
-      append(
-        signature, record: record, pattern: pattern, sourcePorts: rule.destinationPorts,
-        destinationPorts: rule.sourcePorts)
+      append(signature, record: record, pattern: pattern, mirrored)
     }
   }
 
-  private mutating func append(
-    _ signature: Signature, record: UInt32, pattern: FastPattern?, sourcePorts: PortList, destinationPorts: PortList
-  ) {
+  private mutating func append(_ signature: Signature, record: UInt32, pattern: FastPattern?, _ rule: Rule) {
     prefilter.add(
       PrefilterBuilder.Entry(
         signature: UInt32(signatures.count), kind: signature.kind, protocolFilter: signature.protocolFilter,
-        flow: signature.flow, pattern: pattern, sourcePorts: sourcePorts, destinationPorts: destinationPorts))
+        flow: signature.flow, pattern: pattern, source: rule.source, destination: rule.destination,
+        sourcePorts: rule.sourcePorts, destinationPorts: rule.destinationPorts))
     signatures.append(signature)
     signatureRecords.append(record)
   }
@@ -273,7 +271,12 @@ struct RuleCompiler {
 
   private mutating func test(for option: RuleOption, of rule: Rule) throws(RuleProblem) -> PacketTest? {
     switch option {
-    case .dsize(let match): return .dsize(NumberTest(match))
+    case .dsize(let match):
+      switch match {
+      // "Not this size" means a payload of another size: none at all does not match.
+      case .notEqual, .notRange: return .payloadSize(NumberTest(match))
+      default: return .dsize(NumberTest(match))
+      }
     case .ttl(let match): return .ttl(NumberTest(match))
     case .ipID(let match): return .ipID(NumberTest(match))
     case .tos(let match): return .tos(NumberTest(match))

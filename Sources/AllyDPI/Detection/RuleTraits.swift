@@ -86,7 +86,7 @@ struct RuleTraits {
     data = []
     guard hasPayload else { return }
     if needsPacket { data.insert(.packet) }
-    if needsStream { data.insert(.stream) }
+    if needsStream { data.formUnion([.stream, .onlyStream]) }
     if data.isEmpty {
       switch rule.ruleProtocol {
       case .tcp, .ip, .ip4, .ip6, .pkthdr:

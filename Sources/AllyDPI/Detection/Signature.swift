@@ -84,6 +84,8 @@ struct InspectedData: OptionSet, BitwiseCopyable, Sendable {
   let rawValue: UInt8
   static var packet: InspectedData { InspectedData(rawValue: 1) }
   static var stream: InspectedData { InspectedData(rawValue: 2) }
+  /// The rule names the stream and nothing else: a payload that did not become part of one is not looked at.
+  static var onlyStream: InspectedData { InspectedData(rawValue: 4) }
 }
 
 /// The protocol of a rule's header.

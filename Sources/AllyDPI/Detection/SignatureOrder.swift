@@ -1,9 +1,9 @@
 /// The order in which rules are evaluated and their actions applied: by action, then so that those that set bits come before
 /// those that ask for them, then by priority, then as in the files.
 enum SignatureOrder {
-  static func sorted(_ rules: [Rule]) -> [Rule] {
+  static func sorted(_ rules: [Rule], actionOrder: [RuleAction]) -> [Rule] {
     rules.enumerated()
-      .map { (key: key(of: $0.element, position: $0.offset), rule: $0.element) }
+      .map { (key: key(of: $0.element, position: $0.offset, actionOrder), rule: $0.element) }
       .sorted { $0.key < $1.key }
       .map(\.rule)
   }
@@ -15,22 +15,22 @@ enum SignatureOrder {
     static func == (left: Key, right: Key) -> Bool { left.ranks == right.ranks }
   }
 
-  private static func key(of rule: Rule, position: Int) -> Key {
+  private static func key(of rule: Rule, position: Int, _ actionOrder: [RuleAction]) -> Key {
     Key(
       ranks: (
-        action: rank(of: rule.action), flowBits: bitRank(of: rule) { $0 == .flow },
+        action: rank(of: rule.action, in: actionOrder), flowBits: bitRank(of: rule) { $0 == .flow },
         hostBits: bitRank(of: rule) { $0 == .sourceHost || $0 == .destinationHost },
         pairBits: bitRank(of: rule) { $0 == .hostPair }, priority: Int(rule.priority), position: position
       ))
   }
 
-  private static func rank(of action: RuleAction) -> Int {
-    switch action {
-    case .pass: 0
-    case .drop: 1
-    case .reject, .rejectsrc, .rejectdst, .rejectboth: 2
-    case .alert: 3
-    }
+  private static func rank(of action: RuleAction, in order: [RuleAction]) -> Int {
+    let general: RuleAction =
+      switch action {
+      case .rejectsrc, .rejectdst, .rejectboth: .reject
+      default: action
+      }
+    return order.firstIndex(of: general) ?? order.count
   }
 
   /// Set alone, set and asked for, asked for alone, neither.

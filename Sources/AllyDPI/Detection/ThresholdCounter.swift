@@ -46,7 +46,9 @@ struct ThresholdCounter: ~Copyable {
   mutating func count(_ subject: Subject, by rule: ThresholdRule, at time: UInt64) -> Outcome {
     let key = ThresholdCounter.key(for: subject, track: rule.track, scope: 0)
     var entry: Count
-    if let known = table.value(for: key, at: time), time <= known.start &+ UInt64(rule.seconds) &* ThresholdCounter.second {
+    if let known = table.value(for: key, at: time),
+      time <= known.start &+ UInt64(rule.seconds) &* ThresholdCounter.second
+    {
       entry = known
       entry.count &+= 1
     } else {

@@ -52,7 +52,9 @@ struct CompiledPattern: BitwiseCopyable, @unchecked Sendable {
 
   private static func message(for status: Int32) -> String {
     var text = [UInt8](repeating: 0, count: 256)
-    let length = unsafe text.withUnsafeMutableBufferPointer { unsafe pcre2_get_error_message_8(status, $0.baseAddress, $0.count) }
+    let length = unsafe text.withUnsafeMutableBufferPointer {
+      unsafe pcre2_get_error_message_8(status, $0.baseAddress, $0.count)
+    }
     return length > 0 ? String(decoding: text.prefix(Int(length)), as: UTF8.self) : "error \(status)"
   }
 }

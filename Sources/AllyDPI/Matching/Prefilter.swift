@@ -7,9 +7,10 @@ struct PrefilterTables: Sendable {
   /// For each literal of each database, the signatures that have it, in `candidates`.
   var literalUses: ConstantTable<TableRange>
   var candidates: ConstantTable<UInt32>
-  /// For the port indexes.
-  var boundaries: ConstantTable<UInt16>
-  var intervals: ConstantTable<TableRange>
+  /// For the indexes.
+  var portBounds: ConstantTable<UInt16>
+  var addressBounds: ConstantTable<IPAddress>
+  var lists: ConstantTable<TableRange>
 
   /// The group of a packet.
   @inline(__always)
@@ -23,8 +24,9 @@ struct PrefilterTables: Sendable {
     unsafe groups.deallocate()
     unsafe literalUses.deallocate()
     unsafe candidates.deallocate()
-    unsafe boundaries.deallocate()
-    unsafe intervals.deallocate()
+    unsafe portBounds.deallocate()
+    unsafe addressBounds.deallocate()
+    unsafe lists.deallocate()
   }
 }
 
@@ -39,36 +41,17 @@ struct PrefilterGroup: BitwiseCopyable, Sendable {
   /// Signatures without a rare literal: for any ports, …
   var always: TableRange
   /// … for certain destination ports, …
-  var byDestination: PortIndex
+  var byDestinationPort: IntervalIndex<UInt16>
   /// … or for certain source ports and any destination.
-  var bySource: PortIndex
-  /// Signatures on addresses alone, evaluated once for each side of a flow.
+  var bySourcePort: IntervalIndex<UInt16>
+  /// Signatures on addresses alone, evaluated once for each side of a flow: for few sources, …
+  var bySource: IntervalIndex<IPAddress>
+  /// … for few destinations, …
+  var byDestination: IntervalIndex<IPAddress>
+  /// … or for many of both.
   var addresses: TableRange
   /// Signatures on decoder events alone.
   var decoderEvents: TableRange
-
-  /// Lists of signatures by port.
-  struct PortIndex: BitwiseCopyable, Sendable {
-    /// The first ports of all intervals but the one that begins with 0, ascending.
-    var boundaries: TableRange
-    /// Index of the first interval's list; there is one more than there are boundaries. With no boundary there is no list.
-    var firstInterval: UInt32
-
-    static var empty: PortIndex { PortIndex(boundaries: .empty, firstInterval: 0) }
-
-    /// The signatures for a port.
-    @inline(__always)
-    func list(for port: UInt16, in tables: PrefilterTables) -> TableRange {
-      if boundaries.isEmpty { return .empty }
-      var low = Int(boundaries.start)
-      var high = low &+ Int(boundaries.count)
-      while low < high {
-        let middle = (low &+ high) / 2
-        if tables.boundaries[middle] <= port { low = middle &+ 1 } else { high = middle }
-      }
-      return tables.intervals[Int(firstInterval) &+ low &- Int(boundaries.start)]
-    }
-  }
 }
 
 /// Builds ``PrefilterTables``: what is known about each signature goes in, one after the other.
@@ -80,6 +63,8 @@ struct PrefilterBuilder {
     var protocolFilter: ProtocolFilter
     var flow: FlowRequirements
     var pattern: FastPattern?
+    var source: AddressList
+    var destination: AddressList
     var sourcePorts: PortList
     var destinationPorts: PortList
   }
@@ -87,8 +72,9 @@ struct PrefilterBuilder {
   private var entries: [Entry] = []
   private var literalUses: [TableRange] = []
   private var candidates: [UInt32] = []
-  private var boundaries: [UInt16] = []
-  private var intervals: [TableRange] = []
+  private var portBounds: [UInt16] = []
+  private var addressBounds: [IPAddress] = []
+  private var lists: [TableRange] = []
 
   mutating func add(_ entry: Entry) { entries.append(entry) }
 
@@ -102,7 +88,7 @@ struct PrefilterBuilder {
     }
     return PrefilterTables(
       groups: ConstantTable(groups), literalUses: ConstantTable(literalUses), candidates: ConstantTable(candidates),
-      boundaries: ConstantTable(boundaries), intervals: ConstantTable(intervals))
+      portBounds: ConstantTable(portBounds), addressBounds: ConstantTable(addressBounds), lists: ConstantTable(lists))
   }
 
   private mutating func buildGroup(_ members: [Entry], target: HyperscanDatabase.Target) throws(DetectionProgramError)
@@ -113,13 +99,22 @@ struct PrefilterBuilder {
     var uses: [[UInt32]] = []
     var searched: [UInt32] = []
     var always: [UInt32] = []
-    var byDestination: [(PortList, UInt32)] = []
-    var bySource: [(PortList, UInt32)] = []
+    var byDestinationPort: [(first: UInt16, last: UInt16, signature: UInt32)] = []
+    var bySourcePort = byDestinationPort
+    var byDestination: [(first: IPAddress, last: IPAddress, signature: UInt32)] = []
+    var bySource = byDestination
     var addresses: [UInt32] = []
     var decoderEvents: [UInt32] = []
     for member in members {
       switch member.kind {
-      case .addressesOnly: addresses.append(member.signature)
+      case .addressesOnly:
+        if !member.source.isBroad {
+          for range in member.source.included { bySource.append((range.first, range.last, member.signature)) }
+        } else if !member.destination.isBroad {
+          for range in member.destination.included { byDestination.append((range.first, range.last, member.signature)) }
+        } else {
+          addresses.append(member.signature)
+        }
       case .decoderEvents: decoderEvents.append(member.signature)
       case .negatedAddressesOnly, .packet, .payload:
         if let pattern = member.pattern, !pattern.isWeak {
@@ -132,9 +127,13 @@ struct PrefilterBuilder {
             uses.append([member.signature])
           }
         } else if !member.destinationPorts.isAny {
-          byDestination.append((member.destinationPorts, member.signature))
+          for range in member.destinationPorts.included {
+            byDestinationPort.append((range.lowerBound, range.upperBound, member.signature))
+          }
         } else if !member.sourcePorts.isAny {
-          bySource.append((member.sourcePorts, member.signature))
+          for range in member.sourcePorts.included {
+            bySourcePort.append((range.lowerBound, range.upperBound, member.signature))
+          }
         } else {
           always.append(member.signature)
         }
@@ -147,32 +146,26 @@ struct PrefilterBuilder {
       firstUse: firstUse,
       searched: candidates.appendRun(searched),
       always: candidates.appendRun(always),
-      byDestination: buildIndex(byDestination),
-      bySource: buildIndex(bySource),
+      byDestinationPort: portIndex(byDestinationPort),
+      bySourcePort: portIndex(bySourcePort),
+      bySource: addressIndex(bySource),
+      byDestination: addressIndex(byDestination),
       addresses: candidates.appendRun(addresses),
       decoderEvents: candidates.appendRun(decoderEvents))
   }
 
-  /// Cuts the ports at every end of every list, so that within each interval the same signatures apply.
-  private mutating func buildIndex(_ lists: [(ports: PortList, signature: UInt32)]) -> PrefilterGroup.PortIndex {
-    if lists.isEmpty { return .empty }
-    var cuts: Set<UInt16> = []
-    for (ports, _) in lists {
-      for interval in ports.included {
-        if interval.lowerBound > 0 { cuts.insert(interval.lowerBound) }
-        if interval.upperBound < .max { cuts.insert(interval.upperBound + 1) }
-      }
-    }
-    if cuts.isEmpty { cuts.insert(1) }  // every list holds every port: any cut will do
-    let firsts = cuts.sorted()
-    let index = PrefilterGroup.PortIndex(
-      boundaries: TableRange(start: UInt32(boundaries.count), count: UInt32(firsts.count)),
-      firstInterval: UInt32(intervals.count))
-    boundaries.append(contentsOf: firsts)
-    for first in [0] + firsts {
-      intervals.append(candidates.appendRun(lists.lazy.filter { $0.ports.contains(first) }.map(\.signature)))
-    }
-    return index
+  private mutating func portIndex(_ entries: [(first: UInt16, last: UInt16, signature: UInt32)])
+    -> IntervalIndex<UInt16>
+  {
+    IntervalIndex(
+      entries, successor: { $0 < .max ? $0 + 1 : nil }, bounds: &portBounds, lists: &lists, candidates: &candidates)
+  }
+
+  private mutating func addressIndex(_ entries: [(first: IPAddress, last: IPAddress, signature: UInt32)])
+    -> IntervalIndex<IPAddress>
+  {
+    IntervalIndex(
+      entries, successor: \.successor, bounds: &addressBounds, lists: &lists, candidates: &candidates)
   }
 }
 

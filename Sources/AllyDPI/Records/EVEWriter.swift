@@ -419,7 +419,9 @@ struct EVEWriter: ~Copyable {
 
 extension DecodedPacket {
   /// Whether records carry its ports.
-  var hasPorts: Bool { transport == .tcp || transport == .udp || transport == .sctp }
+  var hasPorts: Bool {
+    ipProtocol == IPProtocolNumber.tcp || ipProtocol == IPProtocolNumber.udp || ipProtocol == IPProtocolNumber.sctp
+  }
 
   /// The flow label of an IPv6 header (RFC 8200 §3).
   func flowLabel(bytes: RawSpan) -> UInt32 {

@@ -70,9 +70,16 @@ struct PolicyParser {
 
   static func listed(_ tokens: ArraySlice<Token>) -> String {
     var text = ""
+    var depth = 0
+    var afterComma = false
     for token in tokens where !token.isSeparator {
-      if !text.isEmpty, token.text != "," || token.kind != .symbol { text += " " }
+      let isComma = token.kind == .symbol && token.text == ","
+      // `established,related`, but `{ 22, 80 }`.
+      if !text.isEmpty, !isComma, !afterComma || depth > 0 { text += " " }
       text += token.listed
+      afterComma = isComma
+      if token.kind == .symbol, token.text == "{" { depth += 1 }
+      if token.kind == .symbol, token.text == "}" { depth -= 1 }
     }
     return text
   }

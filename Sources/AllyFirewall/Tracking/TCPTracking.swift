@@ -134,13 +134,6 @@ struct TCPTracking: BitwiseCopyable {
   ///
   /// - Returns: whether it belongs to the connection; when not, nothing is changed.
   mutating func take(_ segment: TCPSegment, fromResponder: Bool) -> Bool {
-    var next = self
-    guard next.advance(segment, fromResponder) else { return false }
-    self = next
-    return true
-  }
-
-  private mutating func advance(_ segment: TCPSegment, _ fromResponder: Bool) -> Bool {
     let isReset = segment.flags.contains(.rst)
     let isSYN = segment.flags.contains(.syn)
     if phase == .synSent { return advanceFromSYN(segment, fromResponder) }
@@ -150,16 +143,25 @@ struct TCPTracking: BitwiseCopyable {
       if !segment.flags.contains(.ack) { return !fromResponder }
       return fromResponder && segment.acknowledgment == originator.end || phase == .established
     }
-    guard isLiberal || segment.isPart || isInWindow(segment, fromResponder) else { return false }
+    let belongs =
+      isLiberal || segment.isPart
+      || (fromResponder
+        ? TCPTracking.isInWindow(segment, from: responder, to: originator)
+        : TCPTracking.isInWindow(segment, from: originator, to: responder))
+    guard belongs else { return false }
     if segment.isPart { isLiberal = true }
     if isReset {
-      let sender = fromResponder ? responder : originator
-      let receiver = fromResponder ? originator : responder
       // A reset that the receiver will not believe (RFC 5961 §3.2) closes nothing here either.
-      if isLiberal || segment.sequence == receiver.acknowledged || segment.sequence == sender.end { phase = .closed }
+      let end = fromResponder ? responder.end : originator.end
+      let acknowledged = fromResponder ? originator.acknowledged : responder.acknowledged
+      if isLiberal || segment.sequence == acknowledged || segment.sequence == end { phase = .closed }
       return true
     }
-    update(segment, fromResponder)
+    if fromResponder {
+      TCPTracking.note(segment, from: &responder, to: &originator)
+    } else {
+      TCPTracking.note(segment, from: &originator, to: &responder)
+    }
     if phase == .synReceived, !fromResponder { phase = .established }
     if segment.flags.contains(.fin) {
       if fromResponder { responder.sentFIN = true } else { originator.sentFIN = true }
@@ -193,6 +195,8 @@ struct TCPTracking: BitwiseCopyable {
       phase = .closed
       return true
     }
+    // A peer that still holds an older connection says so, and is told by a reset that it is gone (RFC 9293 §3.5.1).
+    if segment.flags.intersection([.syn, .fin, .rst, .ack]) == .ack { return segment.length == 0 }
     // SYN with the acknowledgment of the SYN, or without any: both sides open at once (RFC 9293 §3.5).
     guard segment.flags.contains(.syn), acknowledges || !segment.flags.contains(.ack) else { return false }
     responder.end = segment.end
@@ -217,36 +221,25 @@ struct TCPTracking: BitwiseCopyable {
       && !TCPTracking.isAfter(originator.end &- 1500, acknowledgment)
   }
 
-  private func isInWindow(_ segment: TCPSegment, _ fromResponder: Bool) -> Bool {
-    let sender = fromResponder ? responder : originator
-    let receiver = fromResponder ? originator : responder
-    if TCPTracking.isAfter(segment.sequence, sender.limit) { return false }
-    if TCPTracking.isAfter(sender.end &- receiver.largestWindow, segment.end) { return false }
+  @inline(__always)
+  private static func isInWindow(_ segment: TCPSegment, from sender: TCPSide, to receiver: TCPSide) -> Bool {
+    if isAfter(segment.sequence, sender.limit) { return false }
+    if isAfter(sender.end &- receiver.largestWindow, segment.end) { return false }
     guard segment.flags.contains(.ack) else { return true }
-    if TCPTracking.isAfter(segment.acknowledgment, receiver.end) { return false }
-    let oldest = max(sender.largestWindow, TCPTracking.oldestAcknowledgment)
-    return !TCPTracking.isAfter(receiver.end &- oldest, segment.acknowledgment)
+    if isAfter(segment.acknowledgment, receiver.end) { return false }
+    let oldest = max(sender.largestWindow, oldestAcknowledgment)
+    return !isAfter(receiver.end &- oldest, segment.acknowledgment)
   }
 
-  private mutating func update(_ segment: TCPSegment, _ fromResponder: Bool) {
-    var sender = fromResponder ? responder : originator
-    var receiver = fromResponder ? originator : responder
+  @inline(__always)
+  private static func note(_ segment: TCPSegment, from sender: inout TCPSide, to receiver: inout TCPSide) {
     let window = UInt32(segment.window) &<< UInt32(sender.scale)
     sender.largestWindow = max(sender.largestWindow, window, 1)
-    if TCPTracking.isAfter(segment.end, sender.end) { sender.end = segment.end }
-    if TCPTracking.isAfter(segment.acknowledgment, sender.acknowledged) {
-      sender.acknowledged = segment.acknowledgment
-    }
+    if isAfter(segment.end, sender.end) { sender.end = segment.end }
+    if isAfter(segment.acknowledgment, sender.acknowledged) { sender.acknowledged = segment.acknowledgment }
     // A closed window is probed with one byte (RFC 9293 §3.8.6.1).
     let limit = segment.acknowledgment &+ max(window, 1)
-    if TCPTracking.isAfter(limit, receiver.limit) { receiver.limit = limit }
-    if fromResponder {
-      responder = sender
-      originator = receiver
-    } else {
-      originator = sender
-      responder = receiver
-    }
+    if isAfter(limit, receiver.limit) { receiver.limit = limit }
   }
 
   static func isAfter(_ left: UInt32, _ right: UInt32) -> Bool { Int32(bitPattern: left &- right) > 0 }

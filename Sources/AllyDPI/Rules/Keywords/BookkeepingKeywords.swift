@@ -18,7 +18,9 @@ enum BookkeepingKeywords {
       builder.setPriority(UInt32(try option.value.number(in: 0...Int(Int32.max))))
     },
     Keyword("classtype", .plain) { builder, option throws(RuleSyntaxError) in
-      guard option.value.words.count == 1 else { throw option.value.expected("one name of a class type") }
+      guard option.value.bytes.allSatisfy(\.isNameCharacter) else {
+        throw option.value.expected("the name of a class type: letters, digits, '-' and '_'")
+      }
       builder.setClasstype(option.value)
     },
     Keyword("reference", .any, reference),
@@ -82,6 +84,17 @@ enum BookkeepingKeywords {
       let (key, value) = pair.firstWord
       guard !value.isEmpty else { continue }
       builder.update { $0.metadata.append((key: key.string, value: value.string)) }
+    }
+  }
+}
+
+extension UInt8 {
+  fileprivate var isNameCharacter: Bool {
+    switch self {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"),
+      UInt8(ascii: "_"):
+      true
+    default: isDigit
     }
   }
 }

@@ -14,13 +14,13 @@ enum BufferKeywords {
         throw option.keyword.error("expected a sticky buffer in front of 'bsize'; for the payload there is 'dsize'")
       }
       let length = try NumberText.match(option.value, in: NumberText.long)
-      builder.appendInBuffer(.bufferSize(builder.buffer, length), at: option.keyword)
+      builder.append(.bufferSize(builder.buffer, length), at: option.keyword)
     },
   ]
 
   private static func sticky(_ name: String, _ buffer: InspectionBuffer) -> Keyword {
     Keyword(name, .none) { builder, option throws(RuleSyntaxError) in
-      try builder.select(buffer, at: option.keyword)
+      builder.select(buffer, at: option.keyword)
     }
   }
 }

@@ -32,7 +32,7 @@ enum ByteKeywords {
     test.buffer = builder.buffer
     test.format = try format.format(count: test.byteCount, textLimit: 23, at: parts[0])
     test.bitmask = format.bitmask
-    builder.appendInBuffer(.byteTest(test), at: option.keyword)
+    builder.append(.byteTest(test), at: option.keyword)
   }
 
   private static func comparison(_ text: RuleSlice, _ test: inout ByteTest) throws(RuleSyntaxError) {
@@ -81,7 +81,7 @@ enum ByteKeywords {
     jump.buffer = builder.buffer
     jump.format = try format.format(count: jump.byteCount, textLimit: 23, at: parts[0])
     jump.bitmask = format.bitmask
-    builder.appendInBuffer(.byteJump(jump), at: option.keyword)
+    builder.append(.byteJump(jump), at: option.keyword)
   }
 
   private static func setOrigin(
@@ -118,7 +118,7 @@ enum ByteKeywords {
     }
     extract.buffer = builder.buffer
     extract.format = try format.format(count: .constant(count), textLimit: format.extractLimit, at: parts[0])
-    builder.appendInBuffer(.byteExtract(extract), at: option.keyword)
+    builder.append(.byteExtract(extract), at: option.keyword)
   }
 
   // MARK: - byte_math
@@ -158,7 +158,7 @@ enum ByteKeywords {
     math.buffer = builder.buffer
     math.format = try format.format(count: count, textLimit: 10, at: bytes)
     math.bitmask = format.bitmask
-    builder.appendInBuffer(.byteMath(math), at: option.keyword)
+    builder.append(.byteMath(math), at: option.keyword)
   }
 
   private static func operation(_ text: RuleSlice) throws(RuleSyntaxError) -> ByteMath.Operation {
@@ -192,7 +192,7 @@ enum ByteKeywords {
       }
     }
     match.buffer = builder.buffer
-    builder.appendInBuffer(.isDataAt(match), at: option.keyword)
+    builder.append(.isDataAt(match), at: option.keyword)
   }
 
   private static let offsets = -Int(UInt16.max)...Int(UInt16.max)

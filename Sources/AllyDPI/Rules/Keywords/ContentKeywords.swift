@@ -23,7 +23,7 @@ enum ContentKeywords {
       bytes: try ContentText.bytes(of: option.value), location: option.keyword.location)
     content.isNegated = option.isNegated
     content.buffer = builder.buffer
-    builder.appendInBuffer(.content(content), at: option.keyword)
+    builder.append(.content(content), at: option.keyword)
     for modifier in option.modifiers { try apply(modifier, to: &builder) }
   }
 
@@ -76,6 +76,9 @@ enum ContentKeywords {
   @Sendable
   private static func rawbytes(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
     try builder.modifyLastContent(for: option) { content throws(RuleSyntaxError) in
+      guard content.buffer == .payload else {
+        throw option.keyword.error("expected 'rawbytes' only for the payload, which no sticky buffer is")
+      }
       guard !content.isRaw else { throw option.again }
       content.isRaw = true
     }
@@ -182,14 +185,22 @@ enum ContentKeywords {
     return ContentMatch.FastPattern(chop: offset..<offset + length)
   }
 
-  /// Suricata's hint for its own search. For a content it means `fast_pattern`; for others it changes nothing.
+  /// Suricata's hint for its own search: for a content it means `fast_pattern`; for `flow` and options about a packet's
+  /// header it changes nothing about what matches.
   @Sendable
   private static func prefilter(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
-    switch builder.rule.options.last {
+    guard let last = builder.rule.options.last else {
+      throw option.keyword.error("expected an option to match in front of 'prefilter'")
+    }
+    switch last {
     case .content:
       if !builder.hasFastPattern { try fastPattern(&builder, option) }
-    case nil: throw option.keyword.error("expected an option to match in front of 'prefilter'")
+      return
+    case .flow: return
     default: break
+    }
+    guard last.buffer == nil, last.needsPacket else {
+      throw option.keyword.error("expected a content or an option about a header in front of 'prefilter'")
     }
   }
 

@@ -72,7 +72,8 @@ enum KeywordTable {
 
   private static let keywords: [String: Keyword] = {
     let families = [
-      BookkeepingKeywords.table, ContentKeywords.table, PatternKeywords.table, ByteKeywords.table,
+      BookkeepingKeywords.table, RequirementKeywords.table, ContentKeywords.table, PatternKeywords.table,
+      ByteKeywords.table,
       BufferKeywords.table, IPKeywords.table, TransportKeywords.table, FlowKeywords.table, StateKeywords.table,
       ThresholdKeywords.table, EventKeywords.table,
     ]

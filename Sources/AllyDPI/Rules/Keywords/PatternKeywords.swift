@@ -18,11 +18,11 @@ enum PatternKeywords {
     pattern.isNegated = isNegated
     pattern.buffer = builder.buffer
     try apply(text.slice(end + 1..<text.range.upperBound), to: &pattern)
-    if pattern.relative, !builder.hasMatchInBuffer {
+    if pattern.relative, !builder.hasMatch {
       throw option.keyword.error("expected a content or pcre in front that /R can be relative to")
     }
     try PatternCheck.check(pattern, at: body)
-    builder.appendInBuffer(.pcre(pattern), at: option.keyword)
+    builder.append(.pcre(pattern), at: option.keyword)
   }
 
   /// The last slash that is not escaped.

@@ -34,7 +34,8 @@ struct AddressSet: NegatableSet, Sendable {
 }
 
 extension IPAddress {
-  fileprivate var successor: IPAddress? {
+  /// The next address; nil after the last one.
+  var successor: IPAddress? {
     if low != .max { return IPAddress(high: high, low: low + 1) }
     return high == .max ? nil : IPAddress(high: high + 1, low: 0)
   }

@@ -7,8 +7,8 @@ struct RuleBuilder {
 
   /// The buffer that options look at: the last sticky buffer's.
   private(set) var buffer: InspectionBuffer = .payload
-  /// The sticky buffer keyword that no option has used yet.
-  private var unusedBuffer: RuleSlice?
+  /// Where each sticky buffer was first asked for.
+  private var bufferPlaces: [InspectionBuffer: RuleSlice] = [:]
   /// Where each keyword stood that may stand only once.
   private var seen: [String: RuleSlice] = [:]
   /// Where the options of `rule.options` stand, one for each.
@@ -72,22 +72,10 @@ struct RuleBuilder {
     places.append(place)
   }
 
-  /// Adds an option that looks at the current buffer.
-  mutating func appendInBuffer(_ option: RuleOption, at place: RuleSlice) {
-    unusedBuffer = nil
-    append(option, at: place)
-  }
-
-  mutating func select(_ buffer: InspectionBuffer, at place: RuleSlice) throws(RuleSyntaxError) {
-    try checkBufferIsUsed()
+  /// Lets the options that follow look at `buffer`.
+  mutating func select(_ buffer: InspectionBuffer, at place: RuleSlice) {
     self.buffer = buffer
-    unusedBuffer = buffer == .payload ? nil : place
-  }
-
-  private func checkBufferIsUsed() throws(RuleSyntaxError) {
-    if let unusedBuffer {
-      throw unusedBuffer.error("expected a content, pcre or bsize behind the buffer '\(unusedBuffer.string)'")
-    }
+    if buffer != .payload && bufferPlaces[buffer] == nil { bufferPlaces[buffer] = place }
   }
 
   /// Changes the last content of the current buffer: that is what a modifier is about.
@@ -103,12 +91,11 @@ struct RuleBuilder {
     throw option.keyword.error("expected a content in front of '\(option.name)'")
   }
 
-  /// The content or pattern from whose end a relative option would count: the last one of the buffer.
-  var hasMatchInBuffer: Bool {
+  /// Whether there is a content or pattern in front, of whatever buffer: a relative pattern asks for one.
+  var hasMatch: Bool {
     rule.options.contains { option in
       switch option {
-      case .content(let content): content.buffer == buffer
-      case .pcre(let pattern): pattern.buffer == buffer
+      case .content, .pcre: true
       default: false
       }
     }
@@ -155,7 +142,9 @@ struct RuleBuilder {
 
   /// What can only be checked when all options are read.
   mutating func finish() throws(RuleSyntaxError) {
-    try checkBufferIsUsed()
+    for (buffer, place) in bufferPlaces where !rule.options.contains(where: { $0.buffer == buffer }) {
+      throw place.error("expected a content, pcre or bsize behind the buffer '\(place.string)'")
+    }
     guard has("sid") else {
       throw RuleSyntaxError(offset: text.all.trimmed.range.lowerBound, reason: "expected a sid, the rule has none")
     }
