@@ -3,7 +3,7 @@ public import AllyPacket
 /// Where a base chain looks at packets.
 ///
 /// A NIC has two ways instead of nft's five hooks: `input` chains judge what the wire brings to the operating system
-/// (``Direction/receive``), `output` chains what the operating system sends (``Direction/transmit``), and `forward`
+/// (`Direction.receive`), `output` chains what the operating system sends (`Direction.transmit`), and `forward`
 /// chains judge both ways, as an appliance in the middle of a wire does.
 public enum FirewallHook: String, Sendable, CaseIterable {
   case input

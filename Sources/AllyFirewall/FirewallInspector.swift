@@ -23,7 +23,7 @@ public struct FirewallConfiguration: Sendable, Equatable {
 ///
 /// One DPI core owns it. All memory is taken when it is made; a frame costs no allocation, and work that the policy
 /// bounds (``FirewallPolicy`` refuses one without bound). Time is the frames' own
-/// (``/AllyPacket/FrameStamp/time``).
+/// (`FrameStamp.time`).
 public struct FirewallInspector: ~Copyable, PacketInspector {
   private var program: LoadedProgram
   private var tracker: ConnectionTracker

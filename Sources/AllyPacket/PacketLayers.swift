@@ -124,9 +124,11 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
 
   /// Reads an IPv4 or IPv6 packet without link layer, such as the one that an ICMP error quotes.
   ///
-  /// - Parameter cut: whether the packet may be longer than `bytes`, as a quoted one is. Ports are then read as soon as
-  ///   their four bytes are there (an error need not quote more than eight behind the IP header, RFC 792), and a transport
-  ///   header that is not whole is no defect.
+  /// - Parameters:
+  ///   - bytes: the packet from its IP header on.
+  ///   - cut: whether the packet may be longer than `bytes`, as a quoted one is. Ports are then read as soon as their
+  ///     four bytes are there (an error need not quote more than eight behind the IP header, RFC 792), and a transport
+  ///     header that is not whole is no defect.
   @inlinable
   public init(ofNetworkPacket bytes: RawSpan, cut: Bool = false) {
     guard let first = Window<1>(bytes, at: 0) else {

@@ -68,9 +68,8 @@ public struct InspectCommand {
   }
 
   private func loadRules(_ settings: DPISettings) throws(CommandFailure) -> RuleSet {
-    let rules = try RuleSet(
-      files: settings.ruleFiles, configuration: settings.engine, classifications: settings.classifications)
-    try rules.report(to: name, strict: options.strict, verbose: options.verbose > 0)
+    let rules = try RuleSet(files: settings.ruleFiles, settings: settings)
+    try rules.complain(as: name, strict: options.strict, verbose: options.verbose > 0)
     return rules
   }
 
@@ -85,7 +84,7 @@ public struct InspectCommand {
 
   private func compile(_ rules: RuleSet, _ settings: DPISettings) throws(CommandFailure) -> DetectionProgram {
     do {
-      return try DetectionProgram(rules: rules.rules, configuration: settings.engine)
+      return try DetectionProgram(rules: rules.report.rules, configuration: settings.engine)
     } catch {
       throw CommandFailure(.internalFault, "the rules cannot be compiled: \(error)")
     }
@@ -103,15 +102,22 @@ public struct InspectCommand {
 
   private static func rules(_ rules: RuleSet) -> SummarySection {
     SummarySection(
-      "Rules", [.init("loaded", UInt64(rules.rules.count)), .init("skipped", UInt64(rules.problems.count))])
+      "Rules",
+      [.init("loaded", UInt64(rules.report.rules.count)), .init("skipped", UInt64(rules.report.problems.count))])
   }
 
   /// Alerts by signature, the most frequent first.
   private static func alerts(_ statistics: DPIStatistics) -> SummarySection {
-    let signatures = statistics.alertsBySignature.filter { $0.count > 0 }.sorted {
-      ($1.count, $0.gid, $0.sid) < ($0.count, $1.gid, $1.sid)
+    var lines = statistics.alertsBySignature.map {
+      SummarySection.Line("[\($0.gid):\($0.sid)] \($0.message)", $0.count)
     }
-    let lines = signatures.map { SummarySection.Line("[\($0.gid):\($0.sid)] \($0.message)", $0.count) }
-    return SummarySection("Alerts by signature", lines + [.init("alerts in all", statistics.alerts)])
+    lines.append(.init("alerts in all", statistics.alerts))
+    if statistics.suppressedAlerts > 0 {
+      lines.append(.init("held back by a threshold or a suppression", statistics.suppressedAlerts))
+    }
+    if statistics.discardedAlerts > 0 {
+      lines.append(.init("beyond the most for one packet (packet-alert-max)", statistics.discardedAlerts))
+    }
+    return SummarySection("Alerts by signature", lines)
   }
 }

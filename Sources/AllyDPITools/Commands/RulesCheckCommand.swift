@@ -16,40 +16,36 @@ public struct RulesCheckCommand {
   /// - Returns: ``ExitStatus/badConfiguration`` when a rule does not load and `--strict` is set.
   public func perform() throws(CommandFailure) -> ExitStatus {
     let settings = try DPISettings(variables: options.variables, configuration: options.configuration)
-    let rules = try RuleSet(
-      files: files, configuration: settings.engine, classifications: settings.classifications)
-    try Console.print(options.json ? Self.json(rules) : Self.text(rules))
-    return options.strict && !rules.problems.isEmpty ? .badConfiguration : .success
+    let report = try RuleSet(files: files, settings: settings).report
+    try Console.print(options.json ? Self.json(report) : Self.text(report))
+    return options.strict && !report.problems.isEmpty ? .badConfiguration : .success
   }
 
   /// A line for each rule in file order, and a summary.
-  static func text(_ rules: RuleSet) -> String {
-    var lines: [(file: String, line: Int, text: String)] = []
-    for rule in rules.rules {
+  static func text(_ report: RuleReport) -> String {
+    var lines: [(place: RuleLocation, text: String)] = []
+    for rule in report.rules {
       let place = "\(rule.location.file):\(rule.location.line):\(rule.location.column)"
-      lines.append(
-        (rule.location.file, rule.location.line, "loaded   \(place): rule \(rule.sid): \(rule.message)"))
+      lines.append((rule.location, "loaded   \(place): \(rule.message) (sid \(rule.sid))"))
     }
-    for problem in rules.problems {
-      lines.append((problem.location.file, problem.location.line, "skipped  \(RuleSet.line(problem))"))
-    }
-    lines.sort { ($0.file, $0.line) < ($1.file, $1.line) }
-    let unsupported = rules.problems.count { $0.isUnsupported }
-    return
-      (lines.map(\.text) + [
-        "\(rules.rules.count) loaded, \(rules.problems.count) skipped: "
-          + "\(unsupported) use what is not supported, \(rules.problems.count - unsupported) are wrong"
-      ]).joined(separator: "\n")
+    for problem in report.problems { lines.append((problem.location, "skipped  \(problem)")) }
+    for warning in report.warnings { lines.append((warning.location, "warning  \(warning)")) }
+    lines.sort { ($0.place.file, $0.place.line, $0.text) < ($1.place.file, $1.place.line, $1.text) }
+    let wrong = report.problems.count - report.unsupportedCount
+    let summary =
+      "\(report.rules.count) loaded, \(report.problems.count) skipped: "
+      + "\(report.unsupportedCount) not supported, \(wrong) wrong"
+    return (lines.map(\.text) + [summary]).joined(separator: "\n")
   }
 
   /// One object: the counts, and the rules that were skipped.
-  static func json(_ rules: RuleSet) -> String {
-    let skipped = rules.problems.map { problem in
+  static func json(_ report: RuleReport) -> String {
+    let skipped = report.problems.map { problem in
       "{\"file\": \(JSONText.string(problem.location.file)), \"line\": \(problem.location.line), "
         + "\"column\": \(problem.location.column), \"sid\": \(problem.sid), "
         + "\"reason\": \(JSONText.string(problem.reason))}"
     }
-    return "{\"loaded\": \(rules.rules.count), \"skipped\": \(rules.problems.count), "
+    return "{\"loaded\": \(report.rules.count), \"skipped\": \(report.problems.count), "
       + "\"rules\": [\(skipped.joined(separator: ", "))]}"
   }
 }

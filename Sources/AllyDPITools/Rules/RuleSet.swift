@@ -1,40 +1,39 @@
 internal import AllyDPI
 internal import AllyTools
 
-/// The rules of a run: those of all files together.
+/// The rules of a run: those of all files together, with what a threshold file says about them.
 struct RuleSet {
-  private(set) var rules: [Rule] = []
-  private(set) var problems: [RuleProblem] = []
+  private(set) var report = RuleReport()
+  /// What is wrong with the threshold file.
+  private(set) var thresholdProblems: [RuleProblem] = []
 
   /// Reads rule files.
   ///
-  /// - Throws: ``ExitStatus/missingInput`` when a file cannot be read. What is wrong inside a file is in ``problems``.
-  init(
-    files: [String], configuration: DPIConfiguration, classifications: Classifications
-  ) throws(CommandFailure) {
-    let reader = RuleReader(configuration: configuration, classifications: classifications)
+  /// - Throws: ``ExitStatus/missingInput`` when a file cannot be read. What is wrong inside a file is in ``report``.
+  init(files: [String], settings: DPISettings) throws(CommandFailure) {
+    let reader = RuleReader(configuration: settings.engine, classifications: settings.classifications)
     for file in files {
-      let report = reader.read(try FileSystem.contents(of: file), file: file)
-      rules += report.rules
-      problems += report.problems
+      report.merge(reader.read(try FileSystem.contents(of: file), file: file))
     }
-  }
-
-  /// A problem as one line: file, line, column, what was found and what was expected.
-  static func line(_ problem: RuleProblem) -> String {
-    let place = "\(problem.location.file):\(problem.location.line):\(problem.location.column)"
-    return problem.sid == 0 ? "\(place): \(problem.reason)" : "\(place): rule \(problem.sid): \(problem.reason)"
+    if let file = settings.thresholdFile {
+      let thresholds = ThresholdFile(
+        try FileSystem.contents(of: file), file: file, configuration: settings.engine)
+      thresholds.apply(to: &report)
+      thresholdProblems = thresholds.problems
+    }
   }
 
   /// Tells about the rules that were skipped, on standard error.
   ///
-  /// - Throws: ``ExitStatus/badConfiguration`` when there are some and `strict` is set.
-  func report(to name: String, strict: Bool, verbose: Bool) throws(CommandFailure) {
-    guard !problems.isEmpty else { return }
+  /// - Throws: ``ExitStatus/badConfiguration`` when something does not load and `strict` is set.
+  func complain(as name: String, strict: Bool, verbose: Bool) throws(CommandFailure) {
+    let problems = report.problems + thresholdProblems
     let shown = verbose ? problems.count : min(problems.count, Self.problemsShown)
-    for problem in problems[..<shown] {
-      Console.complain("\(name): \(Self.line(problem))")
+    for problem in problems[..<shown] { Console.complain("\(name): \(problem)") }
+    if verbose {
+      for warning in report.warnings { Console.complain("\(name): \(warning)") }
     }
+    guard !problems.isEmpty else { return }
     let count = problems.count == 1 ? "1 rule does" : "\(problems.count) rules do"
     if strict { throw CommandFailure(.badConfiguration, "\(count) not load, and --strict is set") }
     if shown < problems.count {
@@ -43,5 +42,5 @@ struct RuleSet {
   }
 
   /// Lines that an operator still reads.
-  private static let problemsShown = 20
+  private static let problemsShown = 10
 }

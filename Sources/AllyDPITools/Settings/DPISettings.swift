@@ -6,6 +6,8 @@ struct DPISettings {
   var engine = DPIConfiguration()
   var eve = EVESettings()
   var classifications = Classifications.standard
+  /// What an operator says about the alerts of rules: suppressions and thresholds.
+  var thresholdFile: String?
   /// In the order in which they are read.
   var ruleFiles: [String] = []
   var logFolder = "."
@@ -62,6 +64,16 @@ struct DPISettings {
     if let bytes = try tree.bytes("stream.reassembly.depth", in: 0...UInt64(UInt32.max)) {
       engine.reassemblyDepth = UInt32(bytes)
     }
+    if let order = tree.node("action-order")?.children, !order.isEmpty {
+      tree.node("action-order")?.wasRead = true
+      engine.actionOrder = order.compactMap { node in
+        node.wasRead = true
+        return node.value.flatMap { RuleAction(rawValue: $0) }
+      }
+    }
+    if let number = try tree.number("packet-alert-max", in: 0...255), number > 0 {
+      engine.maximumAlertsPerPacket = Int(number)
+    }
     let caps: ClosedRange<UInt64> = 64 << 10...1 << 40
     if let bytes = try tree.bytes("flow.memcap", in: caps) { engine.flowMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("stream.memcap", in: caps) { engine.streamMemoryCap = Int(bytes) }
@@ -73,24 +85,50 @@ struct DPISettings {
     guard let outputs = tree.node("outputs") else { return }
     for output in outputs.children where output.value == "eve-log" && output.child("eve-log") != nil {
       let path = "outputs.\(output.name).eve-log"
-      eve.types = []
-      if try tree.flag(path + ".enabled") == false { continue }
+      if try tree.flag(path + ".enabled") == false {
+        engine.records = []
+        continue
+      }
       if let (kind, location) = tree.text(path + ".filetype"), kind != "regular" {
         notes.append("\(location): EVE records go to a regular file; \(path).filetype \(kind) has no effect")
       }
       if let (name, _) = tree.text(path + ".filename") { eve.fileName = name }
       if let flag = try tree.flag(path + ".append") { eve.appends = flag }
+      engine.records = []
       for type in tree.node(path + ".types")?.children ?? [] {
-        guard let name = type.value else { continue }
-        type.wasRead = true
-        let options = "\(path).types.\(type.name).\(name)"
-        tree.node(options)?.wasRead = true
-        if try tree.flag(options + ".enabled") == false { continue }
-        eve.types?.insert(name)
-        if name == "alert" { try readAlertOptions(tree, options) }
+        if let name = type.value { try readRecordType(name, tree, type, "\(path).types.\(type.name).\(name)") }
       }
       // The first eve-log that is switched on is the one that is written.
       return
+    }
+  }
+
+  /// One entry of `types`; those that there are no records of stay unread, so that the operator hears of them.
+  private mutating func readRecordType(
+    _ name: String, _ tree: SettingTree, _ type: SettingNode, _ path: String
+  ) throws(CommandFailure) {
+    guard ["alert", "drop", "flow", "anomaly"].contains(name) else { return }
+    type.wasRead = true
+    tree.node(path)?.wasRead = true
+    if try tree.flag(path + ".enabled") == false { return }
+    switch name {
+    case "alert":
+      engine.records.insert(.alerts)
+      try readAlertOptions(tree, path)
+    case "drop":
+      engine.records.insert(.drops)
+      engine.dropAlerts = try tree.flag(path + ".alerts") ?? false
+      if let (value, location) = tree.text(path + ".flows") {
+        guard value == "all" || value == "start" else {
+          throw SettingTree.failure(path + ".flows", location, expected: "start or all", found: value)
+        }
+        engine.dropRecordsEveryPacket = value == "all"
+      }
+    case "flow":
+      engine.records.insert(.flows)
+    default:
+      if try tree.flag(path + ".types.decode") ?? false { engine.records.insert(.decodeAnomalies) }
+      if try tree.flag(path + ".types.stream") ?? false { engine.records.insert(.streamAnomalies) }
     }
   }
 
@@ -100,11 +138,10 @@ struct DPISettings {
     engine.alertPayloadPrintable = try tree.flag(path + ".payload-printable") ?? false
     engine.alertPacket = try tree.flag(path + ".packet") ?? false
     // `metadata` is a switch, or a mapping that says which parts of it are wanted.
-    let metadata = tree.node(path + ".metadata")
-    if metadata?.children.isEmpty != false {
-      engine.alertMetadata = try tree.flag(path + ".metadata") ?? true
-    } else {
+    if tree.node(path + ".metadata")?.children.isEmpty == false {
       engine.alertMetadata = try tree.flag(path + ".metadata.rule.metadata") ?? true
+    } else {
+      engine.alertMetadata = try tree.flag(path + ".metadata") ?? true
     }
   }
 
@@ -118,11 +155,26 @@ struct DPISettings {
       }
     }
     ruleFiles += options.rules + options.additionalRules
+    thresholdFile = try existingFile(tree, "threshold-file")
+    if let file = try existingFile(tree, "classification-file") {
+      let (read, problems) = Classifications.read(try FileSystem.contents(of: file), file: file)
+      classifications = read
+      notes += problems.map(\.description)
+    }
     if let folder = options.logFolder {
       logFolder = folder
     } else if let (folder, _) = tree.text("default-log-dir") {
       logFolder = folder
     }
+  }
+
+  /// A file that a setting names; nil, and a note, when it is not there.
+  private mutating func existingFile(_ tree: SettingTree, _ setting: String) throws(CommandFailure) -> String? {
+    guard let (name, location) = tree.text(setting) else { return nil }
+    let path = Self.path(name, named: location)
+    if FileSystem.exists(path) { return path }
+    notes.append("\(location): \(setting): \(path) is not there; it is left out")
+    return nil
   }
 
   /// A file named in a configuration file lies beside it; one named on the command line, in the current folder.

@@ -82,6 +82,16 @@ struct SettingTree {
     return nil
   }
 
+  /// A whole number.
+  func number(_ path: String, in range: ClosedRange<UInt64>) throws(CommandFailure) -> UInt64? {
+    guard let (value, location) = text(path) else { return nil }
+    guard let number = UInt64(value), range.contains(number) else {
+      throw Self.failure(
+        path, location, expected: "a number from \(range.lowerBound) to \(range.upperBound)", found: value)
+    }
+    return number
+  }
+
   /// The settings that have no effect, in the order in which they stand.
   var ignored: [(path: String, location: SettingLocation)] {
     root.unread().map { ($0.path, $0.node.location) }

@@ -1,6 +1,6 @@
 /// Why a policy cannot be used: where it is, what would have been right there, what stands there instead.
 public struct PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// The file as it was named to ``FirewallPolicy/init(_:file:)``.
+  /// The file as it was named to the initializers of ``FirewallPolicy``.
   public var file: String
   /// From 1.
   public var line: Int

@@ -35,7 +35,8 @@ public struct IPv6ExtensionHeader: ~Escapable {
   /// Bytes of the header, 8 to 2,048.
   public let length: Int
 
-  /// - Parameter kind: what the header before it called it.
+  /// The header before it says which `kind` it is.
+  ///
   /// - Returns: nil when `kind` is none of the four, or the header is not whole.
   @_lifetime(copy bytes)
   @inlinable

@@ -45,7 +45,7 @@ struct OpenedCapture: ~Copyable {
     else {
       unsafe fclose(stream)
       let found = String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      throw .notACapture(file: path, found: found)
+      throw .notACapture(file: path, found: found.hasSuffix("only got 0") ? "an empty file" : found)
     }
     let linkType = linkType(dataLink: unsafe pcap_datalink(handle))
     let capture = unsafe OpenedCapture(
@@ -77,11 +77,13 @@ struct OpenedCapture: ~Copyable {
     }
     guard let record = unsafe header?.pointee, let start = unsafe data else { return nil }
     frames += 1
-    // Opened with nanosecond precision, tv_usec counts nanoseconds; a forged record may put anything into both.
-    let seconds = UInt64(clamping: record.ts.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+    // A pcap file's seconds have 32 bits without sign, which libpcap extends as if they had one.
+    let seconds = record.ts.tv_sec < 0 ? Int(UInt32(truncatingIfNeeded: record.ts.tv_sec)) : record.ts.tv_sec
+    let (time, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
     return unsafe Frame(
       start: start, length: Int(record.caplen), lengthOnWire: max(record.len, record.caplen),
-      time: seconds.overflow ? .max : seconds.partialValue &+ UInt64(clamping: record.ts.tv_usec))
+      // Opened with nanosecond precision, tv_usec counts nanoseconds; a forged record may put anything there.
+      time: overflow ? .max : time &+ UInt64(clamping: record.ts.tv_usec))
   }
 
   /// libpcap converts all times, so that only the file itself still knows its unit. A pipe cannot be looked at.
