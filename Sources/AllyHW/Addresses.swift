@@ -26,6 +26,10 @@ public struct VirtualAddress: RawRepresentable, Sendable, BitwiseCopyable, Hasha
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
   @inlinable
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+  /// Bits 47–12: the page that a page table maps.
+  @inlinable
+  @inline(__always)
+  public var pageNumber: UInt64 { (rawValue & 0xFFFF_FFFF_FFFF) >> 12 }
 }
 
 /// An address as a device uses it for DMA, before the IOMMU.

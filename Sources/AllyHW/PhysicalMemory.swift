@@ -1,12 +1,13 @@
 /// A run of physical memory that has storage behind it.
 @frozen
+@safe
 public struct MemorySegment: BitwiseCopyable {
   /// The first physical address.
   public var base: UInt64
   /// The length in bytes, never 0.
   public var length: UInt64
-  /// Where the bytes are in this process.
-  @usableFromInline var storage: UnsafeMutableRawPointer
+  /// Where the bytes are in this process; good for `length` bytes until the segment is unmapped.
+  @unsafe public var storage: UnsafeMutableRawPointer
   /// What may be done with it.
   public var rights: AccessRights
 
@@ -39,6 +40,7 @@ public enum PhysicalMemoryError: Error, Equatable, Sendable {
 /// the segment of the one before costs two comparisons. Owned by one core at a time; changing the table while another
 /// core uses it is the caller's to prevent (the data path is quiesced first).
 @frozen
+@safe
 public struct PhysicalMemory: ~Copyable {
   @usableFromInline let segments: UnsafeMutablePointer<MemorySegment>
   @usableFromInline let capacity: Int
@@ -76,8 +78,8 @@ public struct PhysicalMemory: ~Copyable {
 
   /// Adds a segment.
   ///
-  /// - Parameters:
-  ///   - storage: `length` bytes that stay valid, and are not moved, until ``unmap(base:length:)``.
+  /// `storage` is where its `length` bytes are: they stay valid, and are not moved, until ``unmap(base:length:)``.
+  ///
   /// - Throws: ``PhysicalMemoryError``; the table is then unchanged.
   @unsafe
   public mutating func map(
@@ -158,6 +160,21 @@ public struct PhysicalMemory: ~Copyable {
     }
     unsafe lastHit.pointee = segment
     return unsafe segment.storage + Int(truncatingIfNeeded: offset)
+  }
+}
+
+extension PhysicalMemory {
+  /// The segment that holds the byte at `address`, or nil when it is absent.
+  ///
+  /// For loops over many buffers, which keep the answer while they borrow the memory (the table cannot change then).
+  public borrowing func segment(containing address: PhysicalAddress) -> MemorySegment? {
+    var index = 0
+    while index < count {
+      let segment = unsafe segments[index]
+      if address.rawValue &- segment.base < segment.length { return segment }
+      index &+= 1
+    }
+    return nil
   }
 }
 

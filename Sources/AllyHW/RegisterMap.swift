@@ -23,12 +23,16 @@ public struct RegisterRange: Sendable, BitwiseCopyable, Equatable {
   public var length: UInt32
   /// What becomes of accesses.
   public var disposition: RegisterDisposition
+  /// Whether these are cause registers: a load takes the value and leaves zeros, and a store clears the bits that it
+  /// has as ones (for the 82540EM, ICR: SDM §13.4.17).
+  public var clearsOnRead: Bool
 
   @inlinable
-  public init(offset: UInt32, length: UInt32, disposition: RegisterDisposition) {
+  public init(offset: UInt32, length: UInt32, disposition: RegisterDisposition, clearsOnRead: Bool = false) {
     self.offset = offset
     self.length = length
     self.disposition = disposition
+    self.clearsOnRead = clearsOnRead
   }
 }
 
@@ -39,6 +43,16 @@ public enum RegisterWidth: UInt8, Sendable, BitwiseCopyable {
   case word = 2
   case doubleWord = 4
   case quadWord = 8
+
+  /// The width in bytes.
+  @inlinable
+  @inline(__always)
+  public var byteCount: UInt64 { UInt64(rawValue) }
+
+  /// Ones in as many low bits as an access of this width has.
+  @inlinable
+  @inline(__always)
+  public var mask: UInt64 { UInt64.max >> (64 &- 8 &* byteCount) }
 }
 
 /// An OS core's access to a redirected register, as the DPI core learns of it with the IPI (paper §4.3, Figure 3).

@@ -74,6 +74,9 @@ struct Flow: BitwiseCopyable, Sendable {
     static var addressRulesToClient: Flags { Flags(rawValue: 32) }
     /// An alert was written for the flow.
     static var alerted: Flags { Flags(rawValue: 64) }
+    /// A drop record was written for this side.
+    static var dropRecordedToServer: Flags { Flags(rawValue: 256) }
+    static var dropRecordedToClient: Flags { Flags(rawValue: 512) }
     /// The packets' payload is not inspected any more.
     static var noPayloadInspection: Flags { Flags(rawValue: 128) }
   }

@@ -1,0 +1,338 @@
+public import AllyHW
+public import AllyRings
+
+/// The driver module for the 82540EM and its siblings with legacy descriptors (Intel 8254x Software Developer's Manual,
+/// 317453): what their queue and interrupt registers mean, and how the real NIC is pointed at the DPI queues.
+public struct E1000Driver: NICDriver {
+  public typealias OSReceive = E1000ReceiveDescriptor
+  public typealias NICReceive = E1000ReceiveDescriptor
+  public typealias OSTransmit = E1000TransmitDescriptor
+  public typealias NICTransmit = E1000TransmitDescriptor
+
+  public static var registers: [RegisterRange] { E1000Registers.map }
+
+  /// Errors are set in the descriptor, upon which stock drivers count a receive error and reuse the buffer.
+  public static var receiveDrop: ReceiveDropAppearance { .errorCompletion }
+
+  /// SDM 13.4.25 and 13.4.27: bases are 16-byte aligned, lengths are multiples of 128 bytes.
+  public static var queueRules: QueueRules { QueueRules(baseAlignment: 16, lengthMultiple: 128) }
+
+  public var interrupts = InterruptMimic()
+
+  /// The registers of one queue, as the OS wrote them.
+  private struct QueueRegisters: BitwiseCopyable, Sendable {
+    var baseLow: UInt32 = 0
+    var baseHigh: UInt32 = 0
+    var length: UInt32 = 0
+    var head: UInt32 = 0
+    var tail: UInt32 = 0
+    /// RCTL or TCTL.
+    var control: UInt32 = 0
+    /// Whether base, length or head changed while the queue was enabled. Between the writes of a new base and length the
+    /// registers contradict each other, so the queue stops, and starts again with the next tail or control write.
+    var isChanging = false
+    /// Whether the NIC works on the DPI queue.
+    var isStarted = false
+
+    var isEnabled: Bool { control & E1000Bits.enable != 0 && !isChanging }
+
+    func programmed(bufferLength: UInt32, trailerLength: UInt32) -> ProgrammedQueue {
+      ProgrammedQueue(
+        base: BusAddress(UInt64(baseHigh) << 32 | UInt64(baseLow)), byteLength: length, head: head, tail: tail,
+        isEnabled: isEnabled, bufferLength: bufferLength, trailerLength: trailerLength)
+    }
+  }
+
+  private var receive = QueueRegisters()
+  private var transmit = QueueRegisters()
+
+  public init() {}
+
+  public var receiveQueue: ProgrammedQueue {
+    receive.programmed(
+      bufferLength: Self.bufferLength(receiveControl: receive.control),
+      trailerLength: receive.control & E1000Bits.stripCRC != 0 ? 0 : 4)
+  }
+
+  public var transmitQueue: ProgrammedQueue { transmit.programmed(bufferLength: 0, trailerLength: 0) }
+
+  /// RCTL.BSIZE and RCTL.BSEX (SDM 13.4.22, Table 13-67). The reserved pair counts as the smallest extended size.
+  static func bufferLength(receiveControl: UInt32) -> UInt32 {
+    let shift = receiveControl >> 16 & 3
+    guard receiveControl & E1000Bits.bufferSizeExtension != 0 else { return 2048 >> shift }
+    return 32768 >> max(shift, 1)
+  }
+
+  // MARK: - Register accesses of the OS
+
+  public mutating func handle<NIC: NICDevice & ~Copyable>(
+    _ access: RedirectedAccess, registers: RegisterFile, nic: inout NIC
+  ) -> RegisterEffects {
+    if access.offset == E1000Registers.interruptCause {
+      // Reading has cleared the shadow, writing ones has cleared these; what is left the OS has not seen (SDM 13.4.17).
+      interrupts.acknowledge(
+        remaining: UInt32(truncatingIfNeeded: registers.load(E1000Registers.interruptCause)))
+      return .interrupts
+    }
+    guard access.isWrite else { return [] }
+    switch access.width {
+    case .doubleWord:
+      return write(
+        access.offset, UInt32(truncatingIfNeeded: access.value), registers: registers, nic: &nic)
+    case .quadWord:
+      let low = write(
+        access.offset, UInt32(truncatingIfNeeded: access.value), registers: registers, nic: &nic)
+      let high = write(
+        access.offset &+ 4, UInt32(truncatingIfNeeded: access.value >> 32), registers: registers, nic: &nic)
+      return low.union(high)
+    case .byte, .word:
+      // Registers are 32 bits wide and written as such (SDM 13.1); anything narrower has no effect.
+      restoreShadows(registers)
+      return []
+    }
+  }
+
+  private mutating func write<NIC: NICDevice & ~Copyable>(
+    _ offset: UInt32, _ value: UInt32, registers: RegisterFile, nic: inout NIC
+  ) -> RegisterEffects {
+    switch offset {
+    case E1000Registers.control, E1000Registers.control + 4:
+      return writeControl(value, registers: registers, nic: &nic)
+
+    case E1000Registers.interruptThrottle:
+      interrupts.minimumInterval = UInt64(value & 0xFFFF) * 256
+      return .interrupts
+    case E1000Registers.interruptCauseSet:
+      raise(value & E1000Bits.allCauses, registers)
+      return .interrupts
+    case E1000Registers.interruptMaskSet, E1000Registers.interruptMaskClear:
+      if offset == E1000Registers.interruptMaskSet {
+        interrupts.enable(value & E1000Bits.allCauses)
+      } else {
+        interrupts.disable(value)
+      }
+      registers.store(UInt64(interrupts.mask), at: E1000Registers.interruptMaskSet)
+      return .interrupts
+
+    case E1000Registers.receiveControl:
+      return writeReceiveControl(value, nic: &nic)
+    case E1000Registers.transmitControl:
+      return writeTransmitControl(value, nic: &nic)
+    case E1000Registers.receiveBaseLow...E1000Registers.receiveTail:
+      return Self.writeQueue(
+        &receive, offset, value, first: E1000Registers.receiveBaseLow, tail: .receiveTail, queue: .receiveQueue,
+        registers: registers)
+    case E1000Registers.transmitBaseLow...E1000Registers.transmitTail:
+      return Self.writeQueue(
+        &transmit, offset, value, first: E1000Registers.transmitBaseLow, tail: .transmitTail, queue: .transmitQueue,
+        registers: registers)
+    default:
+      // Delays and thresholds read as they were written, and do nothing; the 82542's registers are not there.
+      return []
+    }
+  }
+
+  private mutating func writeControl<NIC: NICDevice & ~Copyable>(
+    _ value: UInt32, registers: RegisterFile, nic: inout NIC
+  ) -> RegisterEffects {
+    nic.writeRegister(E1000Registers.control, value: UInt64(value), width: .doubleWord)
+    guard value & E1000Bits.reset != 0 else {
+      readControl(registers: registers, nic: &nic)
+      return []
+    }
+    // A reset takes queues, interrupts and their enables with it (SDM 14.5).
+    interrupts.reset()
+    receive = QueueRegisters()
+    transmit = QueueRegisters()
+    restoreShadows(registers)
+    readControl(registers: registers, nic: &nic)
+    return [.receiveQueue, .transmitQueue, .interrupts]
+  }
+
+  private mutating func writeReceiveControl<NIC: NICDevice & ~Copyable>(
+    _ value: UInt32, nic: inout NIC
+  ) -> RegisterEffects {
+    let layout = E1000Bits.enable | E1000Bits.stripCRC | E1000Bits.bufferSizeExtension | 3 << 16
+    let isSame = (receive.control ^ value) & layout == 0 && !receive.isChanging
+    receive.control = value
+    receive.isChanging = false
+    if isSame {
+      // Filters and the like.
+      writeControls(to: &nic)
+      return []
+    }
+    return .receiveQueue
+  }
+
+  private mutating func writeTransmitControl<NIC: NICDevice & ~Copyable>(
+    _ value: UInt32, nic: inout NIC
+  ) -> RegisterEffects {
+    let isSame = (transmit.control ^ value) & E1000Bits.enable == 0 && !transmit.isChanging
+    transmit.control = value
+    transmit.isChanging = false
+    if isSame {
+      writeControls(to: &nic)
+      return []
+    }
+    return .transmitQueue
+  }
+
+  /// Base, length, head and tail lie alike in both queues' registers.
+  private static func writeQueue(
+    _ queue: inout QueueRegisters, _ offset: UInt32, _ value: UInt32, first: UInt32, tail: RegisterEffects,
+    queue effect: RegisterEffects, registers: RegisterFile
+  ) -> RegisterEffects {
+    switch offset &- first {
+    case 0x00: queue.baseLow = value & ~0xF
+    case 0x04: queue.baseHigh = value
+    case 0x08: queue.length = value & 0xF_FF80
+    case 0x10: queue.head = value & 0xFFFF
+    case 0x18:
+      queue.tail = value & 0xFFFF
+      registers.store(UInt64(queue.tail), at: offset)
+      guard queue.isChanging else { return tail }
+      queue.isChanging = false
+      return effect
+    default: return []
+    }
+    setShadows(of: queue, first: first, registers)
+    guard queue.control & E1000Bits.enable != 0 else { return [] }
+    queue.isChanging = true
+    return effect
+  }
+
+  // MARK: - Shadow copies
+
+  public mutating func attach<NIC: NICDevice & ~Copyable>(
+    registers: RegisterFile, nic: inout NIC
+  ) {
+    restoreShadows(registers)
+    readControl(registers: registers, nic: &nic)
+    // The NIC reports to us alone, and only once there is a queue.
+    nic.writeRegister(E1000Registers.interruptMaskClear, value: 0xFFFF_FFFF, width: .doubleWord)
+  }
+
+  private func readControl<NIC: NICDevice & ~Copyable>(
+    registers: RegisterFile, nic: inout NIC
+  ) {
+    let control = UInt32(truncatingIfNeeded: nic.readRegister(E1000Registers.control, width: .doubleWord))
+    registers.store(UInt64(control), at: E1000Registers.control)
+    registers.store(UInt64(control), at: E1000Registers.control + 4)
+  }
+
+  private func restoreShadows(_ registers: RegisterFile) {
+    registers.store(UInt64(interrupts.cause), at: E1000Registers.interruptCause)
+    registers.store(UInt64(UInt32(clamping: interrupts.minimumInterval / 256)), at: E1000Registers.interruptThrottle)
+    registers.store(UInt64(interrupts.mask), at: E1000Registers.interruptMaskSet)
+    registers.store(UInt64(receive.control), at: E1000Registers.receiveControl)
+    registers.store(UInt64(transmit.control), at: E1000Registers.transmitControl)
+    Self.setShadows(of: receive, first: E1000Registers.receiveBaseLow, registers)
+    Self.setShadows(of: transmit, first: E1000Registers.transmitBaseLow, registers)
+  }
+
+  private static func setShadows(
+    of queue: QueueRegisters, first: UInt32, _ registers: RegisterFile
+  ) {
+    registers.store(UInt64(queue.baseLow), at: first)
+    registers.store(UInt64(queue.baseHigh), at: first &+ 0x04)
+    registers.store(UInt64(queue.length), at: first &+ 0x08)
+    registers.store(UInt64(queue.head), at: first &+ 0x10)
+    registers.store(UInt64(queue.tail), at: first &+ 0x18)
+  }
+
+  private mutating func raise(_ bits: UInt32, _ registers: RegisterFile) {
+    interrupts.add(cause: bits)
+    registers.set(bits, at: E1000Registers.interruptCause)
+  }
+
+  // MARK: - The real NIC
+
+  /// Writes RCTL and TCTL as the OS has them, enabled only while there is a DPI queue.
+  private func writeControls<NIC: NICDevice & ~Copyable>(to nic: inout NIC) {
+    nic.writeRegister(
+      E1000Registers.receiveControl, value: UInt64(Self.effectiveControl(receive)), width: .doubleWord)
+    nic.writeRegister(
+      E1000Registers.transmitControl, value: UInt64(Self.effectiveControl(transmit)), width: .doubleWord)
+  }
+
+  private static func effectiveControl(_ queue: QueueRegisters) -> UInt32 {
+    queue.isStarted ? queue.control | E1000Bits.enable : queue.control & ~E1000Bits.enable
+  }
+
+  /// SDM 14.4: base, length, head and tail, then the enable.
+  private static func program<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, first: UInt32, on nic: inout NIC) {
+    let base = queue.base.rawValue
+    nic.writeRegister(first, value: base & 0xFFFF_FFFF, width: .doubleWord)
+    nic.writeRegister(first &+ 0x04, value: base >> 32, width: .doubleWord)
+    // Both descriptor formats have 16 bytes.
+    nic.writeRegister(first &+ 0x08, value: UInt64(queue.count) &* 16, width: .doubleWord)
+    nic.writeRegister(first &+ 0x10, value: UInt64(queue.head), width: .doubleWord)
+    nic.writeRegister(first &+ 0x18, value: UInt64(queue.tail), width: .doubleWord)
+    // No delay (RDTR, TIDV): the rate that the OS sees is made here.
+    nic.writeRegister(first &+ 0x20, value: 0, width: .doubleWord)
+  }
+
+  public mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, on nic: inout NIC) {
+    Self.program(queue, first: E1000Registers.receiveBaseLow, on: &nic)
+    receive.isStarted = true
+    writeControls(to: &nic)
+    nic.writeRegister(
+      E1000Registers.interruptMaskSet, value: UInt64(E1000Bits.wantedCauses), width: .doubleWord)
+  }
+
+  public mutating func stopReceive<NIC: NICDevice & ~Copyable>(on nic: inout NIC) {
+    receive.isStarted = false
+    writeControls(to: &nic)
+  }
+
+  public func setReceiveTail<NIC: NICDevice & ~Copyable>(_ tail: UInt32, on nic: inout NIC) {
+    nic.writeRegister(E1000Registers.receiveTail, value: UInt64(tail), width: .doubleWord)
+  }
+
+  public mutating func startTransmit<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, on nic: inout NIC) {
+    Self.program(queue, first: E1000Registers.transmitBaseLow, on: &nic)
+    transmit.isStarted = true
+    writeControls(to: &nic)
+    nic.writeRegister(
+      E1000Registers.interruptMaskSet, value: UInt64(E1000Bits.wantedCauses), width: .doubleWord)
+  }
+
+  public mutating func stopTransmit<NIC: NICDevice & ~Copyable>(on nic: inout NIC) {
+    transmit.isStarted = false
+    writeControls(to: &nic)
+  }
+
+  public func setTransmitTail<NIC: NICDevice & ~Copyable>(_ tail: UInt32, on nic: inout NIC) {
+    nic.writeRegister(E1000Registers.transmitTail, value: UInt64(tail), width: .doubleWord)
+  }
+
+  public mutating func takeInterrupt<NIC: NICDevice & ~Copyable>(
+    registers: RegisterFile, nic: inout NIC
+  ) -> Bool {
+    let cause = UInt32(
+      truncatingIfNeeded: nic.readRegister(E1000Registers.interruptCause, width: .doubleWord))
+    let others = cause & E1000Bits.allCauses & ~E1000Bits.queueCauses
+    if others != 0 { raise(others, registers) }
+    return cause != 0
+  }
+
+  // MARK: - What the OS hears
+
+  public mutating func notePublished(
+    head: UInt32, descriptors: UInt32, registers: RegisterFile
+  ) {
+    receive.head = head
+    registers.store(UInt64(head), at: E1000Registers.receiveHead)
+    raise(E1000Bits.receiverTimer, registers)
+  }
+
+  public mutating func noteTransmitted(
+    head: UInt32, reported: UInt32, isEmpty: Bool, registers: RegisterFile
+  ) {
+    transmit.head = head
+    registers.store(UInt64(head), at: E1000Registers.transmitHead)
+    var causes: UInt32 = reported > 0 ? E1000Bits.transmitWrittenBack : 0
+    if isEmpty { causes |= E1000Bits.transmitQueueEmpty }
+    if causes != 0 { raise(causes, registers) }
+  }
+}

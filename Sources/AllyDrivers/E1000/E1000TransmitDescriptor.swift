@@ -1,0 +1,115 @@
+public import AllyHW
+public import AllyRings
+
+/// A transmit descriptor of the 8254x family, 16 bytes: legacy (SDM 3.3.3), TCP/IP context (3.3.6) or TCP/IP data (3.3.7), told
+/// apart by DEXT and DTYP.
+@frozen
+public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
+  /// The buffer's address; of a context descriptor, the checksum offsets.
+  public var address: UInt64
+  /// Legacy: length in bits 15–0, checksum offset in 23–16, command in 31–24, status in 35–32, checksum start in
+  /// 47–40, special in 63–48. Data: length in bits 19–0, DTYP in 23–20, the rest alike.
+  public var fields: UInt64
+
+  @inlinable
+  public init() {
+    self.address = 0
+    self.fields = 0
+  }
+
+  @inlinable
+  public init(address: UInt64, fields: UInt64) {
+    self.address = address
+    self.fields = fields
+  }
+
+  @inlinable
+  public static var ownershipWordOffset: Int { 8 }
+
+  /// Command: end of packet (SDM 3.3.3.1).
+  @inlinable static var endOfPacket: UInt64 { 1 << 24 }
+  /// Command: insert the frame check sequence.
+  @inlinable static var insertFCS: UInt64 { 1 << 25 }
+  /// Command: insert a checksum (legacy); TCP segmentation (data).
+  @inlinable static var insertChecksum: UInt64 { 1 << 26 }
+  /// Command: report status.
+  @inlinable static var reportStatus: UInt64 { 1 << 27 }
+  /// Command: descriptor extension.
+  @inlinable static var extension_: UInt64 { 1 << 29 }
+  /// Command: insert a VLAN tag.
+  @inlinable static var insertVLAN: UInt64 { 1 << 30 }
+  /// Status: descriptor done.
+  @inlinable static var done: UInt64 { 1 << 32 }
+  /// Data: packet options, the checksums to insert.
+  @inlinable static var packetOptions: UInt64 { 0xFF << 40 }
+
+  @inlinable
+  var isExtended: Bool { fields & Self.extension_ != 0 }
+
+  @inlinable
+  public init?(_ request: TransmitRequest) {
+    guard request.kind == .segment, request.length <= 0xFFFF, !request.usesOffloads else { return nil }
+    self.address = request.buffer.rawValue
+    self.fields = UInt64(request.length) | Self.insertFCS
+    if request.endsFrame { fields |= Self.endOfPacket }
+    if request.reportsCompletion { fields |= Self.reportStatus }
+  }
+
+  @inlinable
+  public var kind: TransmitKind {
+    guard isExtended else { return .segment }
+    switch fields >> 20 & 0xF {
+    case 0: return .context
+    case 1: return .segment
+    default: return .invalid
+    }
+  }
+
+  /// One legacy descriptor with end-of-packet.
+  @inlinable
+  @inline(__always)
+  public var isPlainFrame: Bool {
+    fields & (Self.endOfPacket | Self.extension_ | Self.done) == Self.endOfPacket && fields & 0xFFFF != 0
+  }
+
+  @inlinable
+  public static var maximumPlainFrameLength: UInt32 { 0xFFFF }
+
+  @inlinable
+  @inline(__always)
+  public var buffer: BusAddress {
+    get { BusAddress(address) }
+    set { address = newValue.rawValue }
+  }
+
+  @inlinable
+  @inline(__always)
+  public var length: UInt32 { UInt32(truncatingIfNeeded: isExtended ? fields & 0xF_FFFF : fields & 0xFFFF) }
+
+  @inlinable
+  @inline(__always)
+  public var endsFrame: Bool { fields & Self.endOfPacket != 0 }
+
+  @inlinable
+  @inline(__always)
+  public var reportsCompletion: Bool {
+    get { fields & Self.reportStatus != 0 }
+    set { fields = newValue ? fields | Self.reportStatus : fields & ~Self.reportStatus }
+  }
+
+  @inlinable
+  @inline(__always)
+  public var isCompleted: Bool {
+    get { fields & Self.done != 0 }
+    set { fields = newValue ? fields | Self.done : fields & ~Self.done }
+  }
+
+  @inlinable
+  public var request: TransmitRequest {
+    let usesOffloads =
+      fields & (Self.insertChecksum | Self.insertVLAN) != 0 || (isExtended && fields & Self.packetOptions != 0)
+    return TransmitRequest(
+      kind: kind, buffer: buffer, length: length, endsFrame: endsFrame, reportsCompletion: reportsCompletion,
+      usesOffloads: usesOffloads)
+  }
+}

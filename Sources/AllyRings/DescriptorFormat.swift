@@ -1,0 +1,161 @@
+public import AllyHW
+
+/// The layout of a descriptor in memory, as one family of NICs (or one generation's format) defines it.
+///
+/// A conforming type is the descriptor's exact bytes: a multiple of 8, without padding, stored in a ring one after the
+/// other. It is loaded from shared memory once, 64 bits at a time, and everything works on that copy. A conformance needs
+/// no experimental language feature.
+public protocol Descriptor: BitwiseCopyable, Sendable {
+  /// A descriptor of all zeros.
+  init()
+
+  /// The byte offset, a multiple of 8, of the 64-bit word with the ownership bit (DD with Intel NICs). It is loaded
+  /// first, with acquire, and stored last, with release; so whoever sees the bit sees the rest.
+  static var ownershipWordOffset: Int { get }
+}
+
+/// A receive descriptor: offered with an empty buffer, completed with (a part of) a frame.
+public protocol ReceiveDescriptor: Descriptor {
+  /// A descriptor that offers `buffer`, not completed.
+  init(offering buffer: BusAddress)
+
+  /// A completed descriptor whose `buffer` holds what `completion` says. Used when the OS's format is not the NIC's,
+  /// and when frames are copied (``PacketProtection/copyToDPIMemory``).
+  init(_ completion: ReceiveCompletion, buffer: BusAddress)
+
+  /// The buffer of an offered descriptor. Not asked of a completed one: some formats overwrite it.
+  var offeredBuffer: BusAddress { get }
+
+  /// Whether the NIC is done with the descriptor.
+  var isCompleted: Bool { get }
+
+  /// Of a completed descriptor: whether the frame ends in its buffer.
+  var endsFrame: Bool { get }
+
+  /// Of a completed descriptor: how many bytes the NIC wrote to its buffer.
+  var completedLength: UInt32 { get }
+
+  /// Of a completed descriptor: all that another format can carry over.
+  var completion: ReceiveCompletion { get }
+
+  /// Turns a completed descriptor into one whose frame the OS's driver discards, in the way that
+  /// ``NICDriver/receiveDrop`` declares.
+  mutating func markDropped()
+}
+
+/// What a completed receive descriptor says, apart from its format.
+@frozen
+public struct ReceiveCompletion: Sendable, BitwiseCopyable, Equatable {
+  /// Bytes in the buffer.
+  public var length: UInt32
+  /// Whether the frame ends here.
+  public var endsFrame: Bool
+  /// Whether the NIC found the frame damaged.
+  public var isDamaged: Bool
+  /// Whether the NIC verified the IP header checksum and found it good.
+  public var ipChecksumIsGood: Bool
+  /// Whether the NIC verified the TCP or UDP checksum and found it good.
+  public var transportChecksumIsGood: Bool
+  /// The VLAN tag that the NIC took out of the frame, or nil.
+  public var strippedVLAN: UInt16?
+
+  @inlinable
+  public init(
+    length: UInt32, endsFrame: Bool, isDamaged: Bool = false, ipChecksumIsGood: Bool = false,
+    transportChecksumIsGood: Bool = false, strippedVLAN: UInt16? = nil
+  ) {
+    self.length = length
+    self.endsFrame = endsFrame
+    self.isDamaged = isDamaged
+    self.ipChecksumIsGood = ipChecksumIsGood
+    self.transportChecksumIsGood = transportChecksumIsGood
+    self.strippedVLAN = strippedVLAN
+  }
+}
+
+/// What a transmit descriptor asks for.
+@frozen
+public enum TransmitKind: UInt8, Sendable, BitwiseCopyable {
+  /// A part of a frame, or all of it.
+  case segment
+  /// Settings that later frames refer to (offload context); carries no part of a frame.
+  case context
+  /// Something the NIC does not know; the frame that it is in is not sent.
+  case invalid
+}
+
+/// A transmit descriptor: posted by the OS with (a part of) a frame, completed by the NIC once it was fetched.
+public protocol TransmitDescriptor: Descriptor {
+  /// A descriptor that asks for what `request` says, or nil when this format cannot say it. Used when the OS's format is
+  /// not the NIC's.
+  init?(_ request: TransmitRequest)
+
+  /// What the descriptor is.
+  var kind: TransmitKind { get }
+
+  /// Whether this one descriptor is a whole frame of at least one byte, is not completed, and needs no further look: the
+  /// common case, decided as cheaply as the format allows.
+  var isPlainFrame: Bool { get }
+
+  /// The longest length a plain frame's descriptor can express, in bytes.
+  static var maximumPlainFrameLength: UInt32 { get }
+
+  /// Of a segment: where its bytes are.
+  var buffer: BusAddress { get set }
+
+  /// Of a segment: how many bytes it has.
+  var length: UInt32 { get }
+
+  /// Of a segment: whether the frame ends with it.
+  var endsFrame: Bool { get }
+
+  /// Whether whoever posted it wants to see it completed (RS with Intel NICs). A NIC completes only these.
+  var reportsCompletion: Bool { get set }
+
+  /// Whether it is completed; a bit of the ownership word, set as the NIC would.
+  var isCompleted: Bool { get set }
+
+  /// All that another format can carry over.
+  var request: TransmitRequest { get }
+}
+
+extension TransmitDescriptor {
+  @inlinable
+  @inline(__always)
+  public var isPlainFrame: Bool { kind == .segment && endsFrame && length > 0 && !isCompleted }
+
+  /// Whether it is completed and whoever posted it wanted to see that.
+  @inlinable
+  @inline(__always)
+  public var isReportedCompletion: Bool { isCompleted && reportsCompletion }
+}
+
+/// What a transmit descriptor asks for, apart from its format.
+@frozen
+public struct TransmitRequest: Sendable, BitwiseCopyable, Equatable {
+  public var kind: TransmitKind
+  /// Where the segment's bytes are.
+  public var buffer: BusAddress
+  /// How many bytes.
+  public var length: UInt32
+  /// Whether the frame ends here.
+  public var endsFrame: Bool
+  /// Whether completion is to be reported.
+  public var reportsCompletion: Bool
+  /// Whether the descriptor asks for anything that only its own format can express: checksum insertion, segmentation,
+  /// VLAN insertion. Another format answers nil to such a request.
+  public var usesOffloads: Bool
+
+  @inlinable
+  public init(
+    kind: TransmitKind = .segment, buffer: BusAddress, length: UInt32, endsFrame: Bool, reportsCompletion: Bool,
+    usesOffloads: Bool = false
+  ) {
+    self.kind = kind
+    self.buffer = buffer
+    self.length = length
+    self.endsFrame = endsFrame
+    self.reportsCompletion = reportsCompletion
+    self.usesOffloads = usesOffloads
+  }
+}

@@ -1,0 +1,320 @@
+public import AllyHW
+public import AllyPacket
+public import Synchronization
+
+/// What one pass over a receive queue did.
+@frozen
+public struct PublishResult: Sendable, BitwiseCopyable, Equatable {
+  /// Frames that were inspected.
+  public var frames: UInt32
+  /// Descriptors that were completed in the OS queue.
+  public var descriptors: UInt32
+
+  @inlinable
+  public init(frames: UInt32 = 0, descriptors: UInt32 = 0) {
+    self.frames = frames
+    self.descriptors = descriptors
+  }
+}
+
+/// The receive direction of a virtualized queue pair (paper §4.3, Figure 4): descriptors go from the OS queue to its twin in
+/// DPI memory, completions come back once the frames were inspected.
+///
+/// Owned by one DPI core. Everything it must remember is in the memory it was given (``QueueState``), so that it can be
+/// replaced at any time by one that resumes. The packet loop is generic over the two formats, the inspector and the clock,
+/// and nothing in it allocates or counts references.
+@frozen
+@safe
+public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDescriptor>: ~Copyable {
+  @usableFromInline let ring: RingMemory
+  @usableFromInline let partition: Partition
+  /// The queue pair's number, as inspectors see it.
+  @usableFromInline let queue: UInt16
+  /// Whether the first frame may have been published by a worker that died before it could note so.
+  @usableFromInline var isResuming: Bool
+
+  /// How many bytes of DPI memory a receive queue needs.
+  public static func requiredMemory(limits: RingLimits) -> UInt64 {
+    unsafe RingMemory.requiredLength(limits: limits, stride: MemoryLayout<NICSide>.stride)
+  }
+
+  /// Takes possession of DPI memory for a receive queue.
+  ///
+  /// The `region` has at least ``requiredMemory(limits:)`` bytes of DPI memory, which must stay mapped as long as this
+  /// value exists. `queue` is the queue pair's number, for the inspector; `start` tells whether to go on with the state
+  /// that the memory holds.
+  public init(
+    region: DPIRegion, memory: borrowing PhysicalMemory, partition: Partition, limits: RingLimits = RingLimits(),
+    queue: UInt16 = 0, start: RingStart = .fresh
+  ) throws(RingSetupError) {
+    guard isUsable(OSSide.self), isUsable(NICSide.self) else { throw .descriptorFormat }
+    unsafe self.ring = try RingMemory(
+      region: region, memory: memory, partition: partition, limits: limits, osStride: MemoryLayout<OSSide>.stride,
+      nicStride: MemoryLayout<NICSide>.stride, start: start)
+    self.partition = partition
+    self.queue = queue
+    self.isResuming = start == .resuming
+    // These two follow from what is stored last in each step.
+    if start == .resuming, unsafe ring.state.pointee.protection == .inPlace {
+      unsafe ring.state.pointee.dpiQueue.head = ring.state.pointee.osQueue.head
+      unsafe ring.state.pointee.dpiQueue.tail = ring.state.pointee.copied
+    }
+  }
+
+  /// The persistent state.
+  public var state: QueueState { unsafe ring.state.pointee }
+
+  /// Makes the twin of a queue that the OS has programmed. The NIC must not be working on the present one.
+  ///
+  /// - Returns: nil, or why the queue cannot be served; it is then stopped, and the fault counted.
+  public mutating func start(
+    _ programmed: ProgrammedQueue, rules: QueueRules, protection: PacketProtection,
+    memory: borrowing PhysicalMemory
+  ) -> RingFault? {
+    stop()
+    do throws(RingFault) {
+      let osQueue = try DescriptorQueue.validated(
+        programmed, rules: rules, limits: unsafe ring.limits, stride: MemoryLayout<OSSide>.stride, memory: memory,
+        partition: partition)
+      guard programmed.bufferLength > 0 else { throw .queueLength }
+      var dpiQueue = unsafe DescriptorQueue(base: ring.slotsAddress, count: osQueue.count, start: osQueue.head)
+      if protection == .copyToDPIMemory {
+        // As many slots as there are copies, in a number that the NIC accepts.
+        let multiple = max(1, rules.lengthMultiple / UInt32(MemoryLayout<NICSide>.stride))
+        let affordable = unsafe UInt32(clamping: ring.limits.copyMemory / UInt64(programmed.bufferLength))
+        let count = min(osQueue.count, affordable) / multiple &* multiple
+        guard count > 1 else { throw .queueLength }
+        dpiQueue = unsafe DescriptorQueue(base: ring.slotsAddress, count: count)
+      }
+      var state = unsafe ring.state.pointee
+      state.osQueue = osQueue
+      state.dpiQueue = dpiQueue
+      state.copied = osQueue.head
+      state.protection = protection
+      state.receive = ReceiveProgress()
+      state.receive.bufferLength = programmed.bufferLength
+      state.receive.trailerLength = programmed.trailerLength
+      unsafe ring.state.pointee = state
+      if protection == .copyToDPIMemory { offerCopies() }
+      unsafe ring.state.pointee.isRunning = true
+    } catch {
+      unsafe ring.state.pointee.counters.faults.count(error)
+      return error
+    }
+    return programmed.tail == programmed.head ? nil : moveTail(to: programmed.tail)
+  }
+
+  /// Stops the queue. The NIC must not be working on it any more.
+  public mutating func stop() {
+    unsafe ring.state.pointee.isRunning = false
+    unsafe ring.state.pointee.osQueue = DescriptorQueue()
+    unsafe ring.state.pointee.dpiQueue = DescriptorQueue()
+    unsafe ring.state.pointee.copied = 0
+    isResuming = false
+  }
+
+  /// The OS wrote its Tail Pointer (paper Figure 4(a)).
+  ///
+  /// - Returns: nil, or why the value was ignored; counted.
+  @inlinable
+  public mutating func moveTail(to value: UInt32) -> RingFault? {
+    guard unsafe ring.state.pointee.isRunning else { return nil }
+    let fault = unsafe ring.state.pointee.osQueue.moveTail(to: value)
+    if let fault { unsafe ring.state.pointee.counters.faults.count(fault) }
+    return fault
+  }
+
+  // MARK: - Figure 4(b)
+
+  /// Copies the descriptors that the OS has posted to the DPI queue (paper Figure 4(b)); afterwards the NIC is to be told
+  /// the DPI queue's tail.
+  ///
+  /// A descriptor whose buffer is absent or reaches into DPI memory is not handed on: the NIC gets a buffer of ours in its
+  /// place, and the frame that lands there ends there.
+  ///
+  /// - Returns: how many descriptors were copied; 0 with ``PacketProtection/copyToDPIMemory``, where the NIC never sees
+  ///   the OS's buffers.
+  @inlinable
+  public mutating func copyPosted(memory: borrowing PhysicalMemory) -> UInt32 {
+    let state = unsafe ring.state
+    guard unsafe state.pointee.isRunning, unsafe state.pointee.protection == .inPlace,
+      let os = unsafe state.pointee.osQueue.slots(of: OSSide.self, memory: memory)
+    else { return 0 }
+    let dpi = nicSlots
+    let words = unsafe ring.words
+    let count = os.count
+    let length = unsafe state.pointee.receive.bufferLength
+    let end = unsafe state.pointee.osQueue.tail
+    var index = unsafe state.pointee.copied
+    let copied = unsafe state.pointee.osQueue.distance(from: index, to: end)
+    guard copied > 0 else { return 0 }
+    var window = unsafe BufferWindow(
+      near: state.pointee.osQueue, memory: memory, partition: partition, rights: .readWrite)
+    while index != end {
+      var buffer = os.load(at: index).offeredBuffer
+      if unsafe window.pointer(at: buffer.rawValue, length: length) == nil {
+        buffer = acceptable(buffer, length: length, window: &window, memory: memory)
+      }
+      unsafe words[Int(index)] = buffer.rawValue
+      dpi.store(NICSide(offering: buffer), at: index)
+      index &+= 1
+      if index == count { index = 0 }
+    }
+    unsafe state.pointee.dpiQueue.tail = end
+    unsafe state.pointee.copied = end
+    return copied
+  }
+
+  /// The buffer to hand to the NIC for one that is not in the window.
+  @inline(never)
+  @inlinable
+  mutating func acceptable(
+    _ buffer: BusAddress, length: UInt32, window: inout BufferWindow, memory: borrowing PhysicalMemory
+  ) -> BusAddress {
+    guard
+      let fault = window.move(
+        to: buffer.rawValue, length: length, memory: memory, partition: partition, rights: .readWrite)
+    else { return buffer }
+    unsafe ring.state.pointee.counters.faults.count(fault)
+    return unsafe BusAddress(ring.refusedBuffer.rawValue)
+  }
+
+  // MARK: - Figure 4(c) and (d)
+
+  /// Inspects the frames that the NIC has completed in the DPI queue and publishes them to the OS queue in their order,
+  /// each according to its verdict (paper Figure 4(c) and (d)).
+  ///
+  /// With ``PacketProtection/copyToDPIMemory`` the DPI queue's tail moves too, and the NIC is to be told.
+  @inlinable
+  public mutating func publishCompleted<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+  ) -> PublishResult {
+    guard unsafe ring.state.pointee.isRunning,
+      let os = unsafe ring.state.pointee.osQueue.slots(of: OSSide.self, memory: memory)
+    else { return PublishResult() }
+    switch unsafe ring.state.pointee.protection {
+    case .inPlace: return publishInPlace(os, inspecting: &inspector, clock: &clock, memory: memory)
+    case .copyToDPIMemory: return publishCopies(os, inspecting: &inspector, clock: &clock, memory: memory)
+    }
+  }
+
+  @inlinable
+  @inline(__always)
+  mutating func publishInPlace<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    _ os: DescriptorSlots<OSSide>, inspecting inspector: inout Inspector, clock: inout Clock,
+    memory: borrowing PhysicalMemory
+  ) -> PublishResult {
+    let state = unsafe ring.state
+    let words = unsafe ring.words
+    let dpi = nicSlots
+    let count = os.count
+    let end = unsafe state.pointee.dpiQueue.tail
+    let bufferLength = unsafe state.pointee.receive.bufferLength
+    let trailerLength = unsafe state.pointee.receive.trailerLength
+    if isResuming { finishInterrupted(os, memory: memory) }
+    var window = unsafe BufferWindow(
+      near: state.pointee.osQueue, memory: memory, partition: partition, rights: .readWrite)
+    var result = PublishResult()
+    var accepted: UInt32 = 0
+    var bytes: UInt64 = 0
+    var index = unsafe state.pointee.osQueue.head
+    let start = index
+    while index != end {
+      let descriptor = dpi.load(at: index)
+      guard descriptor.isCompleted else { break }
+      let length = descriptor.completedLength
+      // The common case: a whole frame in one descriptor, in a buffer near the one before.
+      if descriptor.endsFrame, length <= bufferLength, unsafe !state.pointee.receive.isDiscarding,
+        let place = unsafe window.pointer(at: words[Int(index)], length: length)
+      {
+        let frameLength = length > trailerLength ? length &- trailerLength : 0
+        let verdict = unsafe inspectReceived(
+          place, length: frameLength, inspecting: &inspector, clock: &clock)
+        result.frames &+= 1
+        bytes &+= UInt64(frameLength)
+        var published = OSSide(published: descriptor, buffer: unsafe words[Int(index)])
+        if verdict.passes {
+          accepted &+= 1
+        } else {
+          unsafe place.initializeMemory(as: UInt8.self, repeating: 0, count: Int(length))
+          published.markDropped()
+          countRefused(verdict)
+        }
+        os.store(published, at: index)
+        index &+= 1
+        if index == count { index = 0 }
+        unsafe advanceHead(to: index)
+      } else {
+        let next = publishUncommon(
+          from: index, os, window: &window, result: &result, inspecting: &inspector, clock: &clock, memory: memory)
+        if next == index { break }
+        index = next
+      }
+    }
+    let published = unsafe state.pointee.osQueue.distance(from: start, to: index)
+    guard published > 0 else { return result }
+    result.descriptors = published
+    unsafe state.pointee.dpiQueue.head = index
+    unsafe state.pointee.counters.accepted &+= UInt64(accepted)
+    unsafe state.pointee.counters.bytes &+= bytes
+    if unsafe published > state.pointee.counters.highWater {
+      unsafe state.pointee.counters.highWater = published
+    }
+    return result
+  }
+
+  // MARK: - Steps
+
+  @inlinable
+  var nicSlots: DescriptorSlots<NICSide> {
+    unsafe DescriptorSlots(base: ring.slots, count: ring.state.pointee.dpiQueue.count)
+  }
+
+  /// Stores the OS Head Pointer after the descriptors before it.
+  @unsafe
+  @inlinable
+  @inline(__always)
+  func advanceHead(to index: UInt32) {
+    unsafe withUnsafeMutablePointer(to: &ring.state.pointee.osQueue.head) {
+      unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: Atomic<UInt32>.self)
+        .pointee.store(index, ordering: .releasing)
+    }
+  }
+
+  @inlinable
+  mutating func countRefused(_ verdict: Verdict) {
+    if verdict == .reject {
+      unsafe ring.state.pointee.counters.rejected &+= 1
+    } else {
+      unsafe ring.state.pointee.counters.dropped &+= 1
+    }
+  }
+
+  /// Stamps and inspects one frame that lies in one piece.
+  @unsafe
+  @inlinable
+  @inline(__always)
+  func inspectReceived<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    _ place: UnsafeMutableRawPointer, length: UInt32, inspecting inspector: inout Inspector, clock: inout Clock
+  ) -> Verdict {
+    let stamp = clock.stamp(forFrameOf: length)
+    // What is not Ethernet came under a made-up Ethernet header (decision 15 of Docs/Architecture.md).
+    let skipped = stamp.linkType == .ethernet ? 0 : min(14, Int(length))
+    let bytes = unsafe UnsafeRawBufferPointer(start: place + skipped, count: Int(length) &- skipped).bytes
+    return inspector.inspect(Packet(bytes: bytes, stamp: stamp, direction: .receive, queue: queue))
+  }
+}
+
+extension ReceiveDescriptor {
+  /// A NIC's completed descriptor as the OS is to see it. With equal formats that is the descriptor itself, unless the
+  /// format overwrites the buffer's address, which is nobody's concern then.
+  @inlinable
+  @inline(__always)
+  init<NICSide: ReceiveDescriptor>(published descriptor: NICSide, buffer: UInt64) {
+    if Self.self == NICSide.self {
+      self = unsafe unsafeBitCast(descriptor, to: Self.self)
+    } else {
+      self.init(descriptor.completion, buffer: BusAddress(buffer))
+    }
+  }
+}

@@ -1,0 +1,54 @@
+public import AllyHW
+
+/// Transmitting from DPI memory (``PacketProtection/copyToDPIMemory``): a frame is copied before it is inspected, and the NIC
+/// fetches the copy, so that no OS core can change it in between.
+///
+/// The copies are a ring of bytes; a frame's copy is in one piece and is free again when its descriptors are done.
+extension TransmitVirtualizer {
+  /// Reserves room for the copy of the frame that is staged.
+  ///
+  /// - Parameter length: less than the copy memory's.
+  /// - Returns: where it begins, or nil when frames before it must be done first.
+  @inlinable
+  func reserveCopy(of length: UInt32, _ progress: inout TransmitProgress) -> UInt64? {
+    let size = unsafe ring.limits.copyMemory
+    let needed = UInt64(length)
+    let tail = progress.copyTail
+    var start = tail
+    if unsafe progress.tail == ring.state.pointee.dpiQueue.head {
+      // Nothing is under way.
+      start = 0
+    } else {
+      let head = unsafe ring.words[Int(ring.state.pointee.dpiQueue.head)]
+      if tail >= head {
+        if needed > size &- tail {
+          // An end that meets the head could not be told from emptiness.
+          guard needed < head else { return nil }
+          start = 0
+        }
+      } else {
+        guard needed < head &- tail else { return nil }
+      }
+    }
+    progress.copyTail = start &+ needed
+    return start
+  }
+
+  /// Makes the staged descriptors of a frame point at its copy.
+  @unsafe
+  @inlinable
+  func pointAtCopy(_ progress: TransmitProgress, _ place: UnsafeMutableRawPointer) {
+    let nic = nicSlots
+    let start = unsafe UInt64(place - ring.copies)
+    var filled: UInt64 = 0
+    var slot = progress.tail
+    while slot != progress.staged {
+      var segment = nic.load(at: slot)
+      segment.buffer = unsafe BusAddress(ring.copiesAddress.rawValue &+ start &+ filled)
+      filled &+= UInt64(segment.length)
+      nic.store(segment, at: slot)
+      unsafe ring.words[Int(slot)] = start
+      slot = wrapped(slot &+ 1, nic.count)
+    }
+  }
+}
