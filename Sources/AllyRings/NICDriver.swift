@@ -85,10 +85,10 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   /// would have.
   ///
   /// - Parameters:
-  ///   - reported: how many of them the OS wanted reported.
+  ///   - isReported: whether the OS wanted any of them reported.
   ///   - isEmpty: whether the OS queue is empty now.
   mutating func noteTransmitted(
-    head: UInt32, reported: UInt32, isEmpty: Bool, registers: RegisterFile)
+    head: UInt32, isReported: Bool, isEmpty: Bool, registers: RegisterFile)
 }
 
 /// What a NIC demands of descriptor queues.
