@@ -52,8 +52,8 @@ import Testing
     Case("tcp dport 443 drop") { $0.destinationPort = 80 },
     Case("tcp dport https drop") { $0.destinationPort = 80 },
     Case("tcp dport 440-450 drop") { $0.destinationPort = 451 },
-    Case("tcp dport http-https drop") { $0.destinationPort = 444 },
-    Case("tcp dport netbios-ns-https drop") { $0.destinationPort = 136 },
+    Case("tcp dport http - https drop") { $0.destinationPort = 444 },
+    Case("tcp dport 137-https drop") { $0.destinationPort = 136 },
     Case("tcp dport { 22, 80-90, https } drop") { $0.destinationPort = 91 },
     Case("tcp dport != 80 drop") { $0.destinationPort = 80 },
     Case("tcp dport != { 80, 1-79 } drop") { $0.destinationPort = 7 },
@@ -128,7 +128,7 @@ import Testing
       set web {
         type inet_service
         flags interval
-        elements = { 80, 440-450,
+        elements = { 80, 440-442,
                      https }
       }
       chain forward {
