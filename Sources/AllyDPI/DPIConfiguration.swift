@@ -4,6 +4,8 @@ public struct DPIConfiguration: Sendable {
   /// groups are there from the start.
   public var addressVariables: [String: String]
   public var portVariables: [String: String]
+  /// Which rules come first (`action-order`); actions left out come last.
+  public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
   /// `-k none` clears it: packets whose checksum is wrong then take part.
   public var validatesChecksums = true
   /// `--simulate-ips`, `--inline`: `drop` and `reject` rules act on the frame.
@@ -21,11 +23,24 @@ public struct DPIConfiguration: Sendable {
   public var defragmentationMemoryCap = 32 << 20
   /// Seeds the flow hash; chosen at random when nil.
   public var hashSeed: UInt64? = nil
+  /// Records for one packet at most (`packet-alert-max`); what ranks behind is counted.
+  public var maximumAlertsPerPacket = 15
+  /// Counts of thresholds, and bits of hosts and pairs of hosts, that are kept; older ones give way.
+  public var thresholdEntries = 1 << 14
+  public var stateBitEntries = 1 << 14
+  /// Which kinds of EVE records are written. Drops are recorded inline only.
+  public var records: RecordKinds = [.alerts, .drops]
   /// EVE alert options.
   public var alertPayload = true
   public var alertPayloadPrintable = true
   public var alertPacket = true
   public var alertMetadata = true
+  /// EVE drop options: `alerts`, and whether every packet of a dropped flow is recorded (`flows: all`) or the first of
+  /// each side and those that a rule drops (`flows: start`).
+  public var dropAlerts = true
+  public var dropRecordsEveryPacket = false
+  /// Pattern databases use AVX2 at most, for tools that emulate a processor and stop at AVX-512.
+  public var limitsVectorsToAVX2 = false
 
   public init() {
     addressVariables = [
@@ -59,4 +74,21 @@ public struct DPIConfiguration: Sendable {
       "TEREDO_PORTS": "3544",
     ]
   }
+}
+
+/// Kinds of EVE records, as `outputs.eve-log.types` names them.
+public struct RecordKinds: OptionSet, Sendable {
+  public let rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// `alert`.
+  public static var alerts: RecordKinds { RecordKinds(rawValue: 1) }
+  /// `drop`: packets that do not pass.
+  public static var drops: RecordKinds { RecordKinds(rawValue: 2) }
+  /// `flow`: flows that ended.
+  public static var flows: RecordKinds { RecordKinds(rawValue: 4) }
+  /// `anomaly` of type `decode`: decoder events.
+  public static var decodeAnomalies: RecordKinds { RecordKinds(rawValue: 8) }
+  /// `anomaly` of type `stream`: stream events.
+  public static var streamAnomalies: RecordKinds { RecordKinds(rawValue: 16) }
 }

@@ -9,21 +9,56 @@ public protocol RecordSink: AnyObject {
 
 /// The deep packet inspection engine of one DPI core.
 ///
-/// ``inspect(_:)`` is one ordinary call per frame: decode, defragmentation, flow, stream, detection, records.
+/// ``inspect(_:)`` is one ordinary call per frame: decode, defragmentation, flow, stream, detection, records. In the steady state
+/// it allocates nothing: tables have their size from the start, and give up what is old when they are full.
 public struct DPIEngine: ~Copyable, PacketInspector {
+  private var dissector: FrameDissector
+  private var inspection: PacketInspection
+
   /// - Parameters:
   ///   - program: the compiled rules; shared by all cores.
+  ///   - configuration: the settings that the rules were compiled with.
   ///   - sink: where records go; kept for the engine's life.
+  /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when a library has no memory.
   public init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) throws(DPIEngineError) {
+    let inspection = try PacketInspection(program: program, configuration: configuration, sink: sink)
+    self.inspection = inspection
+    dissector = FrameDissector(configuration: configuration)
   }
 
-  public mutating func inspect(_ packet: borrowing Packet) -> Verdict { .accept }
+  /// Inspects a frame, and writes the records that it gives rise to.
+  ///
+  /// - Returns: `accept` unless the engine is inline and a rule, or an earlier verdict about the flow, says otherwise.
+  ///   For a frame that holds several packets (a tunnel, a completed datagram) it is the hardest of theirs.
+  public mutating func inspect(_ packet: borrowing Packet) -> Verdict {
+    let count = dissector.dissect(packet)
+    var actions: Actions = []
+    var index = count - 1
+    while index >= 0 {
+      let part = dissector.packet(at: index)
+      // The parts go in separately: the packet's bytes borrow the dissector while the others change.
+      actions.formUnion(inspection.inspect(part, of: packet, dissector))
+      index -= 1
+    }
+    if inspection.configuration.records.contains(.flows) { inspection.writeEndedFlows() }
+    let verdict = inspection.configuration.isInline ? Verdict(actions) : .accept
+    inspection.counters.count(verdict, bytes: packet.bytes.byteCount)
+    return verdict
+  }
 
   /// Ends the traffic: what streams and flows still hold is inspected and recorded.
-  public mutating func finish() {}
+  public mutating func finish() { inspection.finish() }
 
   /// Counters so far.
-  public var statistics: DPIStatistics { DPIStatistics() }
+  public var statistics: DPIStatistics {
+    var result = DPIStatistics()
+    inspection.fill(&result)
+    let decode = dissector.statistics
+    result.decodedPackets = decode.packets
+    result.invalidPackets = decode.invalid
+    result.reassembledDatagrams = decode.reassembled
+    return result
+  }
 }
 
 /// Why an engine cannot be made.
@@ -31,25 +66,9 @@ public enum DPIEngineError: Error, Sendable {
   case outOfMemory(String)
 }
 
-/// Rules, compiled: immutable, shared by all cores.
-public final class DetectionProgram: Sendable {
-  public init(rules: [Rule], configuration: DPIConfiguration) throws(DetectionProgramError) {}
-}
-
-public enum DetectionProgramError: Error, Sendable {
-  /// The matcher's library refused; a defect or a lack of memory, since rules were checked when read.
-  case matcher(String)
-}
-
-/// What an engine counted.
-public struct DPIStatistics: Sendable {
-  public var packets: UInt64 = 0
-  public var bytes: UInt64 = 0
-  public var alerts: UInt64 = 0
-  public var accepted: UInt64 = 0
-  public var dropped: UInt64 = 0
-  public var rejected: UInt64 = 0
-  /// Alerts by signature, for the summary.
-  public var alertsBySignature: [(sid: UInt32, gid: UInt32, message: String, count: UInt64)] = []
-  public init() {}
+extension Verdict {
+  /// What actions on a frame's packets mean for the frame.
+  init(_ actions: Actions) {
+    self = !actions.contains(.drop) ? .accept : actions.contains(.reject) ? .reject : .drop
+  }
 }

@@ -7,7 +7,7 @@ public import AllyHW
 /// simulated machine is deterministic, and no access needs more than the model.
 ///
 /// After every register access and every run the owner takes ``assertsInterrupt`` to the interrupt controller, for
-/// example with ``InterruptUnit/setLevel(of:asserted:)``.
+/// example with `InterruptUnit.setLevel(of:asserted:)`.
 public protocol DeviceModel: NICDevice, ~Copyable {
   /// The requester id of the model's DMA.
   var requester: RequesterID { get }
@@ -19,6 +19,8 @@ public protocol DeviceModel: NICDevice, ~Copyable {
   /// Sends the frames that software has posted, and receives those that wait on the wire.
   ///
   /// - Parameters:
+  ///   - bus: where the model's DMA goes.
+  ///   - wire: what the model sends into and receives from.
   ///   - frames: the most frames to move in each direction.
   /// - Returns: how many frames were sent, and taken from the wire (lost and filtered ones included). Bounded work,
   ///   whatever software has written into the rings.

@@ -47,6 +47,7 @@ public struct Wire<Stamp: BitwiseCopyable>: WireEnd, ~Copyable {
   public var isPaced: Bool
 
   /// - Parameters:
+  ///   - transmitStamp: the stamp that frames sent by the NIC get.
   ///   - capacity: bytes in each direction. It must hold two of the largest frames.
   ///   - isPaced: see ``WireEnd/isPaced``.
   public init(transmitStamp: Stamp, capacity: Int = 4 << 20, isPaced: Bool = false) {

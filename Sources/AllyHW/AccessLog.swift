@@ -28,6 +28,7 @@ public struct AccessLog: BitwiseCopyable, @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - storage: 8-byte aligned; stays valid as long as any copy of the log is used.
+  ///   - capacity: accesses that may wait.
   /// - Precondition: `capacity` is a power of two.
   @unsafe
   @inlinable

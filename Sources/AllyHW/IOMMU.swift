@@ -31,6 +31,14 @@ public struct DMAFaultRecord: Sendable, BitwiseCopyable, Equatable {
   public var address: BusAddress
   public var rights: AccessRights
   public var cause: DMAFault
+
+  @inlinable
+  public init(requester: RequesterID, address: BusAddress, rights: AccessRights, cause: DMAFault) {
+    self.requester = requester
+    self.address = address
+    self.rights = rights
+    self.cause = cause
+  }
 }
 
 /// How often the IOMMU refused, by cause.
@@ -101,6 +109,7 @@ public struct IOMMU: ~Copyable {
   public private(set) var lastFault: DMAFaultRecord?
 
   /// - Parameters:
+  ///   - partition: what the range check goes by.
   ///   - pages: how many 4 KiB pages can be mapped at a time, all ``DMADomain/mapped`` domains together.
   public init(partition: Partition, pages: Int = 1024) {
     precondition(pages > 0 && pages <= 1 << 24, "an IOMMU maps between 1 and 2^24 pages")
@@ -125,9 +134,8 @@ public struct IOMMU: ~Copyable {
 
   /// Puts a requester into a domain.
   ///
-  /// - Parameters:
-  ///   - mayReachDPIMemory: whether the requester is authorized for DPI memory; true for a NIC whose rings a DPI core
-  ///     has taken over.
+  /// `mayReachDPIMemory` authorizes the requester for DPI memory, as a NIC needs whose rings a DPI core has taken over.
+  ///
   /// - Returns: false when there is no room for another requester.
   @discardableResult
   public mutating func attach(
@@ -186,9 +194,7 @@ public struct IOMMU: ~Copyable {
 
   /// Translates the start of a device's access, and tells how far the translation holds.
   ///
-  /// - Parameters:
-  ///   - length: bytes wanted.
-  /// - Returns: the physical address and how many of the bytes, at least 1, are in one piece behind it; nil when the
+  /// - Returns: the physical address and how many of the `length` bytes, at least 1, are in one piece behind it; nil when the
   ///   access is refused, which is counted and recorded in ``lastFault``.
   @inlinable
   public mutating func translatePiece(

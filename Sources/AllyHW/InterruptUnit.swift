@@ -123,6 +123,10 @@ public struct InterruptUnit: ~Copyable {
   @discardableResult
   public mutating func route(pin: UInt8, to route: PinRoute) -> Bool {
     guard Int(pin) < Self.pinCount else { return false }
+    if let before = routes[Int(pin)], before.core != route.core || before.vector != route.vector {
+      // The end of an interrupt is matched by core and vector, so one that is in service would never end.
+      pinsInService &= ~(1 << UInt32(pin))
+    }
     routes[Int(pin)] = route
     driveRoute(pin)
     return true

@@ -86,10 +86,9 @@ public struct MMU: ~Copyable {
 
   /// Translates the address of an access.
   ///
-  /// - Parameters:
-  ///   - length: bytes, at least 1. An access that reaches into the next page is refused
-  ///     (``TranslationFault/crossesPage``): its maker splits it, as ``Core`` does.
-  ///   - rights: what the access does; a translation that the page tables allow for less is a fault.
+  /// The access has `length` bytes, at least 1. One that reaches into the next page is refused
+  /// (``TranslationFault/crossesPage``): its maker splits it, as ``Core`` does. `rights` are what the access does; a
+  /// translation that the page tables allow for less is a fault.
   public mutating func translate(
     _ virtual: VirtualAddress, length: UInt64, rights: AccessRights, privilege: Privilege = .supervisor,
     memory: borrowing PhysicalMemory, remapping: borrowing RemappingTable

@@ -78,8 +78,8 @@ public struct PhysicalMemory: ~Copyable {
 
   /// Adds a segment.
   ///
-  /// - Parameters:
-  ///   - storage: `length` bytes that stay valid, and are not moved, until ``unmap(base:length:)``.
+  /// `storage` is where its `length` bytes are: they stay valid, and are not moved, until ``unmap(base:length:)``.
+  ///
   /// - Throws: ``PhysicalMemoryError``; the table is then unchanged.
   @unsafe
   public mutating func map(

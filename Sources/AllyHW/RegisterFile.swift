@@ -16,8 +16,7 @@ public struct RegisterFile: BitwiseCopyable, @unchecked Sendable {
 
   /// The registers in `length` bytes of DPI memory, with the values that are there (zeros after power-up).
   ///
-  /// - Parameters:
-  ///   - storage: 8-byte aligned; stays valid as long as any copy of the file is used.
+  /// `storage` is 8-byte aligned and stays valid as long as any copy of the file is used.
   @unsafe
   @inlinable
   public init(storage: UnsafeMutableRawPointer, length: UInt32) {

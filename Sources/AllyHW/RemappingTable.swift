@@ -66,7 +66,7 @@ public enum RemappingError: Error, Equatable, Sendable {
 /// What a redirected access did.
 @frozen
 public enum Redirection: Sendable, BitwiseCopyable, Equatable {
-  /// The access is done. `value` is what a load gives; `notify` whether the DPI core is to be told by IPI.
+  /// The access is done. `value` is what a load gives, or what was to be stored; `notify` says whether the DPI core is to be told by IPI.
   case done(value: UInt64, notify: Bool)
   /// The device's log is full, and nothing was done: the OS core waits and tries again.
   case waits
@@ -266,7 +266,7 @@ public struct RemappingTable: ~Copyable {
     let row = row(index)
     guard let device = device(ofRow: index), row.disposition != .deny else {
       counters.denied &+= 1
-      return .done(value: 0, notify: false)
+      return .done(value: (value ?? 0) & width.mask, notify: false)
     }
     // Full before anything is done: a cause that was read away but not reported would be lost.
     if row.disposition == .redirect, device.log.isFull {
@@ -276,7 +276,7 @@ public struct RemappingTable: ~Copyable {
     let offset = UInt32(truncatingIfNeeded: address.rawValue &- device.registerBase.rawValue)
     guard offset >= row.offset, UInt64(offset) &+ width.byteCount <= UInt64(row.offset) &+ UInt64(row.length) else {
       counters.straddling &+= 1
-      return .done(value: 0, notify: false)
+      return .done(value: (value ?? 0) & width.mask, notify: false)
     }
     let result = touch(device.registers, offset, width, row, value)
     guard row.disposition == .redirect else {

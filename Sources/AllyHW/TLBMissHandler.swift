@@ -43,9 +43,7 @@ public struct TLBMissHandler: Sendable, BitwiseCopyable {
   /// Walks the page tables for the page of `virtual`, four levels at most.
   ///
   /// Sets the accessed bits on the way and, for a store, the leaf's dirty bit, once the access is known to be allowed.
-  ///
-  /// - Parameters:
-  ///   - root: CR3; nil while paging is off, when a virtual address is a physical one (the range check still holds).
+  /// `root` is CR3; nil while paging is off, when a virtual address is a physical one (the range check still holds).
   public func fill(
     _ virtual: VirtualAddress, rights: AccessRights, privilege: Privilege, root: PhysicalAddress?,
     memory: borrowing PhysicalMemory, remapping: borrowing RemappingTable

@@ -11,7 +11,7 @@ public struct DescriptorSlots<Format: Descriptor>: BitwiseCopyable {
   /// How many slots there are.
   public let count: UInt32
 
-  /// - Parameter base: 8-byte aligned; `count` descriptors that stay valid as long as this value is used.
+  /// The `count` slots from `base` on, which is 8-byte aligned; they stay valid as long as this value is used.
   @unsafe
   @inlinable
   public init(base: UnsafeMutableRawPointer, count: UInt32) {

@@ -84,9 +84,7 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   /// Transmit descriptors were completed in the OS queue: moves the shadow head and adds the causes that the NIC
   /// would have.
   ///
-  /// - Parameters:
-  ///   - isReported: whether the OS wanted any of them reported.
-  ///   - isEmpty: whether the OS queue is empty now.
+  /// `isReported` tells whether the OS wanted any of them reported, `isEmpty` whether the OS queue is empty now.
   mutating func noteTransmitted(
     head: UInt32, isReported: Bool, isEmpty: Bool, registers: RegisterFile)
 }

@@ -42,11 +42,9 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
 
   /// Takes possession of DPI memory for a receive queue.
   ///
-  /// - Parameters:
-  ///   - region: at least ``requiredMemory(limits:)`` bytes of DPI memory; they must stay mapped as long as this value
-  ///     exists.
-  ///   - queue: the queue pair's number, for the inspector.
-  ///   - start: whether to go on with the state that the memory holds.
+  /// The `region` has at least ``requiredMemory(limits:)`` bytes of DPI memory, which must stay mapped as long as this
+  /// value exists. `queue` is the queue pair's number, for the inspector; `start` tells whether to go on with the state
+  /// that the memory holds.
   public init(
     region: DPIRegion, memory: borrowing PhysicalMemory, partition: Partition, limits: RingLimits = RingLimits(),
     queue: UInt16 = 0, start: RingStart = .fresh

@@ -10,8 +10,7 @@ public struct RingLimits: Sendable, BitwiseCopyable, Equatable {
   /// Bytes of DPI buffers per direction for ``PacketProtection/copyToDPIMemory``; 0 when frames stay in place.
   public var copyMemory: UInt64
 
-  /// - Parameters:
-  ///   - maximumFrameLength: 256 KiB and a few headers by default: the longest frames in captures.
+  /// The longest frame is 256 KiB and a few headers by default: captures hold such.
   @inlinable
   public init(
     maximumDescriptors: UInt32 = 4096, maximumFrameLength: UInt32 = 262_144 + 256,

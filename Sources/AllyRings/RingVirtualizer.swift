@@ -29,11 +29,9 @@ public struct RingVirtualizer<Driver: NICDriver>: ~Copyable {
 
   /// Takes possession of DPI memory for a queue pair.
   ///
-  /// - Parameters:
-  ///   - region: at least ``requiredMemory(limits:)`` bytes of DPI memory, 4,096-byte aligned; they must stay mapped as
-  ///     long as this value exists.
-  ///   - queue: the queue pair's number, for the inspector.
-  ///   - start: whether to go on with the state that another worker left in the memory.
+  /// The `region` has at least ``requiredMemory(limits:)`` bytes of DPI memory, 4,096-byte aligned, which must stay
+  /// mapped as long as this value exists. `queue` is the queue pair's number, for the inspector; `start` tells whether to
+  /// go on with the state that another worker left in the memory.
   public init(
     region: DPIRegion, memory: borrowing PhysicalMemory, partition: Partition, limits: RingLimits = RingLimits(),
     protection: PacketProtection, queue: UInt16 = 0, start: RingStart = .fresh

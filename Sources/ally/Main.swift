@@ -1,1 +1,47 @@
-@main struct Main { static func main() {} }
+internal import AllyDPITools
+internal import AllyTools
+internal import ArgumentParser
+
+/// `ally`: the tools of an appliance's operator.
+@main
+struct Ally: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ally",
+    abstract: "Inspects captures and checks rules with the engine of a sequestered-core appliance.",
+    subcommands: [Inspect.self, Rules.self])
+}
+
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Inspect a capture with the engine alone, without NIC and rings.",
+    discussion: "Writes eve.json into the log folder and prints a summary. Exit statuses: Docs/ExitStatus.md.")
+
+  @OptionGroup var options: DPIOptions
+
+  func run() throws {
+    try Command.run("ally") { () throws(CommandFailure) in
+      try InspectCommand(name: "ally", options: options).perform(through: DirectRun())
+    }
+  }
+}
+
+struct Rules: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Look at rule files.", subcommands: [Check.self])
+
+  struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Say of every rule whether it loads, and if not, why.")
+
+    @Argument(help: "Rule files.")
+    var files: [String]
+
+    @OptionGroup var options: RulesCheckOptions
+
+    func run() throws {
+      try Command.run("ally") { () throws(CommandFailure) in
+        try RulesCheckCommand(files: files, options: options).perform()
+      }
+    }
+  }
+}

@@ -1,5 +1,5 @@
 /// The serial EEPROM of an 82540EM: 64 words of 16 bits behind a Microwire interface (SDM §5.2 to §5.6), and the register
-/// that software clocks it by (EECD, §13.4.3).
+/// that software clocks it by (EECD).
 struct E1000EEPROM {
   /// Bits of EECD.
   private enum Bit {
@@ -35,7 +35,7 @@ struct E1000EEPROM {
     words[0x0D] = function.device
     words[0x0E] = function.vendor
     words[0x0F] = 0x4000
-    // All 64 words add up to 0xBABA (SDM §5.6.32).
+    // All 64 words add up to 0xBABA (SDM §5.6).
     words[0x3F] = words[..<0x3F].reduce(0xBABA) { $0 &- $1 }
   }
 
@@ -86,7 +86,7 @@ struct E1000EEPROM {
     }
   }
 
-  /// What EERD reads after software wrote `value` with its start bit: the word and the done bit (SDM §13.4.4).
+  /// What EERD reads after software wrote `value` with its start bit: the word and the done bit (SDM, EERD).
   func read(_ value: UInt32) -> UInt32 {
     guard value & 1 == 1 else { return value & 0xFF00 }
     let word = words[Int(value >> 8 & 63)]

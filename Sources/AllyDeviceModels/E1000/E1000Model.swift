@@ -40,7 +40,7 @@ public struct E1000Faults: Sendable, BitwiseCopyable, Equatable {
 public struct E1000Model: DeviceModel, ~Copyable {
   /// The length of the register BAR, in bytes.
   public static var registerSpace: UInt64 { 0x2_0000 }
-  /// The longest frame that the chip takes, in bytes with its frame check sequence (SDM §13.4.22, LPE).
+  /// The longest frame that the chip takes, in bytes with its frame check sequence (SDM, RCTL.LPE).
   public static var datasheetFrameLength: Int { 16_384 }
 
   public let requester: RequesterID
@@ -60,9 +60,12 @@ public struct E1000Model: DeviceModel, ~Copyable {
   var mdiControl: UInt32 = 1 << 28
   var statistics = E1000Statistics()
   var transmission: E1000Transmission
+  /// IOADDR: the register that the I/O BAR's data window shows.
+  var portAddress: UInt32 = 0
   let frameCheckSequence = FrameCheckSequence()
 
   /// - Parameters:
+  ///   - requester: the requester id of the model's DMA.
   ///   - macAddress: six bytes, which the EEPROM holds.
   ///   - maximumFrameLength: see ``maximumFrameLength``.
   public init(
@@ -92,7 +95,7 @@ public struct E1000Model: DeviceModel, ~Copyable {
       subsystemVendorID: Self.vendorID, subsystemID: Self.subsystemID, interruptPin: 1,
       baseAddressRegisters: [
         BaseAddressRegister(kind: .memory32, length: Self.registerSpace),
-        BaseAddressRegister(kind: .io, length: 64),
+        BaseAddressRegister(kind: .io, length: Self.portSpace),
       ],
       capabilities: [PCICapability(kind: .powerManagement, offset: 0xDC)])
   }
@@ -126,13 +129,12 @@ public struct E1000Model: DeviceModel, ~Copyable {
   /// A hardware reset: every register has its initial value, statistics included, and the PHY is reset.
   public mutating func reset() {
     statistics = E1000Statistics()
-    phy = {
-      var fresh = E1000PHY(); fresh.isLinkUp = phy.isLinkUp; return fresh
-    }()
+    portAddress = 0
+    phy.reset()
     resetByControl()
   }
 
-  /// What CTRL.RST does (SDM §14.1): all but the PCI configuration, the PHY and the statistics.
+  /// What CTRL.RST does (SDM chapter 14): all but the PCI configuration, the PHY and the statistics.
   mutating func resetByControl() {
     for index in registers.indices { registers[index] = 0 }
     control = Self.controlAfterReset
@@ -141,10 +143,10 @@ public struct E1000Model: DeviceModel, ~Copyable {
     eepromRead = 0
     mdiControl = 1 << 28
     transmission.reset()
-    // 48 KiB of the packet buffer for receiving, 16 KiB for sending (SDM §13.4.20).
+    // 48 KiB of the packet buffer for receiving, 16 KiB for sending (SDM, PBA).
     self[E1000Register.packetBufferAllocation] = 0x30
     self[E1000Register.vlanEtherType] = 0x8100
-    // The first receive address comes from the EEPROM (SDM §13.6.3).
+    // The first receive address comes from the EEPROM (SDM, RAL and RAH).
     self[E1000Register.receiveAddress] = UInt32(eeprom.words[0]) | UInt32(eeprom.words[1]) << 16
     self[E1000Register.receiveAddress + 4] = UInt32(eeprom.words[2]) | 1 << 31
   }
@@ -226,9 +228,7 @@ extension E1000Model {
     let reset: UInt32 = 1 << 26
     let physicalReset: UInt32 = 1 << 31
     if value & physicalReset != 0 {
-      phy = {
-        var fresh = E1000PHY(); fresh.isLinkUp = phy.isLinkUp; return fresh
-      }()
+      phy.reset()
     }
     if value & reset != 0 { return resetByControl() }
     control = value & ~physicalReset

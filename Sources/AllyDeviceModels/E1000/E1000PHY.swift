@@ -1,9 +1,12 @@
-/// The PHY inside an 82540EM, at management address 1 (SDM §13.4.6 for MDIC, §13.5 for the registers).
+/// The PHY inside an 82540EM, at management address 1 (SDM, MDIC and the PHY registers after it).
 struct E1000PHY {
   private var registers: [UInt16]
   var isLinkUp = true
 
   init() { registers = Self.powerUp }
+
+  /// A hardware reset; the cable stays as it is.
+  mutating func reset() { registers = Self.powerUp }
 
   private static var powerUp: [UInt16] {
     var values = [UInt16](repeating: 0, count: 32)
@@ -53,7 +56,7 @@ struct E1000PHY {
   private mutating func write(_ value: UInt16, _ register: Int) {
     switch register {
     case 0:
-      if value & 0x8000 != 0 { registers = Self.powerUp }
+      if value & 0x8000 != 0 { reset() }
       // Reset and restart of autonegotiation end at once.
       registers[0] = value & ~0x8200
     case 1, 2, 3, 5, 6, 10, 15, 17: break

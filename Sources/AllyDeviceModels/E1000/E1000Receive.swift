@@ -1,6 +1,6 @@
 import AllyHW
 
-/// The status and error bytes of a receive descriptor (SDM §3.2.3, tables 3-2 and 3-3).
+/// The status and error bytes of a receive descriptor (SDM §3.2.3).
 private enum ReceiveStatus {
   static let descriptorDone: UInt64 = 1 << 32
   static let endOfPacket: UInt64 = 1 << 33
@@ -63,7 +63,7 @@ extension E1000Model {
       return .filtered
     }
 
-    // CTRL.VME: the tag goes to the descriptor instead of memory (SDM §9.3).
+    // CTRL.VME: the tag goes to the descriptor instead of memory (SDM chapter 9).
     let isStripped = tag != nil && control >> 30 & 1 == 1
     let content = ReceivedContent(
       strippedTag: isStripped ? 12 : nil, frameLength: frame.count,

@@ -1,4 +1,4 @@
-/// Bits of RCTL (SDM §13.4.22).
+/// Bits of RCTL.
 struct E1000ReceiveControl: OptionSet {
   var rawValue: UInt32
   static let enable = Self(rawValue: 1 << 1)
@@ -27,7 +27,7 @@ struct E1000ReceiveControl: OptionSet {
   var multicastShift: UInt16 { UInt16(4 - (rawValue >> 12 & 3 == 3 ? 4 : rawValue >> 12 & 3)) }
 }
 
-/// Whether a frame is for this NIC: the address and VLAN filters (SDM §3.2.1, §9.2).
+/// Whether a frame is for this NIC: the address and VLAN filters (SDM §3.2.1 and chapter 9).
 struct E1000ReceiveFilter {
   var control: E1000ReceiveControl
   /// The VLAN EtherType, VET.

@@ -1,4 +1,4 @@
-/// Register offsets of the 82540EM (SDM 317453, table 13-2).
+/// Register offsets of the 82540EM (SDM 317453, chapter 13).
 enum E1000Register {
   static let control: UInt32 = 0x0000
   /// CTRL again, for drivers that read it back before a posted write has passed.
@@ -75,7 +75,7 @@ enum E1000Register {
     case flowControlHigh: 0xFFF8
     case receiveBaseLow, transmitBaseLow: 0xFFFF_FFF0
     case receiveBaseHigh, transmitBaseHigh: 0xFFFF_FFFF
-    // The length is a multiple of 128 bytes: the low seven bits are fixed at zero (SDM §13.4.27, §13.4.38).
+    // The length is a multiple of 128 bytes: the low seven bits are fixed at zero (SDM, RDLEN and TDLEN).
     case receiveLength, transmitLength: 0xF_FF80
     case receiveHead, receiveTail, transmitHead, transmitTail: 0xFFFF
     case receiveDelay, receiveAbsoluteDelay, transmitDelay, transmitAbsoluteDelay: 0xFFFF

@@ -157,7 +157,7 @@ extension E1000Model {
     guard used > 0 else { return sent }
     if wroteBack { cause.insert(.transmitDescriptorWrittenBack) }
     if used == ring.available { cause.insert(.transmitQueueEmpty) }
-    // TXDCTL.LWTHRESH, in units of eight descriptors (SDM §13.4.44).
+    // TXDCTL.LWTHRESH, in units of eight descriptors.
     let low = Int(self[E1000Register.transmitDescriptorControl] >> 25) * 8
     if ring.available > low, ring.available - used <= low, low > 0 { cause.insert(.transmitDescriptorLow) }
     return sent

@@ -1,0 +1,90 @@
+internal import AllyFirewall
+internal import AllyPacket
+internal import AllyTools
+
+/// Reads a policy, filters a capture by it, and tells what came of it.
+struct FirewallCommand {
+  private let options: FirewallOptions
+
+  init(options: FirewallOptions) { self.options = options }
+
+  /// - Parameter run: the way of the frames to the firewall.
+  /// - Returns: the exit status; damage in the capture is told on standard error.
+  func perform(through run: some CaptureRun) throws(CommandFailure) -> ExitStatus {
+    let policy = try readPolicy()
+    guard let capture = options.read, !options.check else {
+      try Console.print("\(options.policy): the policy is good: \(policy.rules.count) rules")
+      return .success
+    }
+    if policy.judges(.output), options.hosts.isEmpty {
+      Console.complain("firewall: output chains see nothing of this capture: --host would tell what was sent")
+    }
+    return try filter(capture, by: policy, through: run)
+  }
+
+  private func readPolicy() throws(CommandFailure) -> FirewallPolicy {
+    let text = try FileSystem.contents(of: options.policy)
+    do {
+      return try FirewallPolicy(text, file: options.policy)
+    } catch {
+      throw CommandFailure(.badConfiguration, error.description)
+    }
+  }
+
+  private func filter(
+    _ capture: String, by policy: FirewallPolicy, through run: some CaptureRun
+  ) throws(CommandFailure) -> ExitStatus {
+    var run = run
+    var reader = try openCapture(capture)
+    var accepted = try AcceptedCapture(path: options.write, like: reader)
+    let log = try options.log.map { path throws(CommandFailure) in try PacketLog(path: path, policy: policy) }
+    var firewall = CaptureFirewall(
+      FirewallInspector(policy: policy, configuration: configuration), log: log, hosts: options.hosts.map(\.address))
+
+    if let log { reader.stop { log.failure != nil } }
+    let summary = try run.inspect(&reader, inspecting: &firewall) { packet throws(CommandFailure) in
+      try accepted.write(packet)
+    }
+    try log?.close()
+    try accepted.finish()
+
+    let statistics = firewall.statistics
+    let sections = summary.sections + FirewallCommand.sections(statistics, logged: firewall.logged)
+    try Console.print(
+      policy.listing(counters: firewall.counters) + "\n" + SummarySection.text(sections))
+    for problem in reader.problems { Console.complain("firewall: \(problem)") }
+    return reader.problems.first?.status ?? .success
+  }
+
+  private func openCapture(_ path: String) throws(CommandFailure) -> CaptureReader {
+    do {
+      return try CaptureReader(path: path, showsProgress: Console.showsProgress)
+    } catch {
+      throw error.failure
+    }
+  }
+
+  private var configuration: FirewallConfiguration {
+    FirewallConfiguration(
+      frameWithoutIP: options.dropsFramesWithoutIP ? .drop : .accept,
+      tracking: TrackingConfiguration(
+        maximumConnections: options.maximumConnections, picksUpConnections: options.picksUpConnections,
+        checksWindows: !options.ignoresWindows))
+  }
+
+  private static func sections(_ statistics: FirewallStatistics, logged: UInt64) -> [SummarySection] {
+    let lines: [(String, UInt64)] = [
+      ("frames without IP packet", statistics.framesWithoutIP), ("malformed frames", statistics.malformed),
+      ("packets of no known connection (invalid)", statistics.invalid),
+      ("connections begun", statistics.connectionsCreated), ("connections expired", statistics.connectionsExpired),
+      ("connections given up for others", statistics.connectionsEvicted),
+      ("connections refused, the table being full", statistics.connectionsRefused),
+      ("fragments that followed their first", statistics.fragmentsFollowed),
+      ("fragments without their first", statistics.fragmentsWithoutFirst),
+      ("fragments refused", statistics.fragmentsRefused), ("packets logged", logged),
+      ("log lines lost", statistics.logEventsLost),
+    ]
+    let counted = lines.filter { $0.1 > 0 }.map { SummarySection.Line($0.0, $0.1) }
+    return counted.isEmpty ? [] : [SummarySection("Firewall", counted)]
+  }
+}

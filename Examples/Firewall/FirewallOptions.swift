@@ -1,0 +1,65 @@
+internal import AllyPacket
+internal import ArgumentParser
+
+/// What an operator asks of `firewall`.
+struct FirewallOptions: ParsableArguments {
+  @Option(
+    name: [.short, .customLong("read")], help: ArgumentHelp("The capture, or a folder of captures.", valueName: "file"))
+  var read: String?
+
+  @Option(name: [.customShort("f"), .customLong("policy")], help: ArgumentHelp("The rules.", valueName: "file"))
+  var policy: String
+
+  @Option(
+    name: [.short, .customLong("write")],
+    help: ArgumentHelp("Where the accepted frames go, as pcap; appears when it is complete.", valueName: "file"))
+  var write: String?
+
+  @Option(
+    name: .customLong("log"),
+    help: ArgumentHelp("Where log statements write, one line for each packet.", valueName: "file"))
+  var log: String?
+
+  @Option(
+    name: .customLong("host"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "An address of the machine that the capture was taken at: frames from it are judged by output chains. "
+        + "Without, every frame counts as received.", valueName: "address"))
+  var hosts: [HostAddress] = []
+
+  @Flag(name: .customLong("pick-up"), help: "Track TCP connections that began before the capture.")
+  var picksUpConnections = false
+
+  @Flag(
+    name: .customLong("ignore-windows"),
+    help: "Do not check TCP sequence numbers, for captures that miss frames of a connection.")
+  var ignoresWindows = false
+
+  @Flag(name: .customLong("drop-without-ip"), help: "Drop frames that carry no IP packet, ARP included.")
+  var dropsFramesWithoutIP = false
+
+  @Option(
+    name: .customLong("max-connections"),
+    help: ArgumentHelp("The most connections tracked at once.", valueName: "count"))
+  var maximumConnections = 65_536
+
+  @Flag(name: [.short, .customLong("check")], help: "Only read the policy, and say what is wrong with it.")
+  var check = false
+
+  func validate() throws {
+    guard check || read != nil else { throw ValidationError("--read is missing: name a capture, or give --check") }
+    guard (1...10_000_000).contains(maximumConnections) else {
+      throw ValidationError("--max-connections: expected a number from 1 to 10000000")
+    }
+  }
+}
+
+/// An IPv4 or IPv6 address on the command line.
+struct HostAddress: ExpressibleByArgument {
+  var address: IPAddress
+
+  init?(argument: String) {
+    guard let address = IPAddress(argument) else { return nil }
+    self.address = address
+  }
+}

@@ -1,0 +1,35 @@
+/// Rules, compiled: immutable, shared by all cores.
+public final class DetectionProgram: Sendable {
+  let tables: DetectionTables
+  /// What records say of each rule.
+  let records: [SignatureRecord]
+  /// Rules that could be read but not compiled (a pattern that PCRE2 refuses, an event that no decoder knows): they are left out.
+  public let problems: [RuleProblem]
+  /// The rules that are in effect.
+  public var ruleCount: Int { records.count }
+
+  /// Compiles rules.
+  ///
+  /// - Parameters:
+  ///   - rules: as ``RuleReader`` gave them.
+  ///   - configuration: what the engines will run with.
+  /// - Throws: ``DetectionProgramError/matcher(_:)`` when Hyperscan refuses.
+  public init(rules: [Rule], configuration: DPIConfiguration) throws(DetectionProgramError) {
+    var compiler = RuleCompiler()
+    tables = try compiler.compile(rules, configuration)
+    records = compiler.records
+    problems = compiler.problems
+  }
+
+  // Engines hold the program, so nobody reads the tables any more.
+  deinit { unsafe tables.deallocate() }
+
+  /// What records say of a signature.
+  func record(of signature: UInt32) -> SignatureRecord { records[Int(tables.records[signature])] }
+}
+
+/// Why rules cannot be compiled.
+public enum DetectionProgramError: Error, Sendable {
+  /// The matcher's library refused; a defect or a lack of memory, since rules were checked when read.
+  case matcher(String)
+}

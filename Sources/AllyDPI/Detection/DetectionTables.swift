@@ -1,0 +1,95 @@
+internal import AllyPacket
+
+/// What compiled rules are on the packet path: flat tables that every core reads and nobody writes.
+///
+/// Copies share the memory, which the ``DetectionProgram`` owns.
+struct DetectionTables: Sendable {
+  /// In the order of evaluation.
+  var signatures: ConstantTable<Signature>
+  /// Which of the program's records belongs to each signature: both directions of a `<>` rule have one.
+  var records: ConstantTable<UInt32>
+  var tests: ConstantTable<PacketTest>
+  var steps: ConstantTable<PayloadStep>
+  var headerSteps: ConstantTable<HeaderSteps>
+  var changes: ConstantTable<BitChange>
+  var bitNumbers: ConstantTable<UInt32>
+  var literals: ConstantTable<UInt8>
+  var patterns: ConstantTable<CompiledPattern>
+  var addressLists: ConstantTable<TableRange>
+  var addresses: ConstantTable<AddressInterval>
+  var portLists: ConstantTable<TableRange>
+  var ports: ConstantTable<PortInterval>
+  var thresholds: ConstantTable<ThresholdRule>
+  var rateFilters: ConstantTable<RateFilterRule>
+  var suppressions: ConstantTable<SuppressionTest>
+  var prefilter: PrefilterTables
+  /// The most variables that one rule has.
+  var variableCount: Int
+
+  /// An interval of addresses, both ends included.
+  struct AddressInterval: BitwiseCopyable, Sendable {
+    var first: IPAddress
+    var last: IPAddress
+  }
+
+  /// An interval of ports, both ends included.
+  struct PortInterval: BitwiseCopyable, Sendable {
+    var first: UInt16
+    var last: UInt16
+  }
+
+  /// Whether an address is in a list, by binary search; ``Signature/any`` holds every address.
+  @inline(__always)
+  func address(_ address: IPAddress, isIn list: UInt32) -> Bool {
+    if list == Signature.any { return true }
+    let range = addressLists[list]
+    var low = Int(range.start)
+    var high = low &+ Int(range.count)
+    while low < high {
+      let middle = (low &+ high) / 2
+      let interval = addresses[middle]
+      if address < interval.first {
+        high = middle
+      } else if interval.last < address {
+        low = middle &+ 1
+      } else {
+        return true
+      }
+    }
+    return false
+  }
+
+  /// Likewise for a port.
+  @inline(__always)
+  func port(_ port: UInt16, isIn list: UInt32) -> Bool {
+    if list == Signature.any { return true }
+    for index in portLists[list].indices {
+      let interval = ports[index]
+      if port < interval.first { return false }
+      if port <= interval.last { return true }
+    }
+    return false
+  }
+
+  /// Frees everything; no copy may be used afterwards.
+  @unsafe func deallocate() {
+    for index in 0..<patterns.count { unsafe patterns[index].deallocate() }
+    unsafe signatures.deallocate()
+    unsafe records.deallocate()
+    unsafe tests.deallocate()
+    unsafe steps.deallocate()
+    unsafe headerSteps.deallocate()
+    unsafe changes.deallocate()
+    unsafe bitNumbers.deallocate()
+    unsafe literals.deallocate()
+    unsafe patterns.deallocate()
+    unsafe addressLists.deallocate()
+    unsafe addresses.deallocate()
+    unsafe portLists.deallocate()
+    unsafe ports.deallocate()
+    unsafe thresholds.deallocate()
+    unsafe rateFilters.deallocate()
+    unsafe suppressions.deallocate()
+    unsafe prefilter.deallocate()
+  }
+}

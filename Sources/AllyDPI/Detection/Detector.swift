@@ -1,0 +1,359 @@
+internal import AllyPacket
+
+/// Finds the signatures that a packet matches, and applies their actions. One per core.
+struct Detector: ~Copyable {
+  /// A signature that matched a packet.
+  struct Match: BitwiseCopyable {
+    var signature: UInt32
+    /// What is to be done: the signature's, or a rate filter's.
+    var actions: Actions
+    /// Found in the stream, not in the packet.
+    var isStream: Bool
+    /// A rate filter has changed the actions.
+    var isReplaced: Bool
+  }
+
+  /// Why a packet is dropped, as records say it.
+  enum DropReason: UInt8, BitwiseCopyable {
+    case none, rules, rateFilter, flow, stream
+
+    var name: StaticString {
+      switch self {
+      case .none: "none"
+      case .rules: "rules"
+      case .rateFilter: "threshold detection_filter"
+      case .flow: "flow drop"
+      case .stream: "stream"
+      }
+    }
+  }
+
+  /// What the matches of a packet come to.
+  struct Decision: BitwiseCopyable {
+    var actions: Actions = []
+    var dropReason = DropReason.none
+    /// The first signature that dropped the packet.
+    var dropMatch: Match? = nil
+  }
+
+  private let tables: DetectionTables
+  private let maximumAlerts: Int
+  private var candidates: CandidateSet
+  private var scratch: HyperscanScratch
+  private var evaluator: PayloadEvaluator
+  private var thresholds: ThresholdCounter
+  private var stateBits: StateBitTable
+  /// At most one for each signature.
+  private var matches: FixedList<Match>
+  /// The matches of the last packet that records are written for.
+  private(set) var alerts: FixedList<Match>
+  private(set) var statistics = DetectionStatistics()
+
+  init(tables: DetectionTables, configuration: DPIConfiguration, seed: UInt64) throws(DPIEngineError) {
+    var databases: [HyperscanDatabase] = []
+    for index in 0..<tables.prefilter.groups.count {
+      if let database = tables.prefilter.groups[index].database { databases.append(database) }
+    }
+    // All that can fail comes first: a type without copies is not half made.
+    let scratch = try HyperscanScratch(for: databases)
+    let evaluator = try PayloadEvaluator(program: tables)
+    self.tables = tables
+    self.scratch = scratch
+    self.evaluator = evaluator
+    maximumAlerts = max(1, configuration.maximumAlertsPerPacket)
+    candidates = CandidateSet(capacity: tables.signatures.count)
+    let hasCounts = tables.thresholds.count + tables.rateFilters.count > 0
+    thresholds = ThresholdCounter(capacity: hasCounts ? configuration.thresholdEntries : 0, seed: seed)
+    stateBits = StateBitTable(capacity: tables.changes.count > 0 ? configuration.stateBitEntries : 0, seed: ~seed)
+    matches = FixedList(capacity: tables.signatures.count)
+    alerts = FixedList(capacity: maximumAlerts)
+  }
+
+  /// Evaluations given up at ``PayloadEvaluator/attemptLimit``.
+  var evaluationLimits: UInt64 { evaluator.attemptLimitsReached }
+  /// Searches of `pcre` given up at a limit of PCRE2.
+  var patternLimits: UInt64 { evaluator.patternScratch.limitsReached }
+
+  // MARK: one packet
+
+  /// Finds what a packet matches, and decides; the stream data is the tracker's for this packet.
+  mutating func inspect(
+    _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan, _ tracker: borrowing ConnectionTracker,
+    marks: inout FlowMarks, time: UInt64
+  ) -> Decision {
+    inspect(packet, context, bytes: bytes, window: tracker.window(bytes: bytes), marks: &marks, time: time)
+  }
+
+  /// Finds what a packet matches, and decides.
+  ///
+  /// - Parameters:
+  ///   - bytes: what the packet's offsets count in.
+  ///   - window: the stream data that the packet brought within reach; of use when the context says so.
+  ///   - marks: the flow's; changed by rules.
+  ///   - time: nanoseconds since 1970.
+  mutating func inspect(
+    _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
+    window: StreamWindow, marks: inout FlowMarks, time: UInt64
+  ) -> Decision {
+    matches.removeAll()
+    alerts.removeAll()
+    guard tables.signatures.count > 0 else { return Decision() }
+    let group = tables.prefilter.groups[PrefilterTables.groupIndex(TransportClass(packet), context.side)]
+    collect(group, packet, context, bytes: bytes, window: window, marks: &marks)
+    while let rank = candidates.popFirst() {
+      statistics.evaluated &+= 1
+      let signature = tables.signatures[rank]
+      let found = evaluate(
+        signature, packet, context, bytes: bytes, window: window, marks: marks, time: time)
+      if found == .none { continue }
+      _ = matches.append(
+        Match(
+          signature: rank, actions: signature.actions, isStream: found == .stream, isReplaced: false))
+      for index in signature.changes.indices {
+        stateBits.apply(tables.changes[index], for: packet, &marks, at: time)
+      }
+    }
+    if matches.count == 0 { return Decision() }
+    return decide(packet, marks: &marks, time: time)
+  }
+
+  // MARK: candidates
+
+  private mutating func collect(
+    _ group: PrefilterGroup, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
+    window: StreamWindow, marks: inout FlowMarks
+  ) {
+    if !packet.events.isEmpty { insert(group.decoderEvents) }
+    if packet.ipVersion == 0 { return }
+    let evaluated: Flow.Flags = context.side == .toServer ? .addressRulesToServer : .addressRulesToClient
+    if !marks.hasFlow || !marks.flags.contains(evaluated) {
+      insert(group.addresses)
+      insert(group.bySource.list(for: packet.source, in: tables.prefilter.addressBounds, tables.prefilter.lists))
+      insert(
+        group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
+      if marks.hasFlow { marks.flags.insert(evaluated) }
+    }
+    // Of a packet with a broken header the addresses and the events are all there is.
+    if packet.flaws.contains(.invalid) { return }
+    insert(group.always)
+    let prefilter = tables.prefilter
+    insert(group.byDestinationPort.list(for: packet.destinationPort, in: prefilter.portBounds, prefilter.lists))
+    insert(group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists))
+    guard let database = group.database, !marks.flags.contains(.noPayloadInspection) else { return }
+    if context.hasStreamData { scan(window.bytes, database, group) }
+    if packet.payloadLength > 0 && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes)) {
+      scan(bytes.extracting(packet.payloadRange), database, group)
+    }
+  }
+
+  private mutating func scan(_ data: RawSpan, _ database: HyperscanDatabase, _ group: PrefilterGroup) {
+    statistics.scans &+= 1
+    statistics.scannedBytes &+= UInt64(data.byteCount)
+    let found = data.withByteView { scratch.scan($0, for: database) }
+    guard let found else {
+      statistics.overflows &+= 1
+      insert(group.searched)
+      return
+    }
+    for index in 0..<found {
+      insert(tables.prefilter.literalUses[group.firstUse &+ scratch.literal(at: index)])
+    }
+  }
+
+  @inline(__always)
+  private mutating func insert(_ range: TableRange) {
+    for index in range.indices { candidates.insert(tables.prefilter.candidates[index]) }
+  }
+
+  // MARK: evaluation
+
+  private enum Found { case none, packet, stream }
+
+  private mutating func evaluate(
+    _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
+    window: StreamWindow, marks: FlowMarks, time: UInt64
+  ) -> Found {
+    guard signature.protocolFilter.matches(packet), signature.flow.matches(packet, context),
+      matchesPorts(signature, packet), tables.address(packet.source, isIn: signature.source),
+      tables.address(packet.destination, isIn: signature.destination)
+    else { return .none }
+    for index in signature.tests.indices {
+      let test = tables.tests[index]
+      if case .bits(let condition) = test {
+        guard matches(condition, packet, marks, time: time) else { return .none }
+      } else {
+        guard test.matches(packet, bytes: bytes, streamEvents: context.streamEvents) else { return .none }
+      }
+    }
+    for index in signature.headers.indices {
+      let header = tables.headerSteps[index]
+      guard let range = packet.range(of: header.buffer, bytes: bytes), range.upperBound <= bytes.byteCount,
+        bytes.extracting(range).withByteView({ evaluator.evaluate(header.steps, on: $0) }) != nil
+      else { return .none }
+    }
+    if signature.payload.isEmpty { return .packet }
+    if marks.flags.contains(.noPayloadInspection) { return .none }
+    return evaluatePayload(signature, packet, context, bytes: bytes, window: window)
+  }
+
+  @inline(__always)
+  private func matchesPorts(_ signature: Signature, _ packet: DecodedPacket) -> Bool {
+    if signature.sourcePorts == Signature.any && signature.destinationPorts == Signature.any { return true }
+    switch packet.transport {
+    case .tcp, .udp, .sctp:
+      return tables.port(packet.destinationPort, isIn: signature.destinationPorts)
+        && tables.port(packet.sourcePort, isIn: signature.sourcePorts)
+    case .none, .icmpv4, .icmpv6: return false
+    }
+  }
+
+  private mutating func matches(
+    _ condition: BitCondition, _ packet: DecodedPacket, _ marks: FlowMarks, time: UInt64
+  ) -> Bool {
+    if condition.track == .flow && !marks.hasFlow { return false }
+    for index in condition.names.indices {
+      let bit = StateBit(number: tables.bitNumbers[index], track: condition.track)
+      if stateBits.isSet(bit, for: packet, marks, at: time) == condition.wantsSet { return true }
+    }
+    return false
+  }
+
+  /// Stream data first; the packet's own payload when the rule looks at packets, or when the payload did not become part of
+  /// the stream. So data is not reported twice, and nothing escapes.
+  private mutating func evaluatePayload(
+    _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
+    window: StreamWindow
+  ) -> Found {
+    if signature.data.contains(.stream) {
+      if context.hasStreamData && evaluateStream(signature, window) { return .stream }
+      if !signature.data.contains(.packet) && (context.isInStream || signature.data.contains(.onlyStream)) {
+        return .none
+      }
+    }
+    guard packet.payloadLength > 0 else { return .none }
+    if context.hasStreamData && signature.data.contains(.stream) && window.freshIsPayload(of: packet, in: bytes) {
+      return .none  // the same bytes have just been evaluated
+    }
+    let payload = bytes.extracting(packet.payloadRange)
+    return payload.withByteView { evaluator.evaluate(signature.payload, on: $0) } != nil ? .packet : .none
+  }
+
+  /// First the new bytes alone, then together with those before: a match that lies wholly in the old bytes has been
+  /// reported. What counts from the start of the data is tried with old bytes only while these reach back to the start of the
+  /// stream.
+  private mutating func evaluateStream(_ signature: Signature, _ window: StreamWindow) -> Bool {
+    let fresh = window.bytes.extracting(window.freshOffset..<window.bytes.byteCount)
+    if fresh.byteCount > 0, fresh.withByteView({ evaluator.evaluate(signature.payload, on: $0) }) != nil { return true }
+    guard window.freshOffset > 0, !signature.hasAbsolutePositions || window.streamOffset == 0 else { return false }
+    guard let end = window.bytes.withByteView({ evaluator.evaluate(signature.payload, on: $0) }) else { return false }
+    return end > window.freshOffset
+  }
+
+  // MARK: decision
+
+  /// Applies the actions of all matches in their order: thresholds and suppressions first, then the packet and the flow.
+  private mutating func decide(_ packet: DecodedPacket, marks: inout FlowMarks, time: UInt64) -> Decision {
+    var decision = Decision()
+    for index in 0..<matches.count {
+      var match = matches[index]
+      let signature = tables.signatures[match.signature]
+      let outcome = threshold(&match, signature, packet, marks, time: time)
+      if outcome == .nothing { continue }
+      apply(match, signature, to: &decision, marks: &marks)
+      if match.actions.contains(.pass) {
+        // A pass ends the packet's inspection: what ranks behind it is neither recorded nor done.
+        if outcome != .silent && match.actions.contains(.alert) { record(match) }
+        break
+      }
+      if outcome == .silent || !match.actions.contains(.alert) { continue }
+      record(match)
+    }
+    if alerts.count > 0 { marks.flags.insert(.alerted) }
+    return decision
+  }
+
+  private mutating func record(_ match: Match) {
+    if alerts.append(match) { statistics.alerts &+= 1 } else { statistics.discardedAlerts &+= 1 }
+  }
+
+  private mutating func threshold(
+    _ match: inout Match, _ signature: Signature, _ packet: DecodedPacket, _ marks: FlowMarks,
+    time: UInt64
+  ) -> ThresholdCounter.Outcome {
+    guard packet.ipVersion != 0 else { return .alert }
+    for index in signature.suppressions.indices where isSuppressed(tables.suppressions[index], packet) {
+      statistics.suppressedAlerts &+= 1
+      return .silent
+    }
+    if signature.threshold == Signature.any && signature.rateFilter == Signature.any { return .alert }
+    let subject = ThresholdCounter.Subject(
+      record: tables.records[match.signature], source: packet.source, destination: packet.destination,
+      flow: marks.identifier)
+    var outcome = ThresholdCounter.Outcome.alert
+    if signature.threshold != Signature.any {
+      outcome = thresholds.count(subject, by: tables.thresholds[signature.threshold], at: time)
+    }
+    if outcome == .alert, signature.rateFilter != Signature.any {
+      let filter = tables.rateFilters[signature.rateFilter]
+      outcome = thresholds.count(subject, by: filter, at: time)
+      if outcome == .replaced {
+        match.actions = filter.newActions
+        match.isReplaced = true
+      }
+    }
+    if outcome == .silent || outcome == .nothing { statistics.suppressedAlerts &+= 1 }
+    return outcome
+  }
+
+  private func isSuppressed(_ test: SuppressionTest, _ packet: DecodedPacket) -> Bool {
+    switch test.side {
+    case .everything: true
+    case .source: tables.address(packet.source, isIn: test.addresses)
+    case .destination: tables.address(packet.destination, isIn: test.addresses)
+    case .either:
+      tables.address(packet.source, isIn: test.addresses) || tables.address(packet.destination, isIn: test.addresses)
+    }
+  }
+
+  private func apply(_ match: Match, _ signature: Signature, to decision: inout Decision, marks: inout FlowMarks) {
+    let isFlow = signature.kind.actsOnFlow(matchedStream: match.isStream) && marks.hasFlow
+    if match.actions.contains(.drop) {
+      if decision.dropMatch == nil {
+        decision.dropMatch = match
+        decision.dropReason = match.isReplaced ? .rateFilter : .rules
+      }
+      decision.actions.formUnion(match.actions)
+      // The first to decide about a flow wins. Passive, too: no more alerts of a flow that would be gone.
+      if isFlow && !marks.flags.contains(.pass) { marks.flags.insert(.drop) }
+    } else {
+      decision.actions.formUnion(match.actions)
+      if match.actions.contains(.pass) && isFlow && !marks.flags.contains(.drop) { marks.flags.insert(.pass) }
+    }
+  }
+}
+
+/// What detection counted.
+struct DetectionStatistics: BitwiseCopyable, Sendable {
+  /// Matches that a record was made for.
+  var alerts: UInt64 = 0
+  /// Matches left out because a packet had more than `maximumAlertsPerPacket`.
+  var discardedAlerts: UInt64 = 0
+  /// Matches that a threshold or a suppression kept from a record.
+  var suppressedAlerts: UInt64 = 0
+  var scans: UInt64 = 0
+  var scannedBytes: UInt64 = 0
+  /// Scans that reported too much: every signature was evaluated instead.
+  var overflows: UInt64 = 0
+  /// Evaluations of a signature on a packet.
+  var evaluated: UInt64 = 0
+}
+
+extension StreamWindow {
+  /// Whether the new bytes of the window are a packet's whole payload.
+  func freshIsPayload(of packet: DecodedPacket, in packetBytes: RawSpan) -> Bool {
+    guard bytes.byteCount - freshOffset == Int(packet.payloadLength) else { return false }
+    let payload = packetBytes.extracting(packet.payloadRange)
+    let fresh = bytes.extracting(freshOffset..<bytes.byteCount)
+    return fresh.withByteView { fresh in payload.withByteView { fresh.isEqual(to: $0) } }
+  }
+}

@@ -1,0 +1,157 @@
+internal import AllyPacket
+
+/// A condition on a packet's headers or on its flow.
+enum PacketTest: BitwiseCopyable, Sendable {
+  case dsize(NumberTest)
+  /// The same for packets with a payload.
+  case payloadSize(NumberTest)
+  case ttl(NumberTest)
+  case ipID(NumberTest)
+  case tos(NumberTest)
+  case ipProtocol(NumberTest)
+  /// An IPv4 option type; 0xFF for any.
+  case ipOption(UInt8)
+  case fragmentBits(FragmentBits)
+  case fragmentOffset(NumberTest)
+  case sameIP
+  case tcpFlags(TCPFlags)
+  case tcpSequence(NumberTest)
+  case tcpAcknowledgement(NumberTest)
+  case tcpWindow(NumberTest)
+  case tcpMSS(NumberTest)
+  case icmpType(NumberTest)
+  case icmpCode(NumberTest)
+  case icmpID(NumberTest)
+  case icmpSequence(NumberTest)
+  case decoderEvent(DecoderEvent)
+  case streamEvent(StreamEvent)
+  case bits(BitCondition)
+
+  /// ``TCPFlagsMatch``, flat.
+  struct TCPFlags: BitwiseCopyable, Sendable {
+    var flags: UInt8
+    var ignored: UInt8
+    var modifier: TCPFlagsMatch.Modifier
+
+    init(_ match: TCPFlagsMatch) {
+      flags = match.flags
+      ignored = match.ignored
+      modifier = match.modifier
+    }
+
+    @inline(__always)
+    func matches(_ segment: UInt8) -> Bool {
+      TCPFlagsMatch(flags: flags, ignored: ignored, modifier: modifier).matches(segment)
+    }
+  }
+
+  /// ``FragmentBitsMatch``, flat.
+  struct FragmentBits: BitwiseCopyable, Sendable {
+    var bits: UInt8
+    var modifier: FragmentBitsMatch.Modifier
+
+    init(_ match: FragmentBitsMatch) {
+      bits = match.bits
+      modifier = match.modifier
+    }
+
+    @inline(__always)
+    func matches(_ header: UInt8) -> Bool { FragmentBitsMatch(bits: bits, modifier: modifier).matches(header) }
+  }
+}
+
+extension PacketTest {
+  /// Whether a packet's headers meet the condition. ``bits(_:)`` needs the flow and is not decided here: true.
+  @inline(__always)
+  func matches(_ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet) -> Bool {
+    switch self {
+    case .dsize(let test): test.matches(packet.payloadLength)
+    case .payloadSize(let test): packet.payloadLength > 0 && test.matches(packet.payloadLength)
+    case .ttl(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.hopLimit))
+    case .ipID(let test): packet.ipVersion == 4 && test.matches(packet.fragment.identification & 0xFFFF)
+    case .tos(let test): packet.ipVersion == 4 && test.matches(UInt32(packet.trafficClass))
+    case .ipProtocol(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.ipProtocol))
+    case .ipOption(let type): packet.ipVersion == 4 && packet.hasIPv4Option(type, bytes: bytes)
+    case .fragmentBits(let test): packet.ipVersion == 4 && test.matches(packet.fragmentBits(bytes: bytes))
+    case .fragmentOffset(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.fragment.offset) / 8)
+    case .sameIP: packet.ipVersion != 0 && packet.source == packet.destination
+    case .tcpFlags(let test): packet.transport == .tcp && test.matches(packet.tcp.flags)
+    case .tcpSequence(let test): packet.transport == .tcp && test.matches(packet.tcp.sequence)
+    case .tcpAcknowledgement(let test): packet.transport == .tcp && test.matches(packet.tcp.acknowledgement)
+    case .tcpWindow(let test): packet.transport == .tcp && test.matches(UInt32(packet.tcp.window))
+    case .tcpMSS(let test):
+      packet.transport == .tcp && packet.tcp.options.contains(.maximumSegmentSize)
+        && test.matches(UInt32(packet.tcp.maximumSegmentSize))
+    case .icmpType(let test): packet.hasICMP && test.matches(UInt32(packet.icmp.type))
+    case .icmpCode(let test): packet.hasICMP && test.matches(UInt32(packet.icmp.code))
+    case .icmpID(let test):
+      packet.hasICMP && packet.icmp.hasIdentifier && test.matches(UInt32(packet.icmp.identifier))
+    case .icmpSequence(let test):
+      packet.hasICMP && packet.icmp.hasIdentifier && test.matches(UInt32(packet.icmp.sequence))
+    case .decoderEvent(let event): packet.events.contains(event)
+    case .streamEvent(let event): streamEvents.contains(event)
+    case .bits: true
+    }
+  }
+}
+
+extension DecodedPacket {
+  /// Whether an ICMP header of either family was found.
+  @inline(__always) var hasICMP: Bool { transport == .icmpv4 || transport == .icmpv6 }
+
+  /// The reserved, don't-fragment and more-fragments bits of an IPv4 header (RFC 791 §3.1), numbered as
+  /// ``FragmentBitsMatch`` does.
+  func fragmentBits(bytes: RawSpan) -> UInt8 {
+    let offset = Int(networkOffset) + 6
+    guard offset < bytes.byteCount else { return 0 }
+    return bytes.byte(at: offset) >> 5
+  }
+
+  /// Whether an IPv4 header has an option of this type; 0xFF asks for any option.
+  func hasIPv4Option(_ type: UInt8, bytes: RawSpan) -> Bool {
+    let start = Int(networkOffset)
+    guard start < bytes.byteCount else { return false }
+    let end = min(start + Int(bytes.byte(at: start) & 0x0F) * 4, bytes.byteCount)
+    var offset = start + 20
+    while offset < end {
+      let found = bytes.byte(at: offset)
+      if found == type || type == 0xFF { return true }
+      if found == 0 { return false }  // end of the list
+      if found == 1 {
+        offset += 1
+        continue
+      }
+      guard offset + 1 < end, bytes.byte(at: offset + 1) >= 2 else { return false }
+      offset += Int(bytes.byte(at: offset + 1))
+    }
+    return false
+  }
+
+  /// Where a header buffer of the rule language lies in the packet's bytes; nil when the packet has no such header.
+  func range(of buffer: InspectionBuffer, bytes: RawSpan) -> Range<Int>? {
+    switch buffer {
+    case .payload: payloadRange
+    case .ipv4Header: ipVersion == 4 ? Int(networkOffset)..<Int(transportOffset) : nil
+    case .ipv6Header: ipVersion == 6 ? Int(networkOffset)..<Int(transportOffset) : nil
+    case .tcpHeader: transport == .tcp ? Int(transportOffset)..<Int(payloadOffset) : nil
+    case .udpHeader: transport == .udp ? Int(transportOffset)..<Int(payloadOffset) : nil
+    case .icmpv4Header: transport == .icmpv4 ? icmpv4Header(bytes: bytes) : nil
+    case .icmpv6Header: transport == .icmpv6 ? Int(transportOffset)..<Int(payloadOffset) : nil
+    }
+  }
+
+  /// Eight bytes, or as many as the message type has before its data (RFC 792; RFC 1256 §3, RFC 950 Appendix I).
+  private func icmpv4Header(bytes: RawSpan) -> Range<Int> {
+    let start = Int(transportOffset)
+    let end = Int(networkEnd)
+    var length = 8
+    switch icmp.type {
+    case 9 where start + 6 <= bytes.byteCount:  // router advertisement: so many addresses of so many words
+      length += Int(bytes.byte(at: start + 4)) * Int(bytes.byte(at: start + 5)) * 4
+    case 13, 14: length = 20  // timestamp
+    case 17, 18: length = 12  // address mask
+    default: break
+    }
+    return start..<max(start, min(start + length, end))
+  }
+}

@@ -1,0 +1,419 @@
+internal import AllyPacket
+
+/// Turns rules into ``DetectionTables``.
+struct RuleCompiler {
+  private(set) var problems: [RuleProblem] = []
+  private(set) var records: [SignatureRecord] = []
+
+  private var signatures: [Signature] = []
+  private var signatureRecords: [UInt32] = []
+  private var tests: [PacketTest] = []
+  private var steps: [PayloadStep] = []
+  private var headerSteps: [HeaderSteps] = []
+  private var changes: [BitChange] = []
+  private var bitNumbers: [UInt32] = []
+  private var literals: [UInt8] = []
+  private var patterns: [CompiledPattern] = []
+  private var addressLists: [TableRange] = []
+  private var addresses: [DetectionTables.AddressInterval] = []
+  private var portLists: [TableRange] = []
+  private var ports: [DetectionTables.PortInterval] = []
+  private var thresholds: [ThresholdRule] = []
+  private var rateFilters: [RateFilterRule] = []
+  private var suppressions: [SuppressionTest] = []
+  private var variableCount = 0
+  private var prefilter = PrefilterBuilder()
+
+  private var addressListNumbers: [[IPAddress]: UInt32] = [:]
+  private var portListNumbers: [[UInt16]: UInt32] = [:]
+  private var flowBitNumbers: [String: UInt32] = [:]
+  private var hostBitNumbers: [String: UInt32] = [:]
+
+  /// Compiles rules; those that cannot be become ``problems``.
+  ///
+  /// - Throws: when a library refuses as a whole. Then nothing is left allocated.
+  mutating func compile(_ rules: [Rule], _ configuration: DPIConfiguration) throws(DetectionProgramError)
+    -> DetectionTables
+  {
+    for rule in SignatureOrder.sorted(rules, actionOrder: configuration.actionOrder) {
+      do {
+        try add(rule)
+      } catch {
+        problems.append(error)
+      }
+    }
+    let prefilterTables: PrefilterTables
+    do {
+      prefilterTables = try prefilter.build(target: configuration.limitsVectorsToAVX2 ? .avx2 : .host)
+    } catch {
+      for pattern in patterns { unsafe pattern.deallocate() }
+      throw error
+    }
+    return DetectionTables(
+      signatures: ConstantTable(signatures), records: ConstantTable(signatureRecords), tests: ConstantTable(tests),
+      steps: ConstantTable(steps), headerSteps: ConstantTable(headerSteps), changes: ConstantTable(changes),
+      bitNumbers: ConstantTable(bitNumbers), literals: ConstantTable(literals), patterns: ConstantTable(patterns),
+      addressLists: ConstantTable(addressLists), addresses: ConstantTable(addresses),
+      portLists: ConstantTable(portLists), ports: ConstantTable(ports), thresholds: ConstantTable(thresholds),
+      rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions), prefilter: prefilterTables,
+      variableCount: variableCount)
+  }
+
+  // MARK: one rule
+
+  private mutating func add(_ rule: Rule) throws(RuleProblem) {
+    var traits = RuleTraits(rule)
+    let compiled = try compileOptions(of: rule)
+    let source = addressList(rule.source)
+    let destination = addressList(rule.destination)
+    let sourcePorts = portList(rule.sourcePorts)
+    let destinationPorts = portList(rule.destinationPorts)
+    var actions = Actions(rule.action)
+    if rule.alsoAlerts { actions.insert(.alert) }
+    if rule.noAlert { actions.remove(.alert) }
+    if traits.kind == .payload && traits.data.isEmpty { traits.data = .packet }
+
+    var signature = Signature(
+      actions: actions, kind: traits.kind, protocolFilter: ProtocolFilter(rule.ruleProtocol), flow: traits.flow,
+      data: traits.data, source: source, destination: destination, sourcePorts: sourcePorts,
+      destinationPorts: destinationPorts, tests: compiled.tests, payload: compiled.payload, headers: compiled.headers,
+      changes: compiled.changes, threshold: Signature.any, rateFilter: Signature.any,
+      suppressions: suppressions(of: rule), hasAbsolutePositions: traits.hasAbsolutePositions)
+    if let threshold = rule.threshold {
+      signature.threshold = UInt32(thresholds.count)
+      thresholds.append(ThresholdRule(threshold))
+    }
+    if let filter = rule.rateFilter {
+      signature.rateFilter = UInt32(rateFilters.count)
+      rateFilters.append(RateFilterRule(filter))
+    }
+    let record = UInt32(records.count)
+    records.append(SignatureRecord(rule))
+    variableCount = max(variableCount, rule.byteVariables.count)
+
+    let pattern = FastPattern.best(of: rule)
+    append(signature, record: record, pattern: pattern, rule)
+    // `<>` with two equal sides says no more than `->`.
+    let isMirror = rule.source == rule.destination && rule.sourcePorts == rule.destinationPorts
+    if rule.direction == .both && !isMirror {
+      var mirrored = rule
+      swap(&mirrored.source, &mirrored.destination)
+      swap(&mirrored.sourcePorts, &mirrored.destinationPorts)
+      swap(&signature.source, &signature.destination)
+      swap(&signature.sourcePorts, &signature.destinationPorts)
+      append(signature, record: record, pattern: pattern, mirrored)
+    }
+  }
+
+  private mutating func append(_ signature: Signature, record: UInt32, pattern: FastPattern?, _ rule: Rule) {
+    prefilter.add(
+      PrefilterBuilder.Entry(
+        signature: UInt32(signatures.count), kind: signature.kind, protocolFilter: signature.protocolFilter,
+        flow: signature.flow, pattern: pattern, source: rule.source, destination: rule.destination,
+        sourcePorts: rule.sourcePorts, destinationPorts: rule.destinationPorts))
+    signatures.append(signature)
+    signatureRecords.append(record)
+  }
+
+  private mutating func suppressions(of rule: Rule) -> TableRange {
+    let start = suppressions.count
+    for suppression in rule.suppressions {
+      suppressions.append(SuppressionTest(side: suppression.side, addresses: addressList(suppression.addresses)))
+    }
+    return TableRange(start: UInt32(start), count: UInt32(suppressions.count - start))
+  }
+
+  // MARK: options
+
+  private struct CompiledOptions {
+    var tests: TableRange
+    var payload: TableRange
+    var headers: TableRange
+    var changes: TableRange
+  }
+
+  private mutating func compileOptions(of rule: Rule) throws(RuleProblem) -> CompiledOptions {
+    let firstTest = tests.count
+    let firstChange = changes.count
+    var buffers: [InspectionBuffer: [PayloadStep]] = [:]
+    for option in rule.options {
+      if let (buffer, step) = try step(for: option, of: rule) {
+        buffers[buffer, default: []].append(step)
+      } else if let test = try test(for: option, of: rule) {
+        tests.append(test)
+      } else {
+        appendChanges(for: option)
+      }
+    }
+    let payload = append(buffers[.payload] ?? [])
+    let firstHeader = headerSteps.count
+    for buffer in InspectionBuffer.allCases where buffer.isHeader {
+      guard let list = buffers[buffer] else { continue }
+      let range = append(list)
+      headerSteps.append(HeaderSteps(buffer: buffer, steps: range))
+    }
+    return CompiledOptions(
+      tests: TableRange(start: UInt32(firstTest), count: UInt32(tests.count - firstTest)),
+      payload: payload,
+      headers: TableRange(start: UInt32(firstHeader), count: UInt32(headerSteps.count - firstHeader)),
+      changes: TableRange(start: UInt32(firstChange), count: UInt32(changes.count - firstChange)))
+  }
+
+  /// Appends the steps for one buffer, marking those that a later one counts from.
+  private mutating func append(_ list: [PayloadStep]) -> TableRange {
+    let range = TableRange(start: UInt32(steps.count), count: UInt32(list.count))
+    for (index, step) in list.enumerated() {
+      let retries = RuleCompiler.someStepCounts(from: index, in: list)
+      switch step {
+      case .content(var content):
+        content.retries = retries
+        steps.append(.content(content))
+      case .pattern(var pattern):
+        pattern.retries = retries
+        steps.append(.pattern(pattern))
+      default: steps.append(step)
+      }
+    }
+    return range
+  }
+
+  private static func someStepCounts(from index: Int, in list: [PayloadStep]) -> Bool {
+    for later in list[(index + 1)...] {
+      if later.isRelative { return true }
+      if later.movesCursor { return false }
+    }
+    return false
+  }
+
+  private mutating func step(for option: RuleOption, of rule: Rule) throws(RuleProblem) -> (
+    InspectionBuffer, PayloadStep
+  )? {
+    switch option {
+    case .content(let content):
+      return (content.buffer, .content(compile(content)))
+    case .pcre(let pattern):
+      let index = UInt32(patterns.count)
+      do {
+        patterns.append(try CompiledPattern(pattern))
+      } catch {
+        var location = pattern.location
+        location.column += error.offset
+        throw RuleProblem(
+          location: location, sid: rule.sid, reason: "pcre: \(error.message)", isUnsupported: false)
+      }
+      return (
+        pattern.buffer,
+        .pattern(
+          PatternStep(pattern: index, isNegated: pattern.isNegated, isRelative: pattern.relative, retries: false))
+      )
+    case .byteTest(let test):
+      return (
+        test.buffer,
+        .byteTest(
+          ByteTestStep(
+            read: NumberRead(
+              test.byteCount, test.offset, isRelative: test.isRelative, test.format, mask: test.bitmask),
+            comparison: test.comparison, value: StepValue(test.value), isNegated: test.isNegated))
+      )
+    case .byteJump(let jump):
+      return (
+        jump.buffer,
+        .byteJump(
+          ByteJumpStep(
+            read: NumberRead(
+              jump.byteCount, jump.offset, isRelative: jump.isRelative, jump.format, mask: jump.bitmask),
+            multiplier: jump.multiplier, aligns: jump.aligns, origin: jump.origin,
+            postOffset: StepValue(jump.postOffset)))
+      )
+    case .byteExtract(let extract):
+      return (
+        extract.buffer,
+        .byteExtract(
+          ByteExtractStep(
+            read: NumberRead(
+              .constant(extract.byteCount), .constant(extract.offset), isRelative: extract.isRelative, extract.format,
+              mask: nil),
+            variable: UInt32(extract.variable), multiplier: extract.multiplier,
+            alignment: UInt32(extract.alignment ?? 0)))
+      )
+    case .byteMath(let math):
+      return (
+        math.buffer,
+        .byteMath(
+          ByteMathStep(
+            read: NumberRead(
+              math.byteCount, .constant(math.offset), isRelative: math.isRelative, math.format, mask: math.bitmask),
+            operation: math.operation, operand: StepValue(math.operand), variable: UInt32(math.variable)))
+      )
+    case .isDataAt(let test):
+      return (
+        test.buffer,
+        .isDataAt(
+          IsDataAtStep(
+            position: StepValue(test.position), isNegated: test.isNegated, isRelative: test.isRelative))
+      )
+    case .bufferSize(let buffer, let match):
+      return (buffer, .bufferSize(NumberTest(match)))
+    default:
+      return nil
+    }
+  }
+
+  private mutating func compile(_ content: ContentMatch) -> ContentStep {
+    let bytes = content.isCaseless ? content.bytes.map(LiteralSearch.lowercase) : content.bytes
+    let literal = TableRange(start: UInt32(literals.count), count: UInt32(bytes.count))
+    literals.append(contentsOf: bytes)
+    return ContentStep(
+      literal: literal, isNegated: content.isNegated, isCaseless: content.isCaseless, endsWith: content.endsWith,
+      hasDistance: content.distance != nil, hasWithin: content.within != nil, hasDepth: content.depth != nil,
+      retries: false, offset: StepValue(content.offset ?? 0), depth: StepValue(content.depth ?? 0),
+      distance: StepValue(content.distance ?? 0), within: StepValue(content.within ?? 0))
+  }
+
+  private mutating func test(for option: RuleOption, of rule: Rule) throws(RuleProblem) -> PacketTest? {
+    switch option {
+    case .dsize(let match):
+      switch match {
+      // "Not this size" means a payload of another size: none at all does not match.
+      case .notEqual, .notRange: return .payloadSize(NumberTest(match))
+      default: return .dsize(NumberTest(match))
+      }
+    case .ttl(let match): return .ttl(NumberTest(match))
+    case .ipID(let match): return .ipID(NumberTest(match))
+    case .tos(let match): return .tos(NumberTest(match))
+    case .ipProtocol(let match): return .ipProtocol(NumberTest(match))
+    case .ipOption(let match): return .ipOption(match.rawValue)
+    case .fragmentBits(let match): return .fragmentBits(PacketTest.FragmentBits(match))
+    case .fragmentOffset(let match): return .fragmentOffset(NumberTest(match))
+    case .sameIP: return .sameIP
+    case .tcpFlags(let match): return .tcpFlags(PacketTest.TCPFlags(match))
+    case .tcpSequence(let match): return .tcpSequence(NumberTest(match))
+    case .tcpAcknowledgement(let match): return .tcpAcknowledgement(NumberTest(match))
+    case .tcpWindow(let match): return .tcpWindow(NumberTest(match))
+    case .tcpMSS(let match): return .tcpMSS(NumberTest(match))
+    case .icmpType(let match): return .icmpType(NumberTest(match))
+    case .icmpCode(let match): return .icmpCode(NumberTest(match))
+    case .icmpID(let match): return .icmpID(NumberTest(match))
+    case .icmpSequence(let match): return .icmpSequence(NumberTest(match))
+    case .decodeEvent(let name):
+      guard let event = DecoderEvent.named(name) else { throw unknownEvent("decode-event", name, of: rule) }
+      return .decoderEvent(event)
+    case .streamEvent(let name):
+      guard let event = StreamEvent.named(name) else { throw unknownEvent("stream-event", name, of: rule) }
+      return .streamEvent(event)
+    case .flowbits(let bits), .hostbits(let bits), .xbits(let bits):
+      guard bits.action.isCondition else { return nil }
+      let start = bitNumbers.count
+      for name in bits.names { bitNumbers.append(number(of: name, track: bits.track)) }
+      return .bits(
+        BitCondition(
+          names: TableRange(start: UInt32(start), count: UInt32(bits.names.count)), track: bits.track,
+          wantsSet: bits.action == .isSet))
+    default:
+      return nil
+    }
+  }
+
+  private func unknownEvent(_ keyword: String, _ name: String, of rule: Rule) -> RuleProblem {
+    RuleProblem(
+      location: rule.location, sid: rule.sid, reason: "\(keyword): no event is named \"\(name)\"",
+      isUnsupported: true)
+  }
+
+  private mutating func appendChanges(for option: RuleOption) {
+    let bits: StateBits
+    switch option {
+    case .flowbits(let state), .hostbits(let state), .xbits(let state): bits = state
+    default: return
+    }
+    let change: BitChange.Change
+    switch bits.action {
+    case .set: change = .set
+    case .unset: change = .unset
+    case .toggle: change = .toggle
+    case .isSet, .isNotSet: return
+    }
+    for name in bits.names {
+      changes.append(
+        BitChange(
+          bit: StateBit(number: number(of: name, track: bits.track), track: bits.track), change: change,
+          expiry: bits.expiry ?? 0))
+    }
+  }
+
+  /// Flow bits and host bits have name spaces of their own.
+  private mutating func number(of name: String, track: StateBits.Track) -> UInt32 {
+    if track == .flow { return RuleCompiler.number(of: name, in: &flowBitNumbers) }
+    return RuleCompiler.number(of: name, in: &hostBitNumbers)
+  }
+
+  private static func number(of name: String, in numbers: inout [String: UInt32]) -> UInt32 {
+    if let number = numbers[name] { return number }
+    let number = UInt32(numbers.count)
+    numbers[name] = number
+    return number
+  }
+
+  // MARK: lists
+
+  /// Rules name the same few lists over and over: each is kept once.
+  private mutating func addressList(_ list: AddressList) -> UInt32 {
+    if list.isAny { return Signature.any }
+    let key = list.included.flatMap { [$0.first, $0.last] }
+    if let number = addressListNumbers[key] { return number }
+    let number = UInt32(addressLists.count)
+    addressListNumbers[key] = number
+    addressLists.append(TableRange(start: UInt32(addresses.count), count: UInt32(list.included.count)))
+    for range in list.included {
+      addresses.append(DetectionTables.AddressInterval(first: range.first, last: range.last))
+    }
+    return number
+  }
+
+  private mutating func portList(_ list: PortList) -> UInt32 {
+    if list.isAny { return Signature.any }
+    let key = list.included.flatMap { [$0.lowerBound, $0.upperBound] }
+    if let number = portListNumbers[key] { return number }
+    let number = UInt32(portLists.count)
+    portListNumbers[key] = number
+    portLists.append(TableRange(start: UInt32(ports.count), count: UInt32(list.included.count)))
+    for range in list.included {
+      ports.append(DetectionTables.PortInterval(first: range.lowerBound, last: range.upperBound))
+    }
+    return number
+  }
+}
+
+extension NumberRead {
+  init(_ byteCount: RuleValue, _ offset: RuleValue, isRelative: Bool, _ format: ByteFormat, mask: UInt32?) {
+    self.byteCount = StepValue(byteCount)
+    self.offset = StepValue(offset)
+    self.isRelative = isRelative
+    switch format {
+    case .binary(let isLittleEndian):
+      base = 0
+      self.isLittleEndian = isLittleEndian
+    case .digits(let base):
+      self.base = base == 0 ? 1 : UInt8(base)
+      isLittleEndian = false
+    }
+    hasMask = mask != nil && mask != 0
+    self.mask = mask ?? 0
+  }
+}
+
+extension SignatureRecord {
+  init(_ rule: Rule) {
+    var metadata: [(key: String, values: [String])] = []
+    for (key, value) in rule.metadata {
+      if let index = metadata.firstIndex(where: { $0.key == key }) {
+        metadata[index].values.append(value)
+      } else {
+        metadata.append((key, [value]))
+      }
+    }
+    self.init(
+      gid: rule.gid, sid: rule.sid, rev: rule.rev, message: rule.message, category: rule.category,
+      severity: rule.priority, metadata: metadata, target: rule.target)
+  }
+}

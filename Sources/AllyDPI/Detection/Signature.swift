@@ -1,0 +1,191 @@
+/// A rule as the packet path evaluates it: flat, its lists elsewhere in the ``DetectionProgram``'s tables.
+///
+/// A signature's place in the program's table is its rank: signatures are evaluated and their actions applied in this
+/// order.
+struct Signature: BitwiseCopyable, Sendable {
+  var actions: Actions
+  var kind: SignatureKind
+  var protocolFilter: ProtocolFilter
+  var flow: FlowRequirements
+  var data: InspectedData
+  /// Indices into the program's address and port lists; ``Signature/any`` for no restriction.
+  var source: UInt32
+  var destination: UInt32
+  var sourcePorts: UInt32
+  var destinationPorts: UInt32
+  /// Into the program's ``PacketTest``s.
+  var tests: TableRange
+  /// Into the program's ``PayloadStep``s: those that look at the payload or the stream.
+  var payload: TableRange
+  /// Into the program's ``HeaderSteps``.
+  var headers: TableRange
+  /// Into the program's ``BitChange``s, done after a match.
+  var changes: TableRange
+  /// Index of the program's ``ThresholdRule``; ``Signature/any`` for none.
+  var threshold: UInt32
+  var rateFilter: UInt32
+  /// Into the program's ``SuppressionTest``s.
+  var suppressions: TableRange
+  /// Whether the payload has options that count from its start or end: they mean nothing in the midst of a stream.
+  var hasAbsolutePositions: Bool
+
+  static var any: UInt32 { .max }
+}
+
+/// What happens when a signature matches.
+struct Actions: OptionSet, BitwiseCopyable, Sendable {
+  let rawValue: UInt8
+  /// A record is written.
+  static var alert: Actions { Actions(rawValue: 1) }
+  static var pass: Actions { Actions(rawValue: 2) }
+  static var drop: Actions { Actions(rawValue: 4) }
+  /// The sender is told, besides the drop.
+  static var reject: Actions { Actions(rawValue: 8) }
+
+  init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  init(_ action: RuleAction) {
+    switch action {
+    case .alert: self = .alert
+    case .pass: self = .pass
+    case .drop: self = [.drop, .alert]
+    case .reject, .rejectsrc, .rejectdst, .rejectboth: self = [.drop, .reject, .alert]
+    }
+  }
+}
+
+/// What a signature looks at, and therefore how often it is evaluated and what its verdict is about. The kinds and their
+/// effects are Suricata's.
+enum SignatureKind: UInt8, BitwiseCopyable, Sendable {
+  /// Addresses, ports and protocol alone: evaluated once for each side of a flow, and its verdict is the flow's.
+  case addressesOnly
+  /// The same with a negated address: evaluated for every packet, its verdict is the flow's.
+  case negatedAddressesOnly
+  /// Decoder events and nothing else: the one kind that sees packets with broken headers.
+  case decoderEvents
+  /// Something of the packet itself: its verdict is the packet's.
+  case packet
+  /// Payload, of a packet or of a stream: its verdict is the flow's when it was found in a stream.
+  case payload
+
+  /// Whether drop and pass stand for the whole flow.
+  @inline(__always)
+  func actsOnFlow(matchedStream: Bool) -> Bool {
+    switch self {
+    case .addressesOnly, .negatedAddressesOnly: true
+    case .decoderEvents, .packet: false
+    case .payload: matchedStream
+    }
+  }
+}
+
+/// Where a signature's payload options look.
+struct InspectedData: OptionSet, BitwiseCopyable, Sendable {
+  let rawValue: UInt8
+  static var packet: InspectedData { InspectedData(rawValue: 1) }
+  static var stream: InspectedData { InspectedData(rawValue: 2) }
+  /// The rule names the stream and nothing else: a payload that did not become part of one is not looked at.
+  static var onlyStream: InspectedData { InspectedData(rawValue: 4) }
+}
+
+/// The protocol of a rule's header.
+enum ProtocolFilter: UInt8, BitwiseCopyable, Sendable {
+  case any, ip4, ip6, tcp, udp, sctp, icmp, icmpv4, icmpv6
+
+  init(_ ruleProtocol: RuleProtocol) {
+    self =
+      switch ruleProtocol {
+      case .ip, .pkthdr: .any
+      case .ip4: .ip4
+      case .ip6: .ip6
+      case .tcp, .tcpPkt, .tcpStream: .tcp
+      case .udp: .udp
+      case .sctp: .sctp
+      case .icmp: .icmp
+      case .icmpv4: .icmpv4
+      case .icmpv6: .icmpv6
+      }
+  }
+
+  /// By the number in the IP header, so that it also holds for a packet whose transport header is broken.
+  @inline(__always)
+  func matches(_ packet: DecodedPacket) -> Bool {
+    switch self {
+    case .any: true
+    case .ip4: packet.ipVersion == 4
+    case .ip6: packet.ipVersion == 6
+    case .tcp: packet.ipProtocol == IPProtocolNumber.tcp
+    case .udp: packet.ipProtocol == IPProtocolNumber.udp
+    case .sctp: packet.ipProtocol == IPProtocolNumber.sctp
+    case .icmp: packet.ipProtocol == IPProtocolNumber.icmp || packet.ipProtocol == IPProtocolNumber.icmpv6
+    case .icmpv4: packet.ipProtocol == IPProtocolNumber.icmp
+    case .icmpv6: packet.ipProtocol == IPProtocolNumber.icmpv6
+    }
+  }
+
+  /// Whether packets of a class can match.
+  func admits(_ transport: TransportClass) -> Bool {
+    switch self {
+    case .any, .ip4, .ip6: true
+    case .tcp: transport == .tcp
+    case .udp: transport == .udp
+    case .icmp, .icmpv4, .icmpv6: transport == .icmp
+    case .sctp: transport == .other
+    }
+  }
+}
+
+/// By which protocol signatures are grouped.
+enum TransportClass: UInt8, CaseIterable, BitwiseCopyable, Sendable {
+  case tcp, udp, icmp, other
+
+  @inline(__always)
+  init(_ packet: DecodedPacket) {
+    switch packet.ipProtocol {
+    case IPProtocolNumber.tcp: self = .tcp
+    case IPProtocolNumber.udp: self = .udp
+    case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6: self = .icmp
+    default: self = .other
+    }
+  }
+}
+
+/// What `flow` asks for.
+struct FlowRequirements: OptionSet, BitwiseCopyable, Sendable {
+  let rawValue: UInt8
+  static var established: FlowRequirements { FlowRequirements(rawValue: 1) }
+  static var notEstablished: FlowRequirements { FlowRequirements(rawValue: 2) }
+  static var toServer: FlowRequirements { FlowRequirements(rawValue: 4) }
+  static var toClient: FlowRequirements { FlowRequirements(rawValue: 8) }
+  static var onlyFragments: FlowRequirements { FlowRequirements(rawValue: 16) }
+  static var noFragments: FlowRequirements { FlowRequirements(rawValue: 32) }
+  /// The packet must have a flow at all.
+  static var someFlow: FlowRequirements { FlowRequirements(rawValue: 64) }
+
+  @inline(__always)
+  func matches(_ packet: DecodedPacket, _ context: PacketContext) -> Bool {
+    if isEmpty { return true }
+    if contains(.established) && !context.isEstablished { return false }
+    if contains(.notEstablished) && context.isEstablished { return false }
+    if contains(.someFlow) && context.flow.isNone { return false }
+    if contains(.toServer) && context.side != .toServer { return false }
+    if contains(.toClient) && context.side != .toClient { return false }
+    let isReassembled = packet.origin == .defragmented
+    if contains(.onlyFragments) && !isReassembled { return false }
+    if contains(.noFragments) && isReassembled { return false }
+    return true
+  }
+}
+
+/// What a record says about a signature: read for records alone.
+struct SignatureRecord: Sendable {
+  var gid: UInt32
+  var sid: UInt32
+  var rev: UInt32
+  var message: String
+  var category: String
+  var severity: UInt32
+  /// `metadata`, values gathered under their keys in the order of first appearance.
+  var metadata: [(key: String, values: [String])]
+  var target: Rule.Target?
+}

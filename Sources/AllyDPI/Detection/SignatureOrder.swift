@@ -1,0 +1,50 @@
+/// The order in which rules are evaluated and their actions applied: by action, then so that those that set bits come before
+/// those that ask for them, then by priority, then as in the files.
+enum SignatureOrder {
+  static func sorted(_ rules: [Rule], actionOrder: [RuleAction]) -> [Rule] {
+    rules.enumerated()
+      .map { (key: key(of: $0.element, position: $0.offset, actionOrder), rule: $0.element) }
+      .sorted { $0.key < $1.key }
+      .map(\.rule)
+  }
+
+  private struct Key: Comparable {
+    var ranks: (action: Int, flowBits: Int, hostBits: Int, pairBits: Int, priority: Int, position: Int)
+
+    static func < (left: Key, right: Key) -> Bool { left.ranks < right.ranks }
+    static func == (left: Key, right: Key) -> Bool { left.ranks == right.ranks }
+  }
+
+  private static func key(of rule: Rule, position: Int, _ actionOrder: [RuleAction]) -> Key {
+    Key(
+      ranks: (
+        action: rank(of: rule.action, in: actionOrder), flowBits: bitRank(of: rule) { $0 == .flow },
+        hostBits: bitRank(of: rule) { $0 == .sourceHost || $0 == .destinationHost },
+        pairBits: bitRank(of: rule) { $0 == .hostPair }, priority: Int(rule.priority), position: position
+      ))
+  }
+
+  private static func rank(of action: RuleAction, in order: [RuleAction]) -> Int {
+    let general: RuleAction =
+      switch action {
+      case .rejectsrc, .rejectdst, .rejectboth: .reject
+      default: action
+      }
+    return order.firstIndex(of: general) ?? order.count
+  }
+
+  /// Set alone, set and asked for, asked for alone, neither.
+  private static func bitRank(of rule: Rule, _ isTracked: (StateBits.Track) -> Bool) -> Int {
+    var sets = false
+    var asks = false
+    for option in rule.options {
+      switch option {
+      case .flowbits(let bits), .hostbits(let bits), .xbits(let bits):
+        guard isTracked(bits.track) else { continue }
+        if bits.action.isCondition { asks = true } else { sets = true }
+      default: continue
+      }
+    }
+    return sets ? (asks ? 1 : 0) : (asks ? 2 : 3)
+  }
+}

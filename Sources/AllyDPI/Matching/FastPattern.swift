@@ -1,0 +1,49 @@
+/// The literal by which a rule is found: a packet that does not hold it cannot match the rule.
+struct FastPattern: Equatable {
+  var literal: HyperscanDatabase.Literal
+  /// Whether the literal is too common to share a database with others: a few such literals make every scan report all the
+  /// time, which costs an order of magnitude.
+  var isWeak: Bool
+
+  /// - Returns: the best literal of a rule; nil when it has none that must be there.
+  static func best(of rule: Rule) -> FastPattern? {
+    var best: (pattern: FastPattern, score: Int)? = nil
+    for case .content(let content) in rule.options where content.buffer == .payload && !content.isNegated {
+      var bytes = content.bytes[...]
+      if let chop = content.fastPattern?.chop, chop.lowerBound >= 0, chop.upperBound <= bytes.count, !chop.isEmpty {
+        bytes = bytes[chop]
+      }
+      let pattern = FastPattern(bytes: Array(bytes), isCaseless: content.isCaseless)
+      if content.fastPattern != nil { return pattern }  // the rule's author has chosen
+      let score = pattern.score
+      if score > best?.score ?? -1 { best = (pattern, score) }
+    }
+    return best?.pattern
+  }
+
+  private init(bytes: [UInt8], isCaseless: Bool) {
+    literal = HyperscanDatabase.Literal(
+      bytes: isCaseless ? bytes.map(LiteralSearch.lowercase) : bytes, isCaseless: isCaseless)
+    isWeak = bytes.count <= 3 || Set(bytes).count == 1
+  }
+
+  /// How rarely the literal is met by chance: rare bytes count more than common ones, a byte seen before counts little,
+  /// and what is matched in both cases counts less.
+  var score: Int {
+    var seen: Set<UInt8> = []
+    var score = 0
+    for byte in literal.bytes {
+      if !seen.insert(byte).inserted {
+        score += 1
+        continue
+      }
+      switch byte {
+      case 0x00, 0xFF, 0x20, 0x0A, 0x0D: score += 2
+      case 0x61...0x7A, 0x41...0x5A: score += literal.isCaseless ? 3 : 4
+      case 0x21...0x7E: score += 4
+      default: score += 6
+      }
+    }
+    return isWeak ? score : score + 1000
+  }
+}

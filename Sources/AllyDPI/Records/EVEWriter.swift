@@ -1,0 +1,466 @@
+internal import AllyPacket
+
+/// Writes EVE records: one JSON object each, with Suricata's field names, types and order.
+struct EVEWriter: ~Copyable {
+  /// The packet that a record is about.
+  struct Subject: ~Escapable {
+    let packet: DecodedPacket
+    /// What the packet's offsets count in.
+    let bytes: RawSpan
+    /// What stood before a datagram that was put together from fragments; empty when `bytes` hold their own link header.
+    let linkHeader: RawSpan
+    let stamp: FrameStamp
+    let side: FlowSide
+    /// The packet around this one, when it came in a tunnel.
+    let outer: DecodedPacket?
+
+    @_lifetime(copy bytes, copy linkHeader)
+    init(
+      packet: DecodedPacket, bytes: RawSpan, linkHeader: RawSpan, stamp: FrameStamp, side: FlowSide,
+      outer: DecodedPacket?
+    ) {
+      self.packet = packet
+      self.bytes = bytes
+      self.linkHeader = linkHeader
+      self.stamp = stamp
+      self.side = side
+      self.outer = outer
+    }
+  }
+
+  private let program: DetectionProgram
+  private let configuration: DPIConfiguration
+  private let sink: any RecordSink
+  private var json = JSONWriter()
+
+  init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) {
+    self.program = program
+    self.configuration = configuration
+    self.sink = sink
+  }
+
+  private mutating func submit() {
+    // The bytes are only read.
+    unsafe sink.write(record: json.bytes.span.bytes)
+  }
+
+  // MARK: alert
+
+  /// - Parameters:
+  ///   - data: the payload, or the stream data, that the rule matched in.
+  ///   - flow: nil for a packet without a flow.
+  mutating func writeAlert(
+    _ match: Detector.Match, isDropped: Bool, data: RawSpan, flow: Flow?, about subject: borrowing Subject
+  ) {
+    beginRecord("alert", flow: flow, about: subject)
+    alert(match, isDropped: isDropped, about: subject)
+    if let outer = subject.outer { tunnel(outer, subject) }
+    if flow != nil { direction(subject.side) }
+    if let flow { flowSoFar(flow) }
+    if configuration.alertPayload && data.byteCount > 0 {
+      json.key("payload")
+      json.base64(data)
+    }
+    if configuration.alertPayloadPrintable && subject.packet.transport != .none {
+      json.key("payload_printable")
+      json.printable(data)
+    }
+    json.key("stream")
+    json.number(match.isStream ? 1 as UInt8 : 0)
+    if configuration.alertPacket { packet(subject) }
+    json.endObject()
+    submit()
+  }
+
+  private mutating func alert(_ match: Detector.Match, isDropped: Bool, about subject: borrowing Subject) {
+    let record = program.record(of: match.signature)
+    json.key("alert")
+    json.beginObject()
+    json.key("action")
+    let isBlocked =
+      match.isReplaced
+      ? isDropped
+      : match.actions.contains(.reject) || match.actions.contains(.drop) && configuration.isInline
+    json.string(isBlocked ? "blocked" : "allowed")
+    json.key("gid")
+    json.number(record.gid)
+    json.key("signature_id")
+    json.number(record.sid)
+    json.key("rev")
+    json.number(record.rev)
+    json.key("signature")
+    json.string(record.message)
+    json.key("category")
+    json.string(record.category)
+    json.key("severity")
+    json.number(record.severity)
+    if let target = record.target, subject.packet.ipVersion != 0 { endpoints(target, subject.packet) }
+    if configuration.alertMetadata && !record.metadata.isEmpty {
+      json.key("metadata")
+      json.beginObject()
+      for (key, values) in record.metadata {
+        json.key(key)
+        json.beginArray()
+        for value in values { json.string(value) }
+        json.endArray()
+      }
+      json.endObject()
+    }
+    json.endObject()
+  }
+
+  /// `target`: who attacks and who is attacked.
+  private mutating func endpoints(_ target: Rule.Target, _ packet: DecodedPacket) {
+    let source = (address: packet.source, port: packet.sourcePort)
+    let destination = (address: packet.destination, port: packet.destinationPort)
+    let (attacker, victim) = target == .destination ? (source, destination) : (destination, source)
+    for (name, side) in [("source" as StaticString, attacker), ("target", victim)] {
+      json.key(name)
+      json.beginObject()
+      json.key("ip")
+      json.string { $0.appendAddress(side.address) }
+      if packet.hasPorts {
+        json.key("port")
+        json.number(side.port)
+      }
+      json.endObject()
+    }
+  }
+
+  private mutating func tunnel(_ outer: DecodedPacket, _ subject: borrowing Subject) {
+    json.key("tunnel")
+    json.beginObject()
+    json.key("src_ip")
+    json.string { $0.appendAddress(outer.source) }
+    json.key("src_port")
+    json.number(outer.sourcePort)
+    json.key("dest_ip")
+    json.string { $0.appendAddress(outer.destination) }
+    json.key("dest_port")
+    json.number(outer.destinationPort)
+    json.key("proto")
+    json.string { $0.appendProtocol(outer.ipProtocol) }
+    json.key("depth")
+    json.number(subject.packet.depth)
+    if subject.stamp.ordinal > 0 {
+      json.key("pcap_cnt")
+      json.number(subject.stamp.ordinal)
+    }
+    json.key("pkt_src")
+    json.string(outer.origin.name)
+    json.endObject()
+  }
+
+  // MARK: drop
+
+  mutating func writeDrop(
+    _ reason: Detector.DropReason, match: Detector.Match?, flow: Flow?, about subject: borrowing Subject
+  ) {
+    let packet = subject.packet
+    beginRecord("drop", flow: flow, about: subject)
+    if flow != nil { direction(subject.side) }
+    json.key("drop")
+    json.beginObject()
+    let length = UInt64(packet.networkEnd &- packet.networkOffset)
+    if packet.ipVersion == 4 {
+      json.key("len")
+      json.number(length)
+      json.key("tos")
+      json.number(packet.trafficClass)
+      json.key("ttl")
+      json.number(packet.hopLimit)
+      json.key("ipid")
+      json.number(packet.fragment.identification)
+    } else if packet.ipVersion == 6 {
+      json.key("len")
+      json.number(length < 40 ? 0 : length - 40)
+      json.key("tc")
+      json.number(packet.trafficClass)
+      json.key("hoplimit")
+      json.number(packet.hopLimit)
+      json.key("flowlbl")
+      json.number(packet.flowLabel(bytes: subject.bytes))
+    }
+    if packet.transport == .tcp {
+      segment(packet)
+    } else if packet.transport == .udp {
+      json.key("udplen")
+      json.number(packet.payloadLength &+ 8)
+    } else if packet.hasICMP && packet.transport == .icmpv4 {
+      json.key("icmp_id")
+      json.number(packet.icmp.identifier)
+      json.key("icmp_seq")
+      json.number(packet.icmp.sequence)
+    }
+    json.key("reason")
+    json.string(reason.name)
+    json.endObject()
+    if configuration.dropAlerts, let match { alert(match, isDropped: true, about: subject) }
+    json.endObject()
+    submit()
+  }
+
+  private mutating func segment(_ packet: DecodedPacket) {
+    json.key("tcpseq")
+    json.number(packet.tcp.sequence)
+    json.key("tcpack")
+    json.number(packet.tcp.acknowledgement)
+    json.key("tcpwin")
+    json.number(packet.tcp.window)
+    flag("syn", TCPFlag.syn, packet)
+    flag("ack", TCPFlag.ack, packet)
+    flag("psh", TCPFlag.push, packet)
+    flag("rst", TCPFlag.rst, packet)
+    flag("urg", TCPFlag.urgent, packet)
+    flag("fin", TCPFlag.fin, packet)
+    json.key("tcpres")
+    json.number(0 as UInt8)
+    json.key("tcpurgp")
+    json.number(packet.tcp.urgentPointer)
+  }
+
+  private mutating func flag(_ name: StaticString, _ flag: UInt8, _ packet: DecodedPacket) {
+    json.key(name)
+    json.bool(packet.tcp.flags & flag != 0)
+  }
+
+  // MARK: anomaly
+
+  /// - Parameters:
+  ///   - type: `decode` or `stream`.
+  ///   - event: the event's name, with its origin before it (`decoder.`, `stream.`).
+  mutating func writeAnomaly(
+    _ type: StaticString, origin: StaticString, event: StaticString, flow: Flow?, about subject: borrowing Subject
+  ) {
+    beginRecord("anomaly", flow: flow, about: subject)
+    json.key("anomaly")
+    json.beginObject()
+    json.key("type")
+    json.string(type)
+    json.key("event")
+    json.string {
+      $0.appendText(origin)
+      $0.appendText(event)
+    }
+    json.endObject()
+    json.endObject()
+    submit()
+  }
+
+  // MARK: flow
+
+  /// A flow that ended.
+  ///
+  /// - Parameter time: of the record: the clock of the traffic.
+  mutating func writeFlow(_ flow: Flow, at time: UInt64) {
+    json.reset()
+    json.beginObject()
+    json.key("timestamp")
+    json.string { $0.appendTimestamp(time) }
+    json.key("flow_id")
+    json.number(flow.identifier)
+    json.key("event_type")
+    json.string("flow")
+    vlans(UInt16(truncatingIfNeeded: flow.vlan), UInt16(truncatingIfNeeded: flow.vlan >> 16), 0)
+    let hasPorts = flow.hasPorts
+    json.key("src_ip")
+    json.string { $0.appendAddress(flow.client) }
+    if hasPorts {
+      json.key("src_port")
+      json.number(flow.clientPort)
+    }
+    json.key("dest_ip")
+    json.string { $0.appendAddress(flow.server) }
+    if hasPorts {
+      json.key("dest_port")
+      json.number(flow.serverPort)
+    }
+    json.key("proto")
+    json.string { $0.appendProtocol(flow.ipProtocol) }
+    if flow.ipProtocol == IPProtocolNumber.icmp || flow.ipProtocol == IPProtocolNumber.icmpv6 {
+      json.key("icmp_type")
+      json.number(flow.icmp.type)
+      json.key("icmp_code")
+      json.number(flow.icmp.code)
+      if flow.packetsToClient > 0 {
+        json.key("response_icmp_type")
+        json.number(flow.icmp.replyType)
+        json.key("response_icmp_code")
+        json.number(flow.icmp.replyCode)
+      }
+    }
+    json.key("flow")
+    json.beginObject()
+    counters(flow)
+    json.key("end")
+    json.string { $0.appendTimestamp(flow.lastTime) }
+    json.key("age")
+    json.number(flow.lastTime / 1_000_000_000 &- min(flow.firstTime, flow.lastTime) / 1_000_000_000)
+    json.key("state")
+    json.string(flow.state.name)
+    json.key("reason")
+    json.string(flow.ending.name)
+    json.key("alerted")
+    json.bool(flow.flags.contains(.alerted))
+    if flow.flags.contains(.drop) {
+      json.key("action")
+      json.string("drop")
+    } else if flow.flags.contains(.pass) {
+      json.key("action")
+      json.string("pass")
+    }
+    json.endObject()
+    json.endObject()
+    submit()
+  }
+
+  /// The flow's counters at the time of an alert, and its endpoints.
+  private mutating func flowSoFar(_ flow: Flow) {
+    json.key("flow")
+    json.beginObject()
+    counters(flow)
+    json.key("src_ip")
+    json.string { $0.appendAddress(flow.client) }
+    json.key("dest_ip")
+    json.string { $0.appendAddress(flow.server) }
+    if flow.hasPorts {
+      json.key("src_port")
+      json.number(flow.clientPort)
+      json.key("dest_port")
+      json.number(flow.serverPort)
+    }
+    json.endObject()
+  }
+
+  private mutating func counters(_ flow: Flow) {
+    json.key("pkts_toserver")
+    json.number(flow.packetsToServer)
+    json.key("pkts_toclient")
+    json.number(flow.packetsToClient)
+    json.key("bytes_toserver")
+    json.number(flow.bytesToServer)
+    json.key("bytes_toclient")
+    json.number(flow.bytesToClient)
+    json.key("start")
+    json.string { $0.appendTimestamp(flow.firstTime) }
+  }
+
+  // MARK: what all have in common
+
+  private mutating func beginRecord(_ type: StaticString, flow: Flow?, about subject: borrowing Subject) {
+    let packet = subject.packet
+    json.reset()
+    json.beginObject()
+    json.key("timestamp")
+    json.string { $0.appendTimestamp(subject.stamp.time) }
+    if let flow {
+      json.key("flow_id")
+      json.number(flow.identifier)
+    }
+    // A packet from a tunnel was not itself on the wire; `tunnel` says which frame brought it.
+    if subject.outer == nil && subject.stamp.ordinal > 0 {
+      json.key("pcap_cnt")
+      json.number(subject.stamp.ordinal)
+    }
+    json.key("event_type")
+    json.string(type)
+    if packet.vlanCount > 0 { vlans(packet.vlans.0, packet.vlans.1, packet.vlans.2) }
+    if packet.ipVersion != 0 { tuple(packet) }
+    json.key("pkt_src")
+    json.string(packet.origin.name)
+  }
+
+  private mutating func tuple(_ packet: DecodedPacket) {
+    json.key("src_ip")
+    json.string { $0.appendAddress(packet.source) }
+    if packet.hasPorts {
+      json.key("src_port")
+      json.number(packet.sourcePort)
+    }
+    json.key("dest_ip")
+    json.string { $0.appendAddress(packet.destination) }
+    if packet.hasPorts {
+      json.key("dest_port")
+      json.number(packet.destinationPort)
+    }
+    json.key("proto")
+    json.string { $0.appendProtocol(packet.ipProtocol) }
+    if packet.hasICMP {
+      json.key("icmp_type")
+      json.number(packet.icmp.type)
+      json.key("icmp_code")
+      json.number(packet.icmp.code)
+    }
+  }
+
+  private mutating func vlans(_ first: UInt16, _ second: UInt16, _ third: UInt16) {
+    guard first != 0 || second != 0 else { return }
+    json.key("vlan")
+    json.beginArray()
+    for vlan in [first, second, third] where vlan != 0 { json.number(vlan) }
+    json.endArray()
+  }
+
+  private mutating func direction(_ side: FlowSide) {
+    json.key("direction")
+    json.string(side == .toServer ? "to_server" : "to_client")
+  }
+
+  /// The packet's bytes, from the link header where there is one.
+  private mutating func packet(_ subject: borrowing Subject) {
+    let packet = subject.packet
+    let isFrame = packet.depth == 0 && packet.buffer == 0
+    let range = isFrame ? 0..<subject.bytes.byteCount : Int(packet.linkOffset)..<Int(packet.networkEnd)
+    guard range.lowerBound <= range.upperBound, range.upperBound <= subject.bytes.byteCount else { return }
+    json.key("packet")
+    json.base64(subject.linkHeader, then: subject.bytes.extracting(range))
+    json.key("packet_info")
+    json.beginObject()
+    json.key("linktype")
+    // 12 is what the number for raw IP is on the machines that capture.
+    json.number(subject.outer == nil ? subject.stamp.linkType.rawValue : 12)
+    json.endObject()
+  }
+}
+
+extension DecodedPacket {
+  /// Whether records carry its ports.
+  var hasPorts: Bool {
+    ipProtocol == IPProtocolNumber.tcp || ipProtocol == IPProtocolNumber.udp || ipProtocol == IPProtocolNumber.sctp
+  }
+
+  /// The flow label of an IPv6 header (RFC 8200 §3).
+  func flowLabel(bytes: RawSpan) -> UInt32 {
+    guard ipVersion == 6, let header = Window<4>(bytes, at: Int(networkOffset)) else { return 0 }
+    return header.u32(0) & 0xF_FFFF
+  }
+}
+
+extension Flow {
+  var hasPorts: Bool {
+    ipProtocol == IPProtocolNumber.tcp || ipProtocol == IPProtocolNumber.udp || ipProtocol == IPProtocolNumber.sctp
+  }
+}
+
+extension Flow.State {
+  /// As records say it.
+  var name: StaticString {
+    switch self {
+    case .new: "new"
+    case .established: "established"
+    case .closed: "closed"
+    }
+  }
+}
+
+extension Flow.Ending {
+  /// As records say it.
+  var name: StaticString {
+    switch self {
+    case .none, .timeout: "timeout"
+    case .evicted: "forced"
+    case .reused: "tcp_reuse"
+    case .shutdown: "shutdown"
+    }
+  }
+}

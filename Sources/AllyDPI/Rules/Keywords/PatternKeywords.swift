@@ -1,0 +1,64 @@
+/// `pcre`.
+enum PatternKeywords {
+  static let table: [Keyword] = [Keyword("pcre", .any, pcre)]
+
+  @Sendable
+  private static func pcre(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
+    var text = option.value
+    // Without quotes the `!` is still in front.
+    let isNegated = option.isNegated || (!option.isQuoted && text.skip(UInt8(ascii: "!")))
+    let whole = text
+    // `m/…/` is the same as `/…/`.
+    if text.first == UInt8(ascii: "m") { text.range = text.range.lowerBound + 1..<text.range.upperBound }
+    guard text.skip(UInt8(ascii: "/")), let end = closingSlash(of: text) else {
+      throw whole.expected("a pattern such as /text/i")
+    }
+    let body = text.slice(text.range.lowerBound..<end)
+    var pattern = PatternMatch(pattern: Array(body.bytes), location: body.location)
+    pattern.isNegated = isNegated
+    pattern.buffer = builder.buffer
+    try apply(text.slice(end + 1..<text.range.upperBound), to: &pattern)
+    if pattern.relative, !builder.hasMatch {
+      throw option.keyword.error("expected a content or pcre in front that /R can be relative to")
+    }
+    try PatternCheck.check(pattern, at: body)
+    builder.append(.pcre(pattern), at: option.keyword)
+  }
+
+  /// The last slash that is not escaped.
+  private static func closingSlash(of text: RuleSlice) -> Int? {
+    let bytes = text.text.bytes
+    return text.range.last { index in
+      guard bytes[index] == UInt8(ascii: "/") else { return false }
+      let escapes = bytes[text.range.lowerBound..<index].reversed().prefix { $0 == UInt8(ascii: "\\") }.count
+      return escapes % 2 == 0
+    }
+  }
+
+  private static func apply(_ flags: RuleSlice, to pattern: inout PatternMatch) throws(RuleSyntaxError) {
+    for index in flags.range {
+      let place = flags.slice(index..<index + 1)
+      switch flags.text.bytes[index] {
+      case UInt8(ascii: "i"): pattern.caseless = true
+      case UInt8(ascii: "s"): pattern.dotAll = true
+      case UInt8(ascii: "m"): pattern.multiline = true
+      case UInt8(ascii: "x"): pattern.extended = true
+      case UInt8(ascii: "A"): pattern.anchored = true
+      case UInt8(ascii: "E"): pattern.dollarEndOnly = true
+      case UInt8(ascii: "G"): pattern.ungreedy = true
+      case UInt8(ascii: "R"): pattern.relative = true
+      case UInt8(ascii: "O"): pattern.overridesMatchLimit = true
+      // Nothing is decoded before the search, so the raw bytes are what is searched.
+      case UInt8(ascii: "B"): break
+      case UInt8(ascii: "U"), UInt8(ascii: "I"), UInt8(ascii: "P"), UInt8(ascii: "Q"), UInt8(ascii: "H"),
+        UInt8(ascii: "D"), UInt8(ascii: "M"), UInt8(ascii: "C"), UInt8(ascii: "S"), UInt8(ascii: "Y"),
+        UInt8(ascii: "V"), UInt8(ascii: "W"), UInt8(ascii: "Z"):
+        throw place.unsupported("the pcre flag \(place.quoted), an HTTP buffer, is not supported")
+      case UInt8(ascii: ","):
+        throw place.unsupported("capturing into variables with pcre is not supported")
+      default:
+        throw place.expected("a pcre flag (i s m x A E G R B O)")
+      }
+    }
+  }
+}

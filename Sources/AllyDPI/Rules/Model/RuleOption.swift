@@ -1,0 +1,71 @@
+/// An option that takes part in matching.
+///
+/// Those with a position (content, pattern, byte operations) act in their order: each leaves a cursor behind its match,
+/// from which relative ones count.
+public enum RuleOption: Sendable {
+  // The payload, or the sticky buffer that each names.
+  case content(ContentMatch)
+  case pcre(PatternMatch)
+  case byteTest(ByteTest)
+  case byteJump(ByteJump)
+  case byteExtract(ByteExtract)
+  case byteMath(ByteMath)
+  case isDataAt(IsDataAt)
+  /// `bsize`: the length of the buffer in bytes.
+  case bufferSize(InspectionBuffer, NumberMatch)
+  /// `dsize`: the length of the packet's payload in bytes; never of a stream.
+  case dsize(NumberMatch)
+
+  // The IP header.
+  case ttl(NumberMatch)
+  /// `id`: the IPv4 identification.
+  case ipID(NumberMatch)
+  /// `tos`: the whole octet.
+  case tos(NumberMatch)
+  /// `ip_proto`: IPv4's protocol or IPv6's last next header.
+  case ipProtocol(NumberMatch)
+  case ipOption(IPOptionMatch)
+  case fragmentBits(FragmentBitsMatch)
+  /// `fragoffset`, in units of 8 bytes as the header has it.
+  case fragmentOffset(NumberMatch)
+  /// `sameip`: source and destination address are the same.
+  case sameIP
+
+  // TCP and ICMP headers.
+  case tcpFlags(TCPFlagsMatch)
+  /// `seq`, `ack`: as in the header, not relative.
+  case tcpSequence(NumberMatch)
+  case tcpAcknowledgement(NumberMatch)
+  /// `window`: as in the header, not scaled.
+  case tcpWindow(NumberMatch)
+  /// `tcp.mss`: the option's value; a packet without the option does not match.
+  case tcpMSS(NumberMatch)
+  /// `itype`, `icode`: ICMP of both families.
+  case icmpType(NumberMatch)
+  case icmpCode(NumberMatch)
+  /// `icmp_id`, `icmp_seq`: in host order; types that have no such field do not match.
+  case icmpID(NumberMatch)
+  case icmpSequence(NumberMatch)
+
+  // The flow.
+  case flow(FlowMatch)
+  case flowbits(StateBits)
+  case hostbits(StateBits)
+  case xbits(StateBits)
+
+  /// `decode-event`: Suricata's name of the event, `ipv4.pkt_too_small`.
+  case decodeEvent(String)
+  /// `stream-event`: likewise, `3whs_ack_in_wrong_dir`.
+  case streamEvent(String)
+}
+
+/// A number in an option, or the variable of the same rule that holds it when the rule is evaluated.
+public enum RuleValue: Sendable, Equatable {
+  case constant(Int)
+  /// Index into ``Rule/byteVariables``.
+  case variable(Int)
+}
+
+extension RuleValue: ExpressibleByIntegerLiteral {
+  public init(integerLiteral value: Int) { self = .constant(value) }
+}

@@ -1,0 +1,126 @@
+/// Whether the options of a rule fit each other and its header.
+struct RuleCheck {
+  let rule: Rule
+  /// Where each option stands.
+  let places: [RuleSlice]
+  let header: RuleHeader
+
+  func run() throws(RuleSyntaxError) {
+    for index in rule.options.indices {
+      let option = rule.options[index]
+      try checkProtocol(option, places[index])
+      try checkPacketOnly(option, places[index])
+      switch option {
+      case .dsize(let number): try checkLength(number, of: .payload, "dsize", places[index])
+      case .bufferSize(let buffer, let number): try checkLength(number, of: buffer, "bsize", places[index])
+      default: break
+      }
+    }
+  }
+
+  /// Header buffers exist only in packets of their protocol.
+  private func checkProtocol(_ option: RuleOption, _ place: RuleSlice) throws(RuleSyntaxError) {
+    guard let buffer = option.buffer else { return }
+    let fits: Bool =
+      switch (buffer, rule.ruleProtocol) {
+      case (_, .ip), (_, .pkthdr), (_, .ip4), (_, .ip6): true
+      case (.payload, _), (.ipv4Header, _), (.ipv6Header, _): true
+      case (.tcpHeader, .tcp), (.tcpHeader, .tcpPkt), (.tcpHeader, .tcpStream): true
+      case (.udpHeader, .udp): true
+      case (.icmpv4Header, .icmp), (.icmpv4Header, .icmpv4): true
+      case (.icmpv6Header, .icmp), (.icmpv6Header, .icmpv6): true
+      default: false
+      }
+    guard fits else { throw place.error("the rule's protocol \(header.protocolText.quoted) never has this header") }
+  }
+
+  /// A rule for reassembled data never sees a packet.
+  private func checkPacketOnly(_ option: RuleOption, _ place: RuleSlice) throws(RuleSyntaxError) {
+    let isStreamOnly = rule.ruleProtocol == .tcpStream || rule.flow?.onlyStream == true
+    let isPacketOnly = option.needsPacket || rule.ruleProtocol == .tcpPkt
+    if isStreamOnly && isPacketOnly {
+      throw place.error("expected no option about packets in a rule for the stream only (tcp-stream, only_stream)")
+    }
+  }
+
+  /// Contents that cannot fit into the length that `dsize` or `bsize` allows.
+  private func checkLength(
+    _ number: NumberMatch, of buffer: InspectionBuffer, _ keyword: String, _ place: RuleSlice
+  ) throws(RuleSyntaxError) {
+    let limit: Int
+    switch number {
+    case .equal(let n), .less(let n), .lessOrEqual(let n): limit = Int(n)
+    case .range(let range): limit = Int(range.upperBound) + 1
+    case .greater, .greaterOrEqual, .notEqual, .notRange: return
+    }
+    let required = requiredLength(of: buffer)
+    guard required <= limit else {
+      throw place.error("the contents need \(required) bytes, which is more than \(keyword) allows")
+    }
+  }
+
+  /// The fewest bytes in which the contents of `buffer` can stand.
+  private func requiredLength(of buffer: InspectionBuffer) -> Int {
+    var required = 0
+    // The first byte at which the last match may have ended.
+    var cursor = 0
+    for option in rule.options {
+      switch option {
+      case .content(let content) where content.buffer == buffer && !content.isNegated:
+        let start = content.isRelative ? cursor + (content.distance?.constant ?? 0) : content.offset?.constant ?? 0
+        cursor = max(0, start) + content.bytes.count
+        required = max(required, cursor)
+      case .pcre, .byteJump, .byteExtract, .byteMath: cursor = 0
+      default: break
+      }
+    }
+    return required
+  }
+}
+
+extension RuleValue {
+  /// The number, when it is known before the rule is evaluated.
+  var constant: Int? {
+    if case .constant(let number) = self { number } else { nil }
+  }
+}
+
+extension Rule {
+  /// The rule's `flow` option; there is at most one.
+  public var flow: FlowMatch? {
+    for option in options {
+      if case .flow(let flow) = option { return flow }
+    }
+    return nil
+  }
+}
+
+extension RuleOption {
+  /// The buffer that the option looks at; nil for options about headers and state.
+  public var buffer: InspectionBuffer? {
+    switch self {
+    case .content(let match): match.buffer
+    case .pcre(let match): match.buffer
+    case .byteTest(let test): test.buffer
+    case .byteJump(let jump): jump.buffer
+    case .byteExtract(let extract): extract.buffer
+    case .byteMath(let math): math.buffer
+    case .isDataAt(let isDataAt): isDataAt.buffer
+    case .bufferSize(let buffer, _): buffer
+    default: nil
+    }
+  }
+
+  /// Whether the option asks about one packet, so that reassembled data can never fulfil it.
+  public var needsPacket: Bool {
+    switch self {
+    case .dsize, .ttl, .ipID, .tos, .ipProtocol, .ipOption, .fragmentBits, .fragmentOffset, .sameIP, .tcpFlags,
+      .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .icmpType, .icmpCode, .icmpID, .icmpSequence,
+      .decodeEvent, .streamEvent:
+      true
+    case .content, .pcre, .byteTest, .byteJump, .byteExtract, .byteMath, .isDataAt, .bufferSize:
+      buffer?.isHeader ?? false
+    case .flow, .flowbits, .hostbits, .xbits: false
+    }
+  }
+}

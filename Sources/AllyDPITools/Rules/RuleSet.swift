@@ -1,0 +1,46 @@
+internal import AllyDPI
+internal import AllyTools
+
+/// The rules of a run: those of all files together, with what a threshold file says about them.
+struct RuleSet {
+  private(set) var report = RuleReport()
+  /// What is wrong with the threshold file.
+  private(set) var thresholdProblems: [RuleProblem] = []
+
+  /// Reads rule files.
+  ///
+  /// - Throws: ``ExitStatus/missingInput`` when a file cannot be read. What is wrong inside a file is in ``report``.
+  init(files: [String], settings: DPISettings) throws(CommandFailure) {
+    let reader = RuleReader(configuration: settings.engine, classifications: settings.classifications)
+    for file in files {
+      report.merge(reader.read(try FileSystem.contents(of: file), file: file))
+    }
+    if let file = settings.thresholdFile {
+      let thresholds = ThresholdFile(
+        try FileSystem.contents(of: file), file: file, configuration: settings.engine)
+      thresholds.apply(to: &report)
+      thresholdProblems = thresholds.problems
+    }
+  }
+
+  /// Tells about the rules that were skipped, on standard error.
+  ///
+  /// - Throws: ``ExitStatus/badConfiguration`` when something does not load and `strict` is set.
+  func complain(as name: String, strict: Bool, verbose: Bool) throws(CommandFailure) {
+    let problems = report.problems + thresholdProblems
+    let shown = verbose ? problems.count : min(problems.count, Self.problemsShown)
+    for problem in problems[..<shown] { Console.complain("\(name): \(problem)") }
+    if verbose {
+      for warning in report.warnings { Console.complain("\(name): \(warning)") }
+    }
+    guard !problems.isEmpty else { return }
+    let count = problems.count == 1 ? "1 rule does" : "\(problems.count) rules do"
+    if strict { throw CommandFailure(.badConfiguration, "\(count) not load, and --strict is set") }
+    if shown < problems.count {
+      Console.complain("\(name): \(count) not load, of which \(shown) are shown; `ally rules check` lists them")
+    }
+  }
+
+  /// Lines that an operator still reads.
+  private static let problemsShown = 10
+}

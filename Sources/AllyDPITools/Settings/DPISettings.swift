@@ -1,0 +1,217 @@
+internal import AllyDPI
+internal import AllyTools
+
+/// What an operator decided about a run, from the command line and from `suricata.yaml`.
+struct DPISettings {
+  var engine = DPIConfiguration()
+  var eve = EVESettings()
+  var classifications = Classifications.standard
+  /// What an operator says about the alerts of rules: suppressions and thresholds.
+  var thresholdFile: String?
+  /// In the order in which they are read.
+  var ruleFiles: [String] = []
+  var logFolder = "."
+  /// What the operator should know, one line each.
+  var notes: [String] = []
+
+  /// - Throws: what is wrong, with its place.
+  init(_ options: DPIOptions) throws(CommandFailure) {
+    let tree = try SettingTree(file: options.configuration, assignments: options.settings)
+    notes += tree.warnings
+    try readVariables(tree)
+    try readEngine(tree)
+    try readOutputs(tree)
+    try readFiles(tree, options)
+    if options.strict, let note = notes.first { throw CommandFailure(.badConfiguration, note) }
+    apply(options)
+    noteIgnored(tree, options)
+  }
+
+  /// What reading rules alone needs.
+  init(variables: [RuleVariable], configuration: String?) throws(CommandFailure) {
+    let tree = try SettingTree(file: configuration, assignments: [])
+    notes += tree.warnings
+    try readVariables(tree)
+    set(variables)
+  }
+
+  private mutating func readVariables(_ tree: SettingTree) throws(CommandFailure) {
+    for node in tree.node("vars.address-groups")?.children ?? [] {
+      engine.addressVariables[node.name] = try Self.variable(node)
+    }
+    for node in tree.node("vars.port-groups")?.children ?? [] {
+      engine.portVariables[node.name] = try Self.variable(node)
+    }
+  }
+
+  /// A variable's text; a YAML list means the same as a rule's own.
+  private static func variable(_ node: SettingNode) throws(CommandFailure) -> String {
+    node.markRead()
+    if !node.children.isEmpty {
+      return "[" + node.children.compactMap(\.value).joined(separator: ",") + "]"
+    }
+    guard let value = node.value, !value.isEmpty else {
+      throw CommandFailure(
+        .badConfiguration, "\(node.location): \(node.name): expected addresses or ports, such as [10.0.0.0/8]")
+    }
+    return value
+  }
+
+  private mutating func readEngine(_ tree: SettingTree) throws(CommandFailure) {
+    if let flag = try tree.flag("stream.midstream") { engine.midstream = flag }
+    if let flag = try tree.flag("stream.async-oneside") { engine.asyncOneSide = flag }
+    if let flag = try tree.flag("stream.checksum-validation") { engine.validatesChecksums = flag }
+    if let bytes = try tree.bytes("stream.reassembly.depth", in: 0...UInt64(UInt32.max)) {
+      engine.reassemblyDepth = UInt32(bytes)
+    }
+    if let order = tree.node("action-order")?.children, !order.isEmpty {
+      tree.node("action-order")?.wasRead = true
+      engine.actionOrder = order.compactMap { node in
+        node.wasRead = true
+        return node.value.flatMap { RuleAction(rawValue: $0) }
+      }
+    }
+    if let number = try tree.number("packet-alert-max", in: 0...255), number > 0 {
+      engine.maximumAlertsPerPacket = Int(number)
+    }
+    let caps: ClosedRange<UInt64> = 64 << 10...1 << 40
+    if let bytes = try tree.bytes("flow.memcap", in: caps) { engine.flowMemoryCap = Int(bytes) }
+    if let bytes = try tree.bytes("stream.memcap", in: caps) { engine.streamMemoryCap = Int(bytes) }
+    if let bytes = try tree.bytes("stream.reassembly.memcap", in: caps) { engine.reassemblyMemoryCap = Int(bytes) }
+    if let bytes = try tree.bytes("defrag.memcap", in: caps) { engine.defragmentationMemoryCap = Int(bytes) }
+  }
+
+  private mutating func readOutputs(_ tree: SettingTree) throws(CommandFailure) {
+    guard let outputs = tree.node("outputs") else { return }
+    for output in outputs.children where output.value == "eve-log" && output.child("eve-log") != nil {
+      let path = "outputs.\(output.name).eve-log"
+      if try tree.flag(path + ".enabled") == false {
+        engine.records = []
+        continue
+      }
+      if let (kind, location) = tree.text(path + ".filetype"), kind != "regular" {
+        notes.append("\(location): EVE records go to a regular file; \(path).filetype \(kind) has no effect")
+      }
+      if let (name, _) = tree.text(path + ".filename") { eve.fileName = name }
+      if let flag = try tree.flag(path + ".append") { eve.appends = flag }
+      engine.records = []
+      for type in tree.node(path + ".types")?.children ?? [] {
+        if let name = type.value { try readRecordType(name, tree, type, "\(path).types.\(type.name).\(name)") }
+      }
+      // The first eve-log that is switched on is the one that is written.
+      return
+    }
+  }
+
+  /// One entry of `types`; those that there are no records of stay unread, so that the operator hears of them.
+  private mutating func readRecordType(
+    _ name: String, _ tree: SettingTree, _ type: SettingNode, _ path: String
+  ) throws(CommandFailure) {
+    guard ["alert", "drop", "flow", "anomaly"].contains(name) else { return }
+    type.wasRead = true
+    tree.node(path)?.wasRead = true
+    if try tree.flag(path + ".enabled") == false { return }
+    switch name {
+    case "alert":
+      engine.records.insert(.alerts)
+      try readAlertOptions(tree, path)
+    case "drop":
+      engine.records.insert(.drops)
+      engine.dropAlerts = try tree.flag(path + ".alerts") ?? false
+      if let (value, location) = tree.text(path + ".flows") {
+        guard value == "all" || value == "start" else {
+          throw SettingTree.failure(path + ".flows", location, expected: "start or all", found: value)
+        }
+        engine.dropRecordsEveryPacket = value == "all"
+      }
+    case "flow":
+      engine.records.insert(.flows)
+    default:
+      if try tree.flag(path + ".types.decode") ?? false { engine.records.insert(.decodeAnomalies) }
+      if try tree.flag(path + ".types.stream") ?? false { engine.records.insert(.streamAnomalies) }
+    }
+  }
+
+  /// An `alert` type that is written out has Suricata's own defaults: the payload only when asked for.
+  private mutating func readAlertOptions(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
+    engine.alertPayload = try tree.flag(path + ".payload") ?? false
+    engine.alertPayloadPrintable = try tree.flag(path + ".payload-printable") ?? false
+    engine.alertPacket = try tree.flag(path + ".packet") ?? false
+    // `metadata` is a switch, or a mapping that says which parts of it are wanted.
+    if tree.node(path + ".metadata")?.children.isEmpty == false {
+      engine.alertMetadata = try tree.flag(path + ".metadata.rule.metadata") ?? true
+    } else {
+      engine.alertMetadata = try tree.flag(path + ".metadata") ?? true
+    }
+  }
+
+  private mutating func readFiles(_ tree: SettingTree, _ options: DPIOptions) throws(CommandFailure) {
+    if options.rules.isEmpty {
+      let folder = tree.text("default-rule-path").map { Self.path($0.value, named: $0.location) }
+      for node in tree.node("rule-files")?.children ?? [] {
+        node.wasRead = true
+        guard let name = node.value else { continue }
+        ruleFiles.append(folder.map { FileSystem.resolve(name, in: $0) } ?? Self.path(name, named: node.location))
+      }
+    }
+    ruleFiles += options.rules + options.additionalRules
+    thresholdFile = try existingFile(tree, "threshold-file")
+    if let file = try existingFile(tree, "classification-file") {
+      let (read, problems) = Classifications.read(try FileSystem.contents(of: file), file: file)
+      classifications = read
+      notes += problems.map(\.description)
+    }
+    if let folder = options.logFolder {
+      logFolder = folder
+    } else if let (folder, _) = tree.text("default-log-dir") {
+      logFolder = folder
+    }
+  }
+
+  /// A file that a setting names; nil, and a note, when it is not there.
+  private mutating func existingFile(_ tree: SettingTree, _ setting: String) throws(CommandFailure) -> String? {
+    guard let (name, location) = tree.text(setting) else { return nil }
+    let path = Self.path(name, named: location)
+    if FileSystem.exists(path) { return path }
+    notes.append("\(location): \(setting): \(path) is not there; it is left out")
+    return nil
+  }
+
+  /// A file named in a configuration file lies beside it; one named on the command line, in the current folder.
+  private static func path(_ name: String, named location: SettingLocation) -> String {
+    location.isCommandLine ? name : FileSystem.resolve(name, in: FileSystem.folder(of: location.file))
+  }
+
+  private mutating func apply(_ options: DPIOptions) {
+    if let checksums = options.checksums { engine.validatesChecksums = checksums == .all }
+    if options.inline { engine.isInline = true }
+    set(options.variables)
+  }
+
+  private mutating func set(_ variables: [RuleVariable]) {
+    for variable in variables {
+      let isPort = engine.portVariables[variable.name] != nil
+      let isAddress = engine.addressVariables[variable.name] != nil
+      // A new name may be meant for either; only its use in a rule tells.
+      if isPort || !isAddress { engine.portVariables[variable.name] = variable.value }
+      if isAddress || !isPort { engine.addressVariables[variable.name] = variable.value }
+    }
+  }
+
+  private mutating func noteIgnored(_ tree: SettingTree, _ options: DPIOptions) {
+    let ignored = tree.ignored
+    for (path, location) in ignored where location.isCommandLine {
+      notes.append("--set \(path): this setting has no effect")
+    }
+    let inFiles = ignored.filter { !$0.location.isCommandLine }
+    if options.verbose > 0 {
+      notes += inFiles.map { "\($0.location): \($0.path): this setting has no effect" }
+    } else if let file = options.configuration, !inFiles.isEmpty {
+      let count = inFiles.count == 1 ? "1 setting has" : "\(inFiles.count) settings have"
+      notes.append("\(file): \(count) no effect; -v lists them")
+    }
+    for option in options.ignoredOptions {
+      notes.append("\(option) has no effect")
+    }
+  }
+}

@@ -1,0 +1,7 @@
+/// Where EVE records go: `outputs: - eve-log:`.
+struct EVESettings: Equatable {
+  /// Within the log folder, unless it begins with `/`.
+  var fileName = "eve.json"
+  /// Whether records are added to what the file already holds; otherwise it begins anew.
+  var appends = false
+}

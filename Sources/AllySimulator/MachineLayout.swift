@@ -1,0 +1,57 @@
+public import AllyHW
+public import AllyRings
+
+/// Where a simulated machine has what, and how much of it.
+public struct MachineLayout: Sendable {
+  /// Bytes of OS memory: a multiple of 2 MiB; the boundary to DPI memory lies there.
+  public var osMemory: UInt64
+  /// What the queue pair may take; DPI memory follows.
+  public var limits: RingLimits
+  public var protection: PacketProtection
+  /// How many redirected accesses may wait; a power of two.
+  public var accessLogCapacity: Int
+
+  /// OS memory is 32 MiB by default: kernel, rings and buffers of a small driver.
+  public init(
+    osMemory: UInt64 = 32 << 20, limits: RingLimits = RingLimits(), protection: PacketProtection = .inPlace,
+    accessLogCapacity: Int = 256
+  ) {
+    self.osMemory = osMemory
+    self.limits = limits
+    self.protection = protection
+    self.accessLogCapacity = accessLogCapacity
+  }
+
+  /// The OS core and the DPI core.
+  public static var osCore: LocalAPICID { LocalAPICID(0) }
+  public static var dpiCore: LocalAPICID { LocalAPICID(1) }
+  /// The NIC's place on the PCI bus, on the I/O APIC, and in the physical address space.
+  public static var nic: RequesterID { RequesterID(bus: 0, device: 5, function: 0) }
+  public static var nicPin: UInt8 { 21 }
+  public static var nicRegisters: PhysicalAddress { PhysicalAddress(0xFEB0_0000) }
+  public static var nicRegisterLength: UInt64 { 0x2_0000 }
+  /// The vectors at which the OS hears of the NIC, and the DPI core of the NIC and of redirected accesses.
+  public static var osVector: UInt8 { 0x31 }
+  public static var nicVector: UInt8 { 0x41 }
+  public static var redirectionVector: UInt8 { 0x51 }
+
+  /// The kernel's page tables.
+  static var pageTables: PhysicalAddress { PhysicalAddress(0x10_0000) }
+  static var pageTablePages: UInt64 { 64 }
+  /// Where the OS driver may put rings and buffers.
+  public static var driverMemory: PhysicalAddress { PhysicalAddress(0x40_0000) }
+
+  var boundary: PhysicalAddress { PhysicalAddress(osMemory) }
+  /// DPI memory: the Remapping Table, the shadow registers, the access log, the queue pair.
+  var remappingTable: PhysicalAddress { boundary }
+  var shadowRegisters: PhysicalAddress { boundary.advanced(by: 0x1000) }
+  static var shadowLength: UInt32 { 0x8000 }
+  var accessLog: PhysicalAddress { shadowRegisters.advanced(by: UInt64(Self.shadowLength)) }
+  var rings: PhysicalAddress {
+    let length = UInt64(AccessLog.byteCount(capacity: accessLogCapacity))
+    return accessLog.advanced(by: (length + 0xFFF) & ~0xFFF)
+  }
+  func end(ringMemory: UInt64) -> PhysicalAddress {
+    PhysicalAddress((rings.rawValue + ringMemory + 0x1F_FFFF) & ~0x1F_FFFF)
+  }
+}

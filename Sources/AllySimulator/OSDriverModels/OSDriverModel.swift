@@ -1,0 +1,29 @@
+/// A NIC driver as an operating system has it: a stand-in for a stock driver, which cannot tell whether Ally is there.
+public protocol OSDriverModel: ~Copyable {
+  /// Bytes of OS memory that the driver's rings and buffers take.
+  var memoryByteCount: UInt64 { get }
+  /// Resets the NIC and brings it up.
+  ///
+  /// The station address has six bytes in the order of the wire, the first in bits 7–0.
+  mutating func start<Environment: OSEnvironment & ~Copyable>(
+    stationAddress: UInt64, on environment: inout Environment)
+  /// The interrupt handler.
+  ///
+  /// `deliver` is the network stack; called for each good frame, in order.
+  ///
+  /// - Returns: whether the interrupt was this NIC's.
+  @discardableResult
+  mutating func interrupt<Environment: OSEnvironment & ~Copyable>(
+    on environment: inout Environment, deliver: (RawSpan) -> Void
+  ) -> Bool
+  /// Queues a frame for transmission.
+  ///
+  /// Without `doorbell` the tail register is left alone, so that several frames share one write.
+  ///
+  /// - Returns: false when the ring has no room: the stack keeps the frame.
+  mutating func send<Environment: OSEnvironment & ~Copyable>(
+    _ bytes: RawSpan, doorbell: Bool, on environment: inout Environment
+  ) -> Bool
+  /// Writes the transmit tail.
+  mutating func ringDoorbell<Environment: OSEnvironment & ~Copyable>(on environment: inout Environment)
+}

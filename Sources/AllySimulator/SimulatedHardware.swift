@@ -1,0 +1,257 @@
+public import AllyAppliance
+public import AllyDeviceModels
+public import AllyHW
+public import AllyPacket
+public import AllyRings
+
+/// The machine without its OS: northbridge, NIC on its wire, an OS core and a DPI core with its software.
+///
+/// To the OS's driver it is the ``OSEnvironment``: every access runs through the OS core's MMU, so that those to
+/// intercepted registers end in shadow registers and an IPI. The DPI core answers IPIs about registers at once, as a
+/// core does that has nothing else to do.
+public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyable>: ~Copyable {
+  public var northbridge: Northbridge
+  public var nic: DeviceWindow<Model>
+  public var wire: Wire<FrameStamp>
+  public var os: OSMemory
+  public var dpi: DPICore<Driver>
+  public var transmitClock = CountingClock()
+  /// Nanoseconds since power-on, as far as anything has moved it.
+  public var now: UInt64 = 0
+
+  let layout: MachineLayout
+  // Owns the storage behind the northbridge's memory.
+  let dram: DRAM
+
+  /// Powers the machine on: the firmware splits memory and cores, the DPI core takes over the NIC, the OS sets up its page
+  /// tables.
+  public init(layout: MachineLayout, model: consuming Model) throws(SimulatorError) {
+    guard layout.osMemory > 0, layout.osMemory % (2 << 20) == 0 else {
+      throw .layout("OS memory is \(layout.osMemory) bytes; expected a multiple of 2 MiB")
+    }
+    let end = layout.end(ringMemory: RingVirtualizer<Driver>.requiredMemory(limits: layout.limits))
+    let partition = Partition(boundary: layout.boundary, end: end)
+    let dram = try DRAM(size: end.rawValue)
+    let memory = try Self.memory(of: dram)
+    let registers = try Self.shadowRegisters(layout, memory)
+    let accesses = try Self.accessLog(layout, memory)
+    let remapping = try Self.remappingTable(layout, registers: registers, accesses: accesses, memory)
+    let rings = try Self.rings(layout, partition, memory)
+    let root = try Self.pageTables(layout, memory)
+
+    var iommu = IOMMU(partition: partition)
+    iommu.attach(MachineLayout.nic, to: .identity, mayReachDPIMemory: true)
+    // Registers are uncacheable whatever the OS's page tables say (the memory type range registers of a PC), so that
+    // mapping them as memory does not get around the Remapping Table.
+    var uncacheable = UncacheableRanges()
+    guard uncacheable.add(MachineLayout.nicRegisters, length: MachineLayout.nicRegisterLength) else {
+      throw .layout("the NIC's registers are no uncacheable range")
+    }
+    var mmu = MMU(handler: TLBMissHandler(role: .os, partition: partition, uncacheable: uncacheable))
+    mmu.pageTableRoot = root
+
+    self.layout = layout
+    self.dram = dram
+    self.northbridge = Northbridge(
+      memory: memory, iommu: iommu, interrupts: Self.interruptUnit(), remapping: remapping)
+    self.nic = DeviceWindow(
+      model, base: MachineLayout.nicRegisters, length: MachineLayout.nicRegisterLength)
+    // Room for some of the longest frames, so that the NIC is offered batches.
+    self.wire = Wire(
+      transmitStamp: FrameStamp(), capacity: max(4 << 20, 4 * Int(layout.limits.maximumFrameLength)), isPaced: true)
+    self.os = OSMemory(core: Core(id: MachineLayout.osCore, mmu: mmu))
+    self.dpi = DPICore(rings: rings, registers: registers, accesses: accesses)
+    self.dpi.attach(nic: &nic.device)
+  }
+
+  private static func memory(of dram: DRAM) throws(SimulatorError) -> PhysicalMemory {
+    var memory = PhysicalMemory()
+    do { try dram.map(into: &memory) } catch { throw .layout("DRAM cannot be mapped: \(error)") }
+    return memory
+  }
+
+  // What the DPI core has in DPI memory. The DRAM object keeps it mapped as long as the machine exists.
+
+  private static func shadowRegisters(
+    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> RegisterFile {
+    guard
+      let registers = unsafe RegisterFile(
+        at: layout.shadowRegisters, length: MachineLayout.shadowLength, in: memory)
+    else { throw .layout("the shadow registers do not fit into DPI memory") }
+    return registers
+  }
+
+  private static func accessLog(
+    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> AccessLog {
+    guard let log = unsafe AccessLog(at: layout.accessLog, capacity: layout.accessLogCapacity, in: memory) else {
+      throw .layout("the access log does not fit into DPI memory")
+    }
+    return log
+  }
+
+  private static func remappingTable(
+    _ layout: MachineLayout, registers: RegisterFile, accesses: AccessLog, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> RemappingTable {
+    guard var table = unsafe RemappingTable(at: layout.remappingTable, in: memory) else {
+      throw .layout("the Remapping Table does not fit into DPI memory")
+    }
+    do {
+      try table.intercept(
+        InterceptedDevice(
+          requester: MachineLayout.nic, registerBase: MachineLayout.nicRegisters, registers: registers,
+          log: accesses, core: MachineLayout.dpiCore, vector: MachineLayout.redirectionVector),
+        ranges: Driver.registers)
+    } catch { throw .layout("the driver's registers cannot be intercepted: \(error)") }
+    return table
+  }
+
+  private static func rings(
+    _ layout: MachineLayout, _ partition: Partition, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> RingVirtualizer<Driver> {
+    do {
+      return try RingVirtualizer(
+        region: DPIRegion(base: layout.rings, length: partition.end.rawValue - layout.rings.rawValue),
+        memory: memory, partition: partition, limits: layout.limits, protection: layout.protection)
+    } catch { throw .layout("the rings cannot be set up: \(error)") }
+  }
+
+  /// Pins, routes and filters: the NIC's interrupts go to the DPI core, which takes nothing else but IPIs about redirected
+  /// accesses; what it sends in the NIC's place goes where the OS routed the pin.
+  private static func interruptUnit() -> InterruptUnit {
+    var unit = InterruptUnit(
+      cores: [MachineLayout.osCore, MachineLayout.dpiCore], dpiCores: [MachineLayout.dpiCore])
+    unit.connect(MachineLayout.nic, pin: MachineLayout.nicPin)
+    unit.redirectInterrupts(of: MachineLayout.nic, to: MachineLayout.dpiCore, vector: MachineLayout.nicVector)
+    unit.authorize(.device(MachineLayout.nic), vector: MachineLayout.nicVector, at: MachineLayout.dpiCore)
+    unit.authorize(
+      .redirection(MachineLayout.osCore), vector: MachineLayout.redirectionVector, at: MachineLayout.dpiCore)
+    unit.route(
+      pin: MachineLayout.nicPin, to: PinRoute(core: MachineLayout.osCore, vector: MachineLayout.osVector))
+    return unit
+  }
+
+  /// The kernel's page tables: all of OS memory, and the NIC's registers.
+  private static func pageTables(
+    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> PhysicalAddress {
+    var tables = PageTables(arena: MachineLayout.pageTables, pages: MachineLayout.pageTablePages)
+    for page in stride(from: 0, to: layout.osMemory, by: 2 << 20) {
+      guard
+        tables.map(
+          OSMemory.virtual(PhysicalAddress(page)), to: PhysicalAddress(page), size: .size2MiB, in: memory)
+      else { throw .layout("OS memory is too large for the kernel's page tables") }
+    }
+    for page in stride(from: 0, to: MachineLayout.nicRegisterLength, by: 0x1000) {
+      guard
+        tables.map(
+          VirtualAddress(OSMemory.deviceMap + page), to: MachineLayout.nicRegisters.advanced(by: page),
+          size: .size4KiB, uncacheable: true, in: memory)
+      else { throw .layout("OS memory is too large for the kernel's page tables") }
+    }
+    return tables.root
+  }
+
+  // MARK: - The NIC
+
+  /// Lets the NIC run: posted frames go to the wire, frames on the wire into its rings.
+  ///
+  /// - Returns: how many frames moved.
+  @discardableResult
+  public mutating func runNIC(frames: Int) -> Int {
+    let moved = nic.device.run(on: &northbridge, wire: &wire, frames: frames)
+    driveNICPin()
+    return moved
+  }
+
+  private mutating func driveNICPin() {
+    northbridge.interrupts.setLevel(of: MachineLayout.nic, asserted: nic.device.assertsInterrupt)
+  }
+
+  // MARK: - The DPI core
+
+  /// The DPI core takes the interrupts that wait for it. Bounded: each kind is pending once at the most.
+  public mutating func takeDPIInterrupts() {
+    for _ in 0..<4 {
+      guard let vector = northbridge.interrupts.acknowledge(at: MachineLayout.dpiCore) else { break }
+      switch vector {
+      case MachineLayout.redirectionVector:
+        dpi.handleAccesses(memory: northbridge.memory, nic: &nic.device)
+      default:
+        dpi.takeInterrupt(nic: &nic.device)
+      }
+      driveNICPin()
+      northbridge.interrupts.endInterrupt(at: MachineLayout.dpiCore)
+    }
+    mimicInterrupt()
+  }
+
+  /// One pass of the DPI core over the queues.
+  ///
+  /// - Returns: whether anything moved.
+  @discardableResult
+  public mutating func passDPI<Inspector: PacketInspector & ~Copyable>(inspecting inspector: inout Inspector) -> Bool {
+    takeDPIInterrupts()
+    let moved = dpi.pass(
+      inspecting: &inspector, receiveClock: &wire.completed, transmitClock: &transmitClock,
+      memory: northbridge.memory, nic: &nic.device)
+    driveNICPin()
+    mimicInterrupt()
+    return moved
+  }
+
+  /// Drives the pin that the OS sees, in the NIC's place.
+  private mutating func mimicInterrupt() {
+    if dpi.takeOSInterrupt(at: now) {
+      northbridge.interrupts.mimicLevel(of: MachineLayout.nic, asserted: true)
+    } else if !dpi.assertsOSInterrupt {
+      northbridge.interrupts.mimicLevel(of: MachineLayout.nic, asserted: false)
+    }
+  }
+}
+
+extension SimulatedHardware: OSEnvironment where Model: ~Copyable {
+  public mutating func readRegister(_ offset: UInt32) -> UInt32 {
+    let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
+    // Once more when the log was full: the DPI core has emptied it.
+    for _ in 0..<2 {
+      let outcome = os.core.load(address, width: .doubleWord, on: &northbridge, devices: &nic)
+      driveNICPin()
+      takeDPIInterrupts()
+      if let value = outcome.value { return UInt32(truncatingIfNeeded: value) }
+    }
+    return .max
+  }
+
+  public mutating func writeRegister(_ offset: UInt32, _ value: UInt32) {
+    let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
+    for _ in 0..<2 {
+      let outcome = os.core.store(UInt64(value), at: address, width: .doubleWord, on: &northbridge, devices: &nic)
+      driveNICPin()
+      takeDPIInterrupts()
+      if outcome.value != nil { return }
+    }
+  }
+
+  public mutating func load(_ address: PhysicalAddress) -> UInt64 { os.load(address, &northbridge, &nic) }
+
+  public mutating func store(_ value: UInt64, at address: PhysicalAddress) {
+    os.store(value, at: address, &northbridge, &nic)
+  }
+
+  public mutating func read(_ address: PhysicalAddress, count: Int, into bytes: inout [UInt8]) -> Bool {
+    os.read(address, count: count, into: &bytes, northbridge)
+  }
+
+  public mutating func write(_ source: RawSpan, to address: PhysicalAddress) -> Bool {
+    os.write(source, to: address, northbridge)
+  }
+}
+
+extension StampQueue: FrameClock where Stamp == FrameStamp {
+  /// The stamp that came with the frame over the wire; ordinal 0 when the wire has none, which no frame of a wire is.
+  public mutating func stamp(forFrameOf length: UInt32) -> FrameStamp {
+    removeFirst() ?? FrameStamp(lengthOnWire: length)
+  }
+}

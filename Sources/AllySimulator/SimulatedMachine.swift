@@ -1,0 +1,112 @@
+public import AllyDeviceModels
+internal import AllyHW
+public import AllyPacket
+public import AllyRings
+
+/// A machine of the paper, simulated without privileges: hardware with an intercepted NIC, the appliance's DPI core, and an
+/// OS with its stock driver (paper §2.1, Figure 1).
+///
+///     var machine = try SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver>.e1000()
+///     machine.bootOS()
+///     machine.offer(frame, stamp: stamp)
+///     machine.run(inspecting: &inspector) { frame in … }
+///
+/// Deterministic: the same calls give the same events in the same order.
+public struct SimulatedMachine<
+  Driver: NICDriver, Model: DeviceModel & ~Copyable, OSDriver: OSDriverModel & ~Copyable
+>: ~Copyable {
+  public var hardware: SimulatedHardware<Driver, Model>
+  public var osDriver: OSDriver
+
+  /// - Parameters:
+  ///   - layout: where everything lies.
+  ///   - model: the NIC, with ``MachineLayout/nic`` as its requester id.
+  ///   - osDriver: its rings and buffers lie in OS memory from ``MachineLayout/driverMemory`` on.
+  public init(
+    layout: MachineLayout = MachineLayout(), model: consuming Model, osDriver: consuming OSDriver
+  ) throws(SimulatorError) {
+    let driverEnd = MachineLayout.driverMemory.rawValue + osDriver.memoryByteCount
+    guard driverEnd <= layout.osMemory else {
+      throw .layout("the OS driver needs \(driverEnd) bytes of OS memory; there are \(layout.osMemory)")
+    }
+    self.hardware = try SimulatedHardware(layout: layout, model: model)
+    self.osDriver = osDriver
+  }
+
+  /// The OS starts its driver.
+  public mutating func bootOS(stationAddress: UInt64 = 0x5634_1200_5452) {
+    osDriver.start(stationAddress: stationAddress, on: &hardware)
+  }
+
+  /// Puts a frame on the wire towards the NIC.
+  ///
+  /// - Returns: false when the wire is full: let the machine run first.
+  public mutating func offer(_ frame: Span<UInt8>, stamp: FrameStamp) -> Bool {
+    hardware.wire.toNIC.append(frame, stamp: stamp)
+  }
+
+  /// The OS sends a frame.
+  ///
+  /// - Returns: false when the driver's ring is full: let the machine run first.
+  public mutating func send(_ frame: RawSpan, doorbell: Bool = true) -> Bool {
+    osDriver.send(frame, doorbell: doorbell, on: &hardware)
+  }
+
+  /// Lets everything run until nothing moves: NIC, DPI core, OS, in turn.
+  ///
+  /// - Parameters:
+  ///   - inspector: what the DPI core asks about each frame.
+  ///   - batch: the most frames that the NIC moves before the DPI core has its turn.
+  ///   - deliver: the OS's network stack; called for each good frame that its driver took, in order.
+  public mutating func run<Inspector: PacketInspector & ~Copyable>(
+    inspecting inspector: inout Inspector, batch: Int = 64, deliver: (RawSpan) -> Void
+  ) {
+    while true {
+      let moved = runNIC(frames: batch)
+      let passed = passDPI(inspecting: &inspector)
+      let interrupted = runOS(deliver: deliver)
+      if moved == 0, !passed, !interrupted { return }
+    }
+  }
+
+  /// Lets the NIC run; see ``SimulatedHardware/runNIC(frames:)``.
+  @discardableResult
+  public mutating func runNIC(frames: Int) -> Int { hardware.runNIC(frames: frames) }
+
+  /// One pass of the DPI core; see ``SimulatedHardware/passDPI(inspecting:)``.
+  @discardableResult
+  public mutating func passDPI<Inspector: PacketInspector & ~Copyable>(inspecting inspector: inout Inspector) -> Bool {
+    hardware.passDPI(inspecting: &inspector)
+  }
+
+  /// The OS core takes its interrupts.
+  ///
+  /// - Returns: whether there were any.
+  @discardableResult
+  public mutating func runOS(deliver: (RawSpan) -> Void) -> Bool {
+    guard hardware.northbridge.interrupts.acknowledge(at: MachineLayout.osCore) != nil else { return false }
+    osDriver.interrupt(on: &hardware, deliver: deliver)
+    hardware.northbridge.interrupts.endInterrupt(at: MachineLayout.osCore)
+    return true
+  }
+}
+
+extension SimulatedMachine where Model == E1000Model, OSDriver == E1000OSDriver {
+  /// A machine with an Intel 82540EM.
+  ///
+  /// `maximumFrameLength` is the longest frame that the NIC takes; see `E1000Model.maximumFrameLength`.
+  public static func e1000(
+    layout: MachineLayout = MachineLayout(), receiveDescriptors: UInt32 = 1024, transmitDescriptors: UInt32 = 256,
+    bufferLength: UInt32 = 2048, maximumFrameLength: Int = E1000Model.datasheetFrameLength
+  ) throws(SimulatorError) -> SimulatedMachine {
+    try SimulatedMachine(
+      layout: layout,
+      model: E1000Model(
+        requester: MachineLayout.nic, macAddress: [0x52, 0x54, 0x00, 0x12, 0x34, 0x56],
+        maximumFrameLength: maximumFrameLength),
+      osDriver: E1000OSDriver(
+        layout: E1000OSDriver.Layout(
+          base: MachineLayout.driverMemory, receiveDescriptors: receiveDescriptors,
+          transmitDescriptors: transmitDescriptors, bufferLength: bufferLength)))
+  }
+}

@@ -1,0 +1,66 @@
+public import AllyPacket
+
+/// What a run of a capture past an inspector came to.
+public struct RunSummary: Sendable {
+  /// Frames that the wire brought, and their bytes as captured.
+  public var frames: UInt64 = 0
+  public var bytes: UInt64 = 0
+  /// Wall-clock seconds from the first frame's reading to the last one's verdict.
+  public var seconds: Double = 0
+  /// Frames by verdict.
+  public var accepted: UInt64 = 0
+  public var dropped: UInt64 = 0
+  public var rejected: UInt64 = 0
+  /// Frames that reached the other side: what the OS driver took out of its ring, or what was accepted when there
+  /// is no ring.
+  public var delivered: UInt64 = 0
+  /// What interception did; nil for a run without rings.
+  public var interception: InterceptionSummary?
+
+  public init() {}
+
+  /// Counts one frame and its verdict.
+  public mutating func count(_ verdict: Verdict, bytes: Int) {
+    frames += 1
+    self.bytes += UInt64(bytes)
+    switch verdict {
+    case .accept: accepted += 1
+    case .drop: dropped += 1
+    case .reject: rejected += 1
+    }
+  }
+
+  /// 10⁹ bits of frames per second of the run.
+  public var gigabitsPerSecond: Double { seconds > 0 ? Double(bytes) * 8 / seconds / 1e9 : 0 }
+}
+
+/// What the machine between the wire and the operating system counted.
+public struct InterceptionSummary: Sendable {
+  /// Accesses of the OS to NIC registers that the Remapping Table sent elsewhere (paper §4.2).
+  public var mmioRedirections: UInt64 = 0
+  /// Interprocessor interrupts, from the TLB Miss Handler to the DPI core and from it to the OS.
+  public var interprocessorInterrupts: UInt64 = 0
+  /// Interrupts that the NIC raised, all taken by the DPI core.
+  public var nicInterrupts: UInt64 = 0
+  /// Interrupts that the OS saw.
+  public var osInterrupts: UInt64 = 0
+  /// How full each ring was at its fullest.
+  public var rings: [RingUse] = []
+  /// Faults and refusals by name; those of zero are not worth a line.
+  public var faults: [(name: String, count: UInt64)] = []
+
+  public init() {}
+
+  /// One ring's high-water mark, in descriptors.
+  public struct RingUse: Sendable {
+    public var name: String
+    public var highWater: UInt64
+    public var size: UInt64
+
+    public init(name: String, highWater: UInt64, size: UInt64) {
+      self.name = name
+      self.highWater = highWater
+      self.size = size
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/// A part of the summary that a command prints: a heading, and lines of a number and what it counts.
+public struct SummarySection: Sendable {
+  public var title: String
+  public var lines: [Line]
+
+  public init(_ title: String, _ lines: [Line] = []) {
+    self.title = title
+    self.lines = lines
+  }
+
+  public struct Line: Sendable {
+    public var label: String
+    public var number: String
+
+    /// A count, with a comma every three digits.
+    public init(_ label: String, _ count: UInt64) {
+      self.label = label
+      number = NumberText.grouped(count)
+    }
+
+    /// A measure, with three digits behind the point.
+    public init(_ label: String, measure: Double) {
+      self.label = label
+      number = NumberText.decimal(measure)
+    }
+
+    /// Text in the place of the number.
+    public init(_ label: String, text: String) {
+      self.label = label
+      number = text
+    }
+  }
+
+  /// Sections as text: numbers right-aligned in one column, labels behind them.
+  public static func text(_ sections: [SummarySection]) -> String {
+    let width = sections.flatMap(\.lines).map(\.number.count).max() ?? 0
+    return sections.map { section in
+      ([section.title] + section.lines.map { "  \(NumberText.padded($0.number, to: width))  \($0.label)" })
+        .joined(separator: "\n")
+    }.joined(separator: "\n\n")
+  }
+}
+
+extension RunSummary {
+  /// The summary's sections, in the order in which they are read: traffic, verdicts, and the machine's counters when
+  /// frames went through it.
+  public var sections: [SummarySection] {
+    var sections = [
+      SummarySection(
+        "Traffic",
+        [
+          .init("frames", frames), .init("bytes", bytes), .init("seconds", measure: seconds),
+          .init("Gbit/s", measure: gigabitsPerSecond),
+        ]),
+      SummarySection(
+        "Verdicts", [.init("accepted", accepted), .init("dropped", dropped), .init("rejected", rejected)]),
+    ]
+    if let interception { sections += interception.sections(delivered: delivered) }
+    return sections
+  }
+}
+
+extension InterceptionSummary {
+  fileprivate func sections(delivered: UInt64) -> [SummarySection] {
+    var result = [
+      SummarySection(
+        "Interception",
+        [
+          .init("frames delivered to the OS driver", delivered),
+          .init("MMIO redirections", mmioRedirections),
+          .init("interprocessor interrupts", interprocessorInterrupts),
+          .init("interrupts from the NIC", nicInterrupts),
+          .init("interrupts to the OS", osInterrupts),
+        ])
+    ]
+    if !rings.isEmpty {
+      result.append(
+        SummarySection(
+          "Ring high-water marks (descriptors)",
+          rings.map { .init("\($0.name), of \(NumberText.grouped($0.size))", $0.highWater) }))
+    }
+    let counted = faults.filter { $0.count > 0 }
+    if !counted.isEmpty {
+      result.append(SummarySection("Faults", counted.map { .init($0.name, $0.count) }))
+    }
+    return result
+  }
+}

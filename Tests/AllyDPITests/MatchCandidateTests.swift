@@ -1,0 +1,83 @@
+import Testing
+
+@testable import AllyDPI
+
+@Suite struct MatchCandidateTests {
+  @Test func candidatesComeOutOnceAndInOrder() {
+    var set = CandidateSet(capacity: 10_000)
+    for candidate: UInt32 in [9999, 0, 64, 63, 4096, 64, 1, 8191] { set.insert(candidate) }
+    var seen: [UInt32] = []
+    while let candidate = set.popFirst() { seen.append(candidate) }
+    #expect(seen == [0, 1, 63, 64, 4096, 8191, 9999])
+    #expect(set.popFirst() == nil)
+  }
+
+  @Test func agreesWithASortedSet() {
+    var random = Seeded(seed: 0x5EED_0002)
+    for _ in 0..<200 {
+      let capacity = Int.random(in: 1...20_000, using: &random)
+      var set = CandidateSet(capacity: capacity)
+      var expected: Set<UInt32> = []
+      for _ in 0..<Int.random(in: 0...50, using: &random) {
+        let candidate = UInt32.random(in: 0..<UInt32(capacity), using: &random)
+        set.insert(candidate)
+        expected.insert(candidate)
+      }
+      var seen: [UInt32] = []
+      while let candidate = set.popFirst() { seen.append(candidate) }
+      #expect(seen == expected.sorted(), "seed 0x5EED0002")
+    }
+  }
+
+  @Test func theFastPatternIsTheRarestLiteralThatMustBeThere() throws {
+    #expect(try best("content:\"ab\"; content:\"abcdef\";") == "abcdef")
+    #expect(try best("content:\"aaaaaaaa\"; content:\"xyzw\";") == "xyzw")
+    #expect(try best("content:!\"abcdefgh\"; content:\"ijkl\";") == "ijkl")
+    #expect(try best("content:\"abcdefgh\"; content:\"ijkl\"; fast_pattern;") == "ijkl")
+    #expect(try best("content:\"abcdefgh\"; fast_pattern:2,4;") == "cdef")
+    #expect(try best("content:\"ABCDEFGH\"; nocase;") == "abcdefgh")
+    #expect(try best("content:!\"abcdefgh\";") == nil)
+    #expect(try best("pcre:\"/abcdefgh/\";") == nil)
+  }
+
+  @Test(arguments: [
+    ("abc", true), ("abcd", false), ("aaaaaaaa", true), ("|00 00 00 00 00|", true), ("|00 00 00 01|", false),
+  ])
+  func shortLiteralsAndRunsAreKeptOutOfTheDatabases(content: String, isWeak: Bool) throws {
+    #expect(try FastPattern.best(of: rule("content:\"\(content)\";"))?.isWeak == isWeak)
+  }
+
+  private func best(_ options: String) throws -> String? {
+    try FastPattern.best(of: rule(options)).map { String(decoding: $0.literal.bytes, as: UTF8.self) }
+  }
+
+  private func rule(_ options: String) throws -> Rule {
+    try #require(TestRules.read("alert tcp any any -> any any (\(options) sid:1;)").first)
+  }
+}
+
+@Suite struct MatchIntervalTests {
+  /// Against looking through all intervals.
+  @Test func anIndexAgreesWithLookingThroughAll() {
+    var random = Seeded(seed: 0x5EED_0005)
+    for round in 0..<100 {
+      let entries = (0..<UInt32.random(in: 0...20, using: &random)).map { signature in
+        let ends = (0..<2).map { _ in [0, 1, 79, 80, 81, 443, 65_534, 65_535].randomElement(using: &random)! as UInt16 }
+        return (first: ends.min()!, last: ends.max()!, signature: signature)
+      }
+      var bounds: [UInt16] = [7]  // another index's
+      var lists: [TableRange] = [.empty]
+      var candidates: [UInt32] = [99]
+      let index = IntervalIndex(
+        entries, successor: { $0 < .max ? $0 + 1 : nil }, bounds: &bounds, lists: &lists, candidates: &candidates)
+      let tables = (ConstantTable(bounds), ConstantTable(lists))
+      for port in [0, 1, 2, 79, 80, 81, 82, 442, 443, 444, 65_533, 65_534, 65_535] as [UInt16] {
+        let found = index.list(for: port, in: tables.0, tables.1).indices.map { candidates[$0] }
+        let expected = entries.filter { $0.first <= port && port <= $0.last }.map(\.signature)
+        #expect(found == expected, "seed 0x5EED0005, round \(round), port \(port)")
+      }
+      unsafe tables.0.deallocate()
+      unsafe tables.1.deallocate()
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import AllyPacket
+import Testing
+
+@testable import AllyDPI
+
+@Suite struct RecordTests {
+  @Test func anAlertIsWrittenAsSuricataWritesIt() throws {
+    var engine = try TestEngine(
+      """
+      alert udp any any -> any any (msg:"an attack"; content:"attack"; classtype:bad-unknown; metadata:tag one, kind x, tag two; gid:7; rev:3; sid:42;)
+      """)
+    engine.send(TestFrame(ipProtocol: 17, payload: Array("attack\n\u{7}".utf8)))
+    let record = try #require(engine.records.first)
+    #expect(record.hasPrefix("{\"timestamp\":\"2010-09-23T14:03:58.124456+0000\",\"flow_id\":"))
+    let tail = try #require(record.range(of: "\"pcap_cnt\"")).lowerBound
+    let flowStart = try #require(record.range(of: ",\"direction\"")).lowerBound
+    #expect(
+      record[tail..<flowStart] == """
+        "pcap_cnt":1,"event_type":"alert","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"192.0.2.80","dest_port":80,\
+        "proto":"UDP","pkt_src":"wire/pcap","alert":{"action":"allowed","gid":7,"signature_id":42,"rev":3,\
+        "signature":"an attack","category":"Potentially Bad Traffic","severity":2,\
+        "metadata":{"tag":["one","two"],"kind":["x"]}}
+        """)
+    #expect(
+      record[flowStart...].hasPrefix(
+        """
+        ,"direction":"to_server","flow":{"pkts_toserver":1,"pkts_toclient":0,"bytes_toserver":50,"bytes_toclient":0,\
+        "start":"2010-09-23T14:03:58.124456+0000","src_ip":"10.0.0.1","dest_ip":"192.0.2.80","src_port":40000,\
+        "dest_port":80},"payload":"YXR0YWNrCgc=","payload_printable":"attack\\n.","stream":0,"packet":"AgAAAAABAgAAAAACCAB
+        """))
+    #expect(record.hasSuffix("\"packet_info\":{\"linktype\":1}}"))
+  }
+
+  @Test func optionsLeaveFieldsOut() throws {
+    var engine = try TestEngine("alert udp any any -> any any (content:\"attack\"; metadata:a b; sid:1;)") {
+      $0.alertPayload = false
+      $0.alertPayloadPrintable = false
+      $0.alertPacket = false
+      $0.alertMetadata = false
+    }
+    engine.send(TestFrame(ipProtocol: 17, payload: Array("attack".utf8)))
+    let record = try #require(engine.records.first)
+    for key in ["payload", "payload_printable", "packet", "packet_info", "metadata"] {
+      #expect(record.range(of: "\"\(key)\":") == nil, "\(key)")
+    }
+  }
+
+  @Test func messagesOfAnyBytesAreValidJSON() throws {
+    var engine = try TestEngine("")
+    #expect(engine.records == [])
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.key("a")
+    writer.string("\u{1}\"\\/\t\u{7F}é\u{1F600}")
+    writer.key("b\"c")
+    writer.beginArray()
+    writer.number(0 as UInt8)
+    writer.number(UInt64.max)
+    writer.bool(true)
+    writer.endArray()
+    writer.endObject()
+    #expect(
+      String(decoding: writer.bytes, as: UTF8.self)
+        == "{\"a\":\"\\u0001\\\"\\\\/\\t\\u007fé\u{1F600}\",\"b\\\"c\":[0,18446744073709551615,true]}")
+    engine.finish()
+  }
+
+  @Test(
+    arguments: [
+      ([], ""), ([0x66], "Zg=="), ([0x66, 0x6F], "Zm8="), ([0x66, 0x6F, 0x6F], "Zm9v"),
+      ([0x66, 0x6F, 0x6F, 0x62], "Zm9vYg=="),
+      ([0xFB, 0xFF, 0xFE], "+//+"),
+    ] as [([UInt8], String)])
+  func base64(bytes: [UInt8], text: String) {
+    var writer = JSONWriter()
+    unsafe writer.base64(bytes.span.bytes)
+    #expect(String(decoding: writer.bytes, as: UTF8.self) == "\"\(text)\"")
+  }
+
+  @Test(
+    arguments: [
+      (0, "1970-01-01T00:00:00.000000+0000"),
+      (951_782_399_999_999_999, "2000-02-28T23:59:59.999999+0000"),
+      (951_782_400_000_000_000, "2000-02-29T00:00:00.000000+0000"),
+      (1_709_251_200_000_001_000, "2024-03-01T00:00:00.000001+0000"),
+      (4_107_542_400_000_000_000, "2100-03-01T00:00:00.000000+0000"),
+      (UInt64.max, "2554-07-21T23:34:33.709551+0000"),
+    ] as [(UInt64, String)])
+  func timestamps(time: UInt64, text: String) {
+    var bytes: [UInt8] = []
+    bytes.appendTimestamp(time)
+    #expect(String(decoding: bytes, as: UTF8.self) == text)
+  }
+
+  @Test func addressesOfBothFamilies() {
+    #expect(text(IPAddress(v4: 0x7F00_0001)) == "127.0.0.1")
+    #expect(text(IPAddress(v4: 0xFFFF_FFFF)) == "255.255.255.255")
+    #expect(
+      text(IPAddress(high: 0x2001_0DB8_0000_0000, low: 0x0000_0000_0000_0001))
+        == "2001:0db8:0000:0000:0000:0000:0000:0001")
+  }
+
+  private func text(_ address: IPAddress) -> String {
+    var bytes: [UInt8] = []
+    bytes.appendAddress(address)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

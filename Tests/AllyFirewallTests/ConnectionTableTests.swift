@@ -1,0 +1,65 @@
+@testable import AllyFirewall
+import AllyPacket
+import Testing
+
+/// The table against a dictionary that does the same slowly.
+@Suite struct ConnectionTableTests {
+  private func key(_ number: UInt16) -> ConnectionKey {
+    let (flow, _) = FlowKey.canonical(
+      source: IPAddress(v4: 1), sourcePort: number, destination: IPAddress(v4: 2), destinationPort: 80, ipProtocol: 17)
+    return ConnectionKey(flow: flow, isIPv6: false)
+  }
+
+  @Test(arguments: [51, 52, 53] as [UInt64])
+  func `Insertions, deletions and expiry agree with a dictionary`(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var table = ConnectionTable(capacity: 64)
+    var expected: [UInt16: UInt64] = [:]
+    var now: UInt64 = 1_000
+    for round in 0..<20_000 {
+      now += UInt64.random(in: 0...3, using: &random)
+      let number = UInt16.random(in: 0..<60, using: &random)
+      // Few hashes, so that probing sequences run into each other and around the end.
+      let hash = UInt64(number % 7) &* 0x1111_1111_1111_1113
+      let key = key(number)
+      if let expires = expected[number], expires < now { expected[number] = nil }
+      let found = table.find(key, hash: hash, now: now)
+      #expect((found != nil) == (expected[number] != nil), "seed \(seed), round \(round)")
+      if let found {
+        if Bool.random(using: &random) {
+          table.remove(found)
+          expected[number] = nil
+        }
+      } else {
+        var connection = Connection(key: key, startsReversed: false, hash: hash)
+        connection.expires = now + UInt64.random(in: 10...200, using: &random)
+        // Answered, so that none is given up for another.
+        connection.isAnswered = true
+        let isInserted = table.insert(connection, now: now)
+        #expect(isInserted, "seed \(seed), round \(round)")
+        expected[number] = connection.expires
+      }
+      // What the table already swept the dictionary may still hold, never the other way round.
+      #expect(table.count >= expected.values.count { $0 >= now }, "seed \(seed), round \(round)")
+    }
+    for (number, expires) in expected where expires >= now {
+      let found = table.find(key(number), hash: UInt64(number % 7) &* 0x1111_1111_1111_1113, now: now)
+      #expect(found != nil)
+    }
+    #expect(table.expired > 0)
+  }
+
+  @Test func `Dead connections do not fill the table`() {
+    var table = ConnectionTable(capacity: 8)
+    for number in 0..<1_000 as Range<UInt16> {
+      var connection = Connection(
+        key: key(number), startsReversed: false, hash: UInt64(number) &* 0x9E37_79B9_7F4A_7C15)
+      connection.isAnswered = true
+      connection.expires = UInt64(number)
+      let isInserted = table.insert(connection, now: UInt64(number) + 1)
+      #expect(isInserted)
+      #expect(table.count <= 3)
+    }
+    #expect(table.evicted == 0)
+  }
+}

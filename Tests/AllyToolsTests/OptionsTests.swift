@@ -1,0 +1,63 @@
+import AllyDPI
+@testable import AllyDPITools
+import ArgumentParser
+import Testing
+
+@Suite struct OptionsTests {
+  @Test func suricatasSwitchesAreTaken() throws {
+    let options = try DPIOptions.parse([
+      "-r", "in.pcap", "-S", "a.rules", "b.rules", "-l", "logs", "-k", "none", "--simulate-ips", "-c", "suricata.yaml",
+      "--set", "stream.midstream=true", "--set", "a.b=c=d", "--runmode=single", "-S", "c.rules", "--var",
+      "HOME_NET=any",
+      "-vv", "--init-errors-fatal",
+    ])
+    #expect(options.capture == "in.pcap")
+    #expect(options.rules == ["a.rules", "b.rules", "c.rules"])
+    #expect(options.logFolder == "logs")
+    #expect(options.checksums == ChecksumValidation.none)
+    #expect(options.inline)
+    #expect(options.configuration == "suricata.yaml")
+    #expect(options.settings == ["stream.midstream=true", "a.b=c=d"])
+    #expect(options.variables == [RuleVariable(argument: "HOME_NET=any")])
+    #expect(options.ignoredOptions == ["--runmode"])
+    #expect(options.verbose == 2)
+    #expect(options.strict)
+  }
+
+  @Test func longNamesMeanTheSame() throws {
+    let options = try DPIOptions.parse(["--read", "in.pcap", "--rules", "a", "b", "--log-dir", "logs", "--inline"])
+    #expect(options.capture == "in.pcap")
+    #expect(options.rules == ["a", "b"])
+    #expect(options.logFolder == "logs")
+    #expect(options.inline)
+    #expect(options.checksums == nil)
+  }
+
+  @Test(arguments: [
+    ["-S", "a.rules"], ["-r", "in.pcap"], ["-r", "in.pcap", "-S", "a", "-k", "some"],
+    ["-r", "in.pcap", "-S", "a", "--var", "HOME_NET"], ["-r", "in.pcap", "-S", "a", "--unknown"],
+  ])
+  func wrongCommandLinesAreUsageErrors(_ arguments: [String]) {
+    let error = #expect(throws: (any Error).self) { _ = try DPIOptions.parse(arguments) }
+    #expect(error.map { DPIOptions.exitCode(for: $0).rawValue } == 64)
+  }
+
+  @Test func variablesNeedNoDollar() {
+    #expect(RuleVariable(argument: "$NET=[10.0.0.0/8,!10.1.0.0/16]")?.name == "NET")
+    #expect(RuleVariable(argument: "NET=") == nil)
+    #expect(RuleVariable(argument: "=any") == nil)
+  }
+
+  @Test func aVariableIsKnownWhereItIsUsed() throws {
+    let options = try DPIOptions.parse([
+      "-r", "in.pcap", "-S", "a", "--var", "HOME_NET=192.0.2.0/24", "--var", "SSH_PORTS=[22,2222]", "--var", "MINE=any",
+    ])
+    let settings = try DPISettings(options)
+    #expect(settings.engine.addressVariables["HOME_NET"] == "192.0.2.0/24")
+    #expect(settings.engine.portVariables["HOME_NET"] == nil)
+    #expect(settings.engine.portVariables["SSH_PORTS"] == "[22,2222]")
+    #expect(settings.engine.addressVariables["SSH_PORTS"] == nil)
+    #expect(settings.engine.addressVariables["MINE"] == "any")
+    #expect(settings.engine.portVariables["MINE"] == "any")
+  }
+}
