@@ -28,6 +28,13 @@ import Testing
     #expect(broken == [])
   }
 
+  /// The appliance in the README is the one that is built.
+  @Test func theComposedApplianceOfTheReadmeIsTheExample() throws {
+    let example = try String(
+      contentsOf: PackageTests.root.appending(path: "Examples/Compose/main.swift"), encoding: .utf8)
+    #expect(try Self.document("README.md").contains("```swift\n\(example)```"))
+  }
+
   /// Sources cite decisions by number: a page in Docs/ADR, or an item of Docs/Architecture.md.
   @Test func everyDecisionThatIsCitedIsThere() throws {
     let pages = try FileManager.default
