@@ -11,8 +11,6 @@
 # SCRATCH_PATH: where to build, instead of Benchmarks/.build.
 set -eu
 
-receive_budget=60
-transmit_budget=30
 frames=${1:-32000}
 folder=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -51,7 +49,10 @@ calls() {
 
 failed=0
 for direction in receive transmit; do
-  eval "budget=\$${direction}_budget"
+  case $direction in
+    receive) budget=60 ;;
+    transmit) budget=30 ;;
+  esac
   for kind in direct virtual; do
     run "$direction-$kind-1" "$direction" "$kind" "$frames"
     run "$direction-$kind-3" "$direction" "$kind" $((3 * frames))
