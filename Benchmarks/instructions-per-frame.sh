@@ -11,6 +11,7 @@
 # SCRATCH_PATH: where to build, instead of Benchmarks/.build.
 set -eu
 
+budget_of() { if [ "$1" = receive ]; then echo 60; else echo 30; fi; }
 frames=${1:-32000}
 folder=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -49,10 +50,7 @@ calls() {
 
 failed=0
 for direction in receive transmit; do
-  case $direction in
-    receive) budget=60 ;;
-    transmit) budget=30 ;;
-  esac
+  budget=$(budget_of "$direction")
   for kind in direct virtual; do
     run "$direction-$kind-1" "$direction" "$kind" "$frames"
     run "$direction-$kind-3" "$direction" "$kind" $((3 * frames))

@@ -77,19 +77,6 @@ enum FrameBuilder {
   static func text(_ string: String) -> [UInt8] { Array(string.utf8) }
 }
 
-/// Random numbers that a seed repeats (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
-  }
-}
-
 /// What a frame was found to hold: its packets and their payloads.
 struct Dissection {
   var packets: [DecodedPacket] = []

@@ -262,8 +262,8 @@ extension TCPConnection {
       // Some stacks do not answer this with a reset: a way to hide data from who does not know.
       events.insert(.threeWayHandshakeRightSequenceWrongACKEvasion)
       return false
-    } else if Sequence.greater(tcp.sequence, own.nextSequence),
-      Sequence.lessOrEqual(tcp.sequence, own.nextWindow), tcp.acknowledgement == other.nextSequence
+    } else if SequenceNumber.greater(tcp.sequence, own.nextSequence),
+      SequenceNumber.lessOrEqual(tcp.sequence, own.nextWindow), tcp.acknowledgement == other.nextSequence
     {
       // Something in between was missed.
     } else {

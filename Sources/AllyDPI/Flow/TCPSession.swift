@@ -145,7 +145,7 @@ struct TCPSide: BitwiseCopyable, Sendable {
 }
 
 /// Sequence numbers compare modulo 2³² (RFC 9293 §3.4).
-enum Sequence {
+enum SequenceNumber {
   @inline(__always) static func less(_ a: UInt32, _ b: UInt32) -> Bool { Int32(bitPattern: a &- b) < 0 }
   @inline(__always) static func lessOrEqual(_ a: UInt32, _ b: UInt32) -> Bool { Int32(bitPattern: a &- b) <= 0 }
   @inline(__always) static func greater(_ a: UInt32, _ b: UInt32) -> Bool { Int32(bitPattern: a &- b) > 0 }

@@ -97,7 +97,7 @@ extension TCPConnection {
     let edge = own.lastACK &+ max(own.window, 1)
     guard
       isLenient || tcp.sequence == own.nextSequence
-        || (Sequence.greaterOrEqual(tcp.sequence, own.lastACK) && Sequence.less(tcp.sequence, edge))
+        || (SequenceNumber.greaterOrEqual(tcp.sequence, own.lastACK) && SequenceNumber.less(tcp.sequence, edge))
     else { return false }
     own.flags.insert(.resetSent)
     state = .closed
@@ -119,10 +119,10 @@ extension TCPConnection {
     let end = tcp.sequence &+ packet.payloadLength
     let isResent = own.flags.contains(.finSent) && end == own.finSequence
     if !isResent && !isLenient
-      && (Sequence.less(tcp.sequence, own.nextSequence)
-        || Sequence.greater(tcp.sequence, own.lastACK &+ own.window))
+      && (SequenceNumber.less(tcp.sequence, own.nextSequence)
+        || SequenceNumber.greater(tcp.sequence, own.lastACK &+ own.window))
       // A FIN with data that was sent before, or beyond what is missing, is in order when its end is.
-      && !(Sequence.less(tcp.sequence, own.nextSequence) && Sequence.greaterOrEqual(end, own.nextSequence))
+      && !(SequenceNumber.less(tcp.sequence, own.nextSequence) && SequenceNumber.greaterOrEqual(end, own.nextSequence))
     {
       events.insert(state == .established ? .finOutOfWindow : faults.wrongFIN)
       return false
@@ -160,8 +160,8 @@ extension TCPConnection {
       return false
     }
     let end = tcp.sequence &+ packet.payloadLength
-    if packet.payloadLength > 0 && !isLenient && Sequence.lessOrEqual(end, own.lastACK)
-      && Sequence.less(tcp.sequence, own.lastACK)
+    if packet.payloadLength > 0 && !isLenient && SequenceNumber.lessOrEqual(end, own.lastACK)
+      && SequenceNumber.less(tcp.sequence, own.lastACK)
     {
       // All of it was acknowledged before.
       if state == .established { events.insert(.establishedPacketBeforeLastACK) }
@@ -169,7 +169,7 @@ extension TCPConnection {
       return false
     }
     let isWindowProbe = packet.payloadLength == 1 && tcp.sequence == own.nextSequence && own.window == 0
-    guard isLenient || isWindowProbe || Sequence.lessOrEqual(end, own.nextWindow) else {
+    guard isLenient || isWindowProbe || SequenceNumber.lessOrEqual(end, own.nextWindow) else {
       events.insert(faults.outOfWindow)
       return false
     }
@@ -178,7 +178,7 @@ extension TCPConnection {
       // Nothing but the answer to the last FIN is due.
       let isDue =
         tcp.sequence == own.nextSequence || (own.flags.contains(.finSent) && tcp.sequence == own.finSequence &+ 1)
-      guard isDue || isLenient || packet.payloadLength > 0 && Sequence.lessOrEqual(end, own.nextSequence) else {
+      guard isDue || isLenient || packet.payloadLength > 0 && SequenceNumber.lessOrEqual(end, own.nextSequence) else {
         events.insert(faults.outOfWindow)
         return false
       }
@@ -219,20 +219,20 @@ extension TCPConnection {
     let end = tcp.sequence &+ packet.payloadLength
     if flags.contains(.timestamps) && tcp.options.contains(.timestamp) {
       if own.lastTimestamp == 0
-        || Sequence.lessOrEqual(tcp.sequence, own.nextSequence)
+        || SequenceNumber.lessOrEqual(tcp.sequence, own.nextSequence)
           && Int32(bitPattern: tcp.timestampValue &- own.lastTimestamp) >= 0
       {
         own.lastTimestamp = tcp.timestampValue
       }
       own.lastTimestampTime = time
     }
-    if Sequence.greater(end, own.nextSequence) { own.nextSequence = end }
+    if SequenceNumber.greater(end, own.nextSequence) { own.nextSequence = end }
     guard tcp.isACK else { return }
-    if Sequence.greater(tcp.acknowledgement, other.lastACK) { other.lastACK = tcp.acknowledgement }
+    if SequenceNumber.greater(tcp.acknowledgement, other.lastACK) { other.lastACK = tcp.acknowledgement }
     other.window = UInt32(tcp.window) << UInt32(other.windowScale)
     let edge = other.lastACK &+ other.window
-    if Sequence.greater(edge, other.nextWindow) { other.nextWindow = edge }
-    if flags.contains(.asynchronous) && Sequence.greater(tcp.acknowledgement, other.nextSequence) {
+    if SequenceNumber.greater(edge, other.nextWindow) { other.nextWindow = edge }
+    if flags.contains(.asynchronous) && SequenceNumber.greater(tcp.acknowledgement, other.nextSequence) {
       other.nextSequence = tcp.acknowledgement
     }
   }
@@ -244,14 +244,16 @@ extension TCPConnection {
     guard packet.tcp.isACK else { return true }
     let acknowledgement = packet.tcp.acknowledgement
     if acknowledgement == other.lastACK { return true }
-    if Sequence.less(acknowledgement, other.lastACK) {
-      if other.window == 0 || Sequence.greaterOrEqual(acknowledgement, other.lastACK &- other.window) { return true }
+    if SequenceNumber.less(acknowledgement, other.lastACK) {
+      if other.window == 0 || SequenceNumber.greaterOrEqual(acknowledgement, other.lastACK &- other.window) {
+        return true
+      }
       events.insert(.packetInvalidACK)
       return false
     }
     // A FIN takes a number, too.
-    if isLenient || Sequence.lessOrEqual(acknowledgement, other.nextWindow)
-      || Sequence.lessOrEqual(acknowledgement, other.nextSequence &+ 1)
+    if isLenient || SequenceNumber.lessOrEqual(acknowledgement, other.nextWindow)
+      || SequenceNumber.lessOrEqual(acknowledgement, other.nextSequence &+ 1)
     {
       return true
     }
@@ -286,16 +288,17 @@ extension TCPConnection {
     guard tcp.flags & (TCPFlag.syn | TCPFlag.fin | TCPFlag.rst) == 0, tcp.isACK else { return false }
     let window = UInt32(tcp.window) << UInt32(other.windowScale)
     guard window < other.window, other.window - window > packet.payloadLength else { return false }
-    return Sequence.greater(tcp.acknowledgement, other.nextSequence)
-      && Sequence.greater(tcp.sequence, own.nextSequence)
+    return SequenceNumber.greater(tcp.acknowledgement, other.nextSequence)
+      && SequenceNumber.greater(tcp.sequence, own.nextSequence)
   }
 
   private func noteRetransmission(_ packet: DecodedPacket, _ own: TCPSide, events: inout StreamEventSet) {
     guard packet.payloadLength > 0 else { return }
     let end = packet.tcp.sequence &+ packet.payloadLength
-    if Sequence.lessOrEqual(end, own.lastACK) {
+    if SequenceNumber.lessOrEqual(end, own.lastACK) {
       events.insert(.packetSpuriousRetransmission)
-    } else if Sequence.lessOrEqual(end, own.nextSequence) || Sequence.less(packet.tcp.sequence, own.lastACK) {
+    } else if SequenceNumber.lessOrEqual(end, own.nextSequence) || SequenceNumber.less(packet.tcp.sequence, own.lastACK)
+    {
       events.insert(.packetRetransmission)
     }
   }
