@@ -400,7 +400,8 @@ struct StreamConnectionTests {
         Array(connected[0...1]), talk.fromServer(at: 3, flags: C.syn | C.ack),
         .threeWayHandshakeSYNACKResendWithDifferentSequence
       ),
-      (connected, connected[0], .establishedSYNResend), (connected, connected[1], .establishedSYNACKResend),
+      (connected, connected[0], .establishedSYNResend),
+      (connected + [talk.fromServer()], connected[1], .establishedSYNACKResend),
       (connected, otherSYN.handshake[0], .establishedSYNResendDifferentSequence),
       (connected, talk.fromServer(flags: C.syn), .establishedSYNToClient),
       (connected, talk.fromClient("x", at: 200_000), .establishedPacketOutOfWindow),
