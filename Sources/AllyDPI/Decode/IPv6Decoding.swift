@@ -45,7 +45,8 @@ extension PacketDecoder {
       packet.transportOffset = UInt32(offset)
       packet.payloadOffset = UInt32(offset)
       let left = bytes.byteCount - offset
-      if offset > start && left < 2 && next != IPProtocolNumber.noNextHeader {
+      // Behind an extension header that announces another one there must be something.
+      if left < 2 && offset != start && next != IPProtocolNumber.noNextHeader {
         packet.reject(.ipv6TruncatedExtensionHeader)
         return nil
       }
