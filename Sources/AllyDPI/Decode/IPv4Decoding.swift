@@ -46,7 +46,10 @@ extension PacketDecoder {
     packet.fragment.dontFragment = fragmentField & 0x4000 != 0
     packet.fragment.more = fragmentField & 0x2000 != 0
     packet.fragment.offset = (fragmentField & 0x1FFF) << 3
-    if headerLength > 20 { decodeIPv4Options(datagram, from: offset + 20, to: payload, into: &packet) }
+    if headerLength > 20, !decodeIPv4Options(datagram, from: offset + 20, to: payload, into: &packet) {
+      packet.clearNetwork()
+      return nil
+    }
     if validatesChecksums && !Checksum.networkIsValid(packet, in: bytes) { packet.flaws.insert(.networkChecksum) }
     if packet.fragment.isFragment { return nil }
 
@@ -69,7 +72,11 @@ extension PacketDecoder {
   }
 
   /// IPv4 options (RFC 791 §3.1, RFC 1108, RFC 2113): only their form is of interest.
-  private func decodeIPv4Options(_ bytes: RawSpan, from start: Int, to end: Int, into packet: inout DecodedPacket) {
+  ///
+  /// - Returns: false when they cannot be told apart: no host takes such a packet.
+  private func decodeIPv4Options(
+    _ bytes: RawSpan, from start: Int, to end: Int, into packet: inout DecodedPacket
+  ) -> Bool {
     if (end - start) % 8 != 0 { packet.events.insert(.ipv4OptionPadRequired) }
     var seen: UInt32 = 0
     var offset = start
@@ -86,8 +93,8 @@ extension PacketDecoder {
       }
       let length = Int(bytes.byte(at: offset + 1))
       guard length >= 2, length <= end - offset else {
-        packet.events.insert(.ipv4OptionInvalidLength)
-        return
+        packet.reject(.ipv4OptionInvalidLength)
+        return false
       }
       // Options that may stand once only; the numbers below 32 tell them apart.
       let bit: UInt32 = 1 << UInt32(type & 0x1F)
@@ -97,12 +104,14 @@ extension PacketDecoder {
           packet.events.insert(.ipv4OptionDuplicate)
         } else if let fault = fault(inIPv4Option: type, bytes, at: offset, length: length) {
           packet.events.insert(fault)
+        } else {
+          seen |= bit
         }
-        seen |= bit
       default: packet.events.insert(.ipv4OptionInvalid)
       }
       offset += length
     }
+    return true
   }
 
   /// What is wrong with the inside of one option whose length is known to fit.
@@ -123,7 +132,7 @@ extension PacketDecoder {
       return (pointer - 5) % recordLength == 0 && pointer <= length + 1 ? nil : .ipv4OptionMalformed
     case 25: return length >= 8 ? nil : .ipv4OptionInvalidLength
     case 130: return length >= 3 ? nil : .ipv4OptionInvalidLength
-    case 136, 148: return length >= 4 ? nil : .ipv4OptionInvalidLength
+    case 136, 148: return length == 4 ? nil : .ipv4OptionInvalidLength
     default:
       // Commercial IP security (134): a domain of four bytes, then tags whose second byte is their length.
       guard length >= 10 else { return .ipv4OptionInvalidLength }
@@ -131,8 +140,11 @@ extension PacketDecoder {
       let end = offset + length
       while tag < end {
         guard end - tag >= 2 else { return .ipv4OptionMalformed }
+        let tagType = bytes.byte(at: tag)
         let tagLength = Int(bytes.byte(at: tag + 1))
-        guard tagLength >= 4, tagLength <= end - tag else { return .ipv4OptionMalformed }
+        guard tagType == 1 || tagType == 2 || (5...7).contains(tagType), tagLength >= 4, tagLength <= end - tag else {
+          return .ipv4OptionMalformed
+        }
         tag += tagLength
       }
       return nil

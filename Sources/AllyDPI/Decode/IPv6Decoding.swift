@@ -131,7 +131,6 @@ extension PacketDecoder {
         if head.u16(2) != 0 { packet.events.insert(.ipv6ExtensionHeaderAHReservedNotNull) }
         if let duplicate = seen.insert(next) {
           packet.events.insert(duplicate)
-          return nil
         }
         next = head.u8(0)
         announcedAt = offset
@@ -186,7 +185,7 @@ extension PacketDecoder {
         if length == 0 { packet.events.insert(.ipv6ZeroLengthPadN) }
       case 5, 0xC2, 0xC9:
         // Router alert (RFC 2711), jumbo payload (RFC 2675), home address (RFC 6275).
-        if type == 5 { others += 1 }
+        if type != 0xC2 { others += 1 }
         guard length == (type == 5 ? 2 : type == 0xC2 ? 4 : 16) else {
           packet.events.insert(.ipv6ExtensionHeaderInvalidOptionLength)
           break loop

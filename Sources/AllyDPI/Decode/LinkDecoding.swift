@@ -218,14 +218,15 @@ extension PacketDecoder {
       return
     }
     // Fewer than four bytes at the end are padding.
-    let end = offset + 6 + Int(header.u16(4))
+    var left = Int(header.u16(4))
     var tag = offset + 6
-    while end - tag >= 4, let head = Window<4>(bytes, at: tag) {
-      tag += 4 + Int(head.u16(2))
-      if tag > min(end, bytes.byteCount) {
+    while left >= 4 {
+      guard let head = Window<4>(bytes, at: tag), tag + 4 + Int(head.u16(2)) <= bytes.byteCount else {
         packet.events.insert(.pppoeMalformedTags)
         return
       }
+      left -= 4 + Int(head.u16(2))
+      tag += 4 + Int(head.u16(2))
     }
   }
 
