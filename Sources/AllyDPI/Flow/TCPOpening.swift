@@ -171,11 +171,11 @@ extension TCPConnection {
     return true
   }
 
-  /// Whether an answer to a SYN shows a timestamp that the client sent, as far as it shows any (RFC 7323 §3.2).
+  /// Whether an answer to a SYN shows a timestamp only when asked to, and then one that the client sent (RFC 7323 §3.2).
   private func echoesTimestamp(_ tcp: DecodedPacket.TCPFields, of client: TCPSide) -> Bool {
-    guard flags.contains(.clientOffersTimestamps), tcp.options.contains(.timestamp), tcp.timestampEcho != 0 else {
-      return true
-    }
+    guard tcp.options.contains(.timestamp) else { return true }
+    guard flags.contains(.clientOffersTimestamps) else { return false }
+    if tcp.timestampEcho == 0 { return true }
     return Int32(bitPattern: tcp.timestampEcho &- client.firstTimestamp) >= 0
       && Int32(bitPattern: client.lastTimestamp &- tcp.timestampEcho) >= 0
   }
