@@ -78,6 +78,10 @@ let package = Package(
       name: "firewall", dependencies: ["AllyTools", "AllyFirewall", "AllyPacket", argumentParser],
       path: "Examples/Firewall", swiftSettings: settings),
 
+    .executableTarget(
+      name: "compose", dependencies: ["AllySimulator", "AllyDeviceModels", "AllyDrivers", "AllyPacket"],
+      path: "Examples/Compose", swiftSettings: settings),
+
     .testTarget(name: "AllyPacketTests", dependencies: ["AllyPacket"], swiftSettings: settings),
     .testTarget(name: "AllyHWTests", dependencies: ["AllyHW"], swiftSettings: settings),
     .testTarget(

@@ -14,10 +14,11 @@ struct Firewall: ParsableCommand {
       """)
 
   @OptionGroup var options: FirewallOptions
+  @OptionGroup var interception: InterceptionOptions
 
   func run() throws {
     try Command.run("firewall") { () throws(CommandFailure) in
-      try FirewallCommand(options: options).perform(through: DirectRun())
+      try FirewallCommand(options: options).perform(through: interception.run)
     }
   }
 }

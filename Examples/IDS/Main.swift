@@ -12,10 +12,11 @@ struct IDS: ParsableCommand {
     discussion: "Writes eve.json into the log folder and prints a summary. Exit statuses: Docs/ExitStatus.md.")
 
   @OptionGroup var options: DPIOptions
+  @OptionGroup var interception: InterceptionOptions
 
   func run() throws {
     try Command.run("ids") { () throws(CommandFailure) in
-      try InspectCommand(name: "ids", options: options).perform(through: InterceptedRun())
+      try InspectCommand(name: "ids", options: options).perform(through: interception.run)
     }
   }
 }

@@ -44,7 +44,9 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     // Registers are uncacheable whatever the OS's page tables say (the memory type range registers of a PC), so that
     // mapping them as memory does not get around the Remapping Table.
     var uncacheable = UncacheableRanges()
-    uncacheable.add(MachineLayout.nicRegisters, length: MachineLayout.nicRegisterLength)
+    guard uncacheable.add(MachineLayout.nicRegisters, length: MachineLayout.nicRegisterLength) else {
+      throw .layout("the NIC's registers are no uncacheable range")
+    }
     var mmu = MMU(handler: TLBMissHandler(role: .os, partition: partition, uncacheable: uncacheable))
     mmu.pageTableRoot = root
 

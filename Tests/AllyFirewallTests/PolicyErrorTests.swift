@@ -42,7 +42,7 @@ import Testing
     Case(
       text: "table t { chain c { type filter hook input priority high; } }",
       error:
-        "1:53: expected a priority: a number, or one of raw, mangle, dstnat, filter, security, srcnat, found 'high'"),
+        "1:53: expected a priority: a number, or one of raw, mangle, filter, security, found 'high'"),
     Case(
       text: "table t { chain c { type filter hook input priority 0; policy reject; } }",
       error: "1:63: expected 'accept' or 'drop', found 'reject'"),
@@ -97,6 +97,10 @@ import Testing
     rule(
       "ct state established,old accept",
       "3:22: expected a state: new, established, related, invalid or untracked, found 'old'"),
+    rule(
+      "tcp dport http-https drop",
+      "3:11: expected a port (0 to 65535), a range of ports or a service name, found 'http-https'"),
+    rule("tcp flags & (syn,ack) == syn drop", "3:17: expected ')', found ','"),
     rule("tcp flags push drop", "3:11: expected a TCP flag: fin, syn, rst, psh, ack, urg, ecn or cwr, found 'push'"),
     // Fields.
     rule("ip ttl 1 drop", "3:4: expected saddr, daddr or protocol, found 'ttl'"),
@@ -159,6 +163,9 @@ import Testing
     Case(
       text: "table t {\n set s { type inet_service; flags timeout; }\n}",
       error: "2:35: expected the flag interval or constant, found 'timeout'"),
+    Case(
+      text: "table t {\n set s { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 10.1.0.1 }; }\n}",
+      error: "2:67: expected an element that overlaps no other, or 'auto-merge' in the set, found '10.1.0.1'"),
     Case(text: "table t {\n set s { flags interval; }\n}", error: "2:26: expected 'type' in a set, found '}'"),
   ]
 

@@ -17,7 +17,9 @@ import Testing
     var broken: [String] = []
     for document in documents where !document.contains("/.build") {
       let file = root.appending(path: document)
-      for link in try String(contentsOf: file, encoding: .utf8).matches(of: /\]\(([^)#\s]+)[^)]*\)/) {
+      // Code is no prose: its brackets are no links.
+      let prose = try String(contentsOf: file, encoding: .utf8).replacing(#/(?s)```.*?```/#, with: "")
+      for link in prose.matches(of: /\]\(([^)#\s]+)[^)]*\)/) {
         let target = String(link.output.1)
         if target.contains("://") || target.hasPrefix("mailto:") { continue }
         if !manager.fileExists(atPath: file.deletingLastPathComponent().appending(path: target).path) {
@@ -26,6 +28,13 @@ import Testing
       }
     }
     #expect(broken == [])
+  }
+
+  /// The appliance in the README is the one that is built.
+  @Test func theComposedApplianceOfTheReadmeIsTheExample() throws {
+    let example = try String(
+      contentsOf: PackageTests.root.appending(path: "Examples/Compose/main.swift"), encoding: .utf8)
+    #expect(try Self.document("README.md").contains("```swift\n\(example)```"))
   }
 
   /// Sources cite decisions by number: a page in Docs/ADR, or an item of Docs/Architecture.md.

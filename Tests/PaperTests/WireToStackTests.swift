@@ -9,8 +9,14 @@ typealias E1000Machine = SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver
 
 /// The whole path of paper §4.3, from the wire to the OS's network stack and back.
 @Suite struct WireToStackTests {
-  @Test func everyAcceptedFrameReachesTheStackInOrder() throws {
-    var machine = try E1000Machine.e1000(receiveDescriptors: 32)
+  private static func layout(_ protection: PacketProtection) -> MachineLayout {
+    MachineLayout(
+      limits: RingLimits(copyMemory: protection == .copyToDPIMemory ? 4 << 20 : 0), protection: protection)
+  }
+
+  @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory])
+  func everyAcceptedFrameReachesTheStackInOrder(protection: PacketProtection) throws {
+    var machine = try E1000Machine.e1000(layout: Self.layout(protection), receiveDescriptors: 32)
     machine.bootOS()
     var inspector = ScriptedInspector()
     var delivered: [[UInt8]] = []
@@ -29,8 +35,9 @@ typealias E1000Machine = SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver
     #expect(machine.osDriver.counters.receiveErrors == 0)
   }
 
-  @Test func aDroppedFrameNeverReachesTheStack() throws {
-    var machine = try E1000Machine.e1000()
+  @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory])
+  func aDroppedFrameNeverReachesTheStack(protection: PacketProtection) throws {
+    var machine = try E1000Machine.e1000(layout: Self.layout(protection))
     machine.bootOS()
     var inspector = ScriptedInspector { $0 % 3 == 0 }
     var delivered: [[UInt8]] = []
@@ -45,8 +52,9 @@ typealias E1000Machine = SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver
     #expect(inspector.seen.count == 100)
   }
 
-  @Test func framesTheOSSendsAreInspectedAndReachTheWire() throws {
-    var machine = try E1000Machine.e1000(transmitDescriptors: 16)
+  @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory])
+  func framesTheOSSendsAreInspectedAndReachTheWire(protection: PacketProtection) throws {
+    var machine = try E1000Machine.e1000(layout: Self.layout(protection), transmitDescriptors: 16)
     machine.bootOS()
     machine.hardware.transmitClock.time = 7
     var inspector = ScriptedInspector { $0 % 4 == 0 }
@@ -67,8 +75,9 @@ typealias E1000Machine = SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver
     #expect(arrived == sent.enumerated().filter { ($0.offset + 1) % 4 != 0 }.map(\.element))
   }
 
-  @Test func aFrameLongerThanABufferIsInspectedWhole() throws {
-    var machine = try E1000Machine.e1000(maximumFrameLength: 65_600)
+  @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory])
+  func aFrameLongerThanABufferIsInspectedWhole(protection: PacketProtection) throws {
+    var machine = try E1000Machine.e1000(layout: Self.layout(protection), maximumFrameLength: 65_600)
     machine.bootOS()
     var inspector = ScriptedInspector { $0 == 2 }
     var delivered: [[UInt8]] = []
@@ -81,6 +90,8 @@ typealias E1000Machine = SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver
     }
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(delivered == [sent[0], sent[2], sent[3]])
+    // In place a drop shows as one damaged frame; copying leaves no trace of it.
+    #expect(machine.osDriver.counters.receiveErrors == (protection == .inPlace ? 1 : 0))
   }
 }
 

@@ -69,6 +69,7 @@ struct RuleCompiler {
     let sourcePorts = portList(rule.sourcePorts)
     let destinationPorts = portList(rule.destinationPorts)
     var actions = Actions(rule.action)
+    if rule.alsoAlerts { actions.insert(.alert) }
     if rule.noAlert { actions.remove(.alert) }
     if traits.kind == .payload && traits.data.isEmpty { traits.data = .packet }
 

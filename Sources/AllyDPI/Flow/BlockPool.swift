@@ -121,14 +121,15 @@ struct BlockPool: ~Copyable {
     }
   }
 
-  /// Copies bytes of one block to the begin of another.
-  mutating func copy(from source: Block, _ range: Range<Int>, to target: Block) {
+  /// Copies bytes of one block into another.
+  mutating func copy(from source: Block, _ range: Range<Int>, to target: Block, at offset: Int = 0) {
     check(source)
     check(target)
     precondition(source.index != target.index, "a block onto itself")
-    precondition(range.lowerBound >= 0 && range.upperBound <= source.capacity && range.count <= target.capacity)
+    precondition(range.lowerBound >= 0 && range.upperBound <= source.capacity)
+    precondition(offset >= 0 && offset + range.count <= target.capacity)
     let from = unsafe base + (Int(source.index) * Self.unit + range.lowerBound)
-    unsafe (base + Int(target.index) * Self.unit).copyMemory(from: from, byteCount: range.count)
+    unsafe (base + Int(target.index) * Self.unit + offset).copyMemory(from: from, byteCount: range.count)
   }
 
   /// Moves bytes within a block; the ranges may overlap.

@@ -7,17 +7,47 @@ import AllyPacket
 ///
 /// 1. ``track(_:bytes:time:)`` once, in the order of inspection.
 /// 2. The packet's own payload is at ``DecodedPacket/payloadRange``.
-/// 3. When ``PacketContext/hasStreamData`` says so, ``window(bytes:)`` is the stream as far as it is contiguous now: bytes
-///    seen earlier (up to `DPIConfiguration`'s window), then those that are new with this packet. A segment
-///    out of order brings nothing; the one that closes the gap brings all that has become contiguous.
+/// 3. While ``PacketContext/hasStreamData`` says so, ``window(bytes:)`` is the stream as far as it is contiguous now: bytes
+///    seen earlier (up to ``StreamReassembler/history``), then those that are new. A segment out of order brings nothing; the one
+///    that closes the gap brings all that has become contiguous, at most 64 KiB at once: ``nextWindow()`` goes on, until
+///    it returns false.
 /// 4. The flow is at ``flow(_:)``; the engine's own marks in it (bits, flags) are changed through ``withFlow(_:_:)``.
 /// 5. ``nextEndedFlow()`` until nil: flows that ended, for records.
 ///
 /// Each byte of a stream is new exactly once, on arrival and not on acknowledgement: no frame is held back, so what shall be
 /// dropped must be found in the frame that completes it (Docs/ADR/0004). Where copies differ, the first that became contiguous
 /// has been inspected and stays.
+///
+/// Data that the receiver acknowledged but that was never seen is a gap: the stream goes on behind it with a new window.
 struct ConnectionTracker: ~Copyable {
-  init(configuration: DPIConfiguration) {}
+  /// Buckets and records that time-outs may look at for one packet.
+  private static var stepsPerPacket: Int { 64 }
+
+  private let policy: TCPPolicy
+  private var flows: FlowTable
+  private var sessions: Pool<TCPSession>
+  private var reassembler: StreamReassembler
+  private var now: UInt64 = 0
+  private var isFinishing = false
+  private var counters = FlowStatistics()
+  /// What the last packet brought within reach: whose side.
+  private var reach = Reach()
+
+  private struct Reach: BitwiseCopyable {
+    var session: UInt32 = .max
+    var side = FlowSide.toServer
+  }
+
+  init(configuration: DPIConfiguration) {
+    policy = TCPPolicy(
+      midstream: configuration.midstream, asyncOneSide: configuration.asyncOneSide, isInline: configuration.isInline)
+    let seed = configuration.hashSeed ?? UInt64.random(in: .min ... .max)
+    flows = FlowTable(memoryCap: configuration.flowMemoryCap, seed: seed)
+    sessions = Pool(capacity: max(16, configuration.streamMemoryCap / MemoryLayout<TCPSession>.stride))
+    reassembler = StreamReassembler(
+      memoryCap: configuration.reassemblyMemoryCap, policy: policy.isInline ? .first : .bsd,
+      depth: Int(configuration.reassemblyDepth), keepsUnacknowledged: policy.isInline)
+  }
 
   /// Gives a packet to its flow and its stream. Packets without a flow (broken headers, plain fragments) give
   /// a context with ``FlowIndex/none``.
@@ -26,28 +56,321 @@ struct ConnectionTracker: ~Copyable {
   ///   - bytes: what the packet's offsets count in.
   ///   - time: nanoseconds since 1970; the tracker's clock never runs backwards.
   mutating func track(_ packet: DecodedPacket, bytes: RawSpan, time: UInt64) -> PacketContext {
-    PacketContext()
+    now = max(now, time)
+    reach = Reach()
+    expire()
+    var context = PacketContext()
+    guard packet.hasFlow, let index = flow(of: packet, context: &context) else { return context }
+    context.flow = index
+    update(index, packet, &context)
+    if packet.transport == .tcp && flows[index].ipProtocol == IPProtocolNumber.tcp {
+      trackTCP(packet, bytes: bytes, index, &context)
+    }
+    return context
   }
 
-  /// The stream data that the packet of the last ``track(_:bytes:time:)`` brought within reach, in the direction of
-  /// that packet. Empty when ``PacketContext/hasStreamData`` is false.
+  /// The stream data that the last ``track(_:bytes:time:)`` or ``nextWindow()`` brought within reach, in the direction of
+  /// the packet. Empty when there is none.
   @_lifetime(borrow self, copy bytes)
-  func window(bytes: RawSpan) -> StreamWindow { StreamWindow(bytes: RawSpan(), streamOffset: 0, freshOffset: 0) }
+  func window(bytes: RawSpan) -> StreamWindow {
+    guard reach.session != .max else { return StreamWindow(bytes: RawSpan(), streamOffset: 0, freshOffset: 0) }
+    let stream =
+      reach.side == .toServer ? sessions[reach.session].client.stream : sessions[reach.session].server.stream
+    let window = reassembler.window(of: stream)
+    // The window belongs to `reassembler`, which is part of `self`.
+    return unsafe _overrideLifetime(window, borrowing: self)
+  }
+
+  /// Goes on to stream data that did not fit into the last window.
+  ///
+  /// - Returns: whether ``window(bytes:)`` shows new bytes.
+  mutating func nextWindow() -> Bool {
+    guard reach.session != .max else { return false }
+    var events = StreamEventSet()
+    if reach.side == .toServer {
+      return reassembler.drainMore(side: &sessions[reach.session].client, events: &events)
+    }
+    return reassembler.drainMore(side: &sessions[reach.session].server, events: &events)
+  }
 
   /// A flow's state now.
-  func flow(_ index: FlowIndex) -> Flow { fatalError() }
+  func flow(_ index: FlowIndex) -> Flow { flows[index] }
+
+  /// The TCP connection of a flow; nil when there is none.
+  func connection(_ index: FlowIndex) -> TCPConnection? {
+    let place = flows[index].stream
+    return place == .max ? nil : sessions[place].connection
+  }
 
   /// Changes a flow in place.
-  mutating func withFlow<Result>(_ index: FlowIndex, _ change: (inout Flow) -> Result) -> Result { fatalError() }
+  mutating func withFlow<Result>(_ index: FlowIndex, _ change: (inout Flow) -> Result) -> Result {
+    change(&flows[index])
+  }
 
   /// A flow that ended since; each once. Those that nobody asks for make room for new ones.
-  mutating func nextEndedFlow() -> Flow? { nil }
+  mutating func nextEndedFlow() -> Flow? {
+    if let flow = flows.nextEnded() { return flow }
+    guard isFinishing, let index = flows.anyLive() else { return nil }
+    end(index, .shutdown)
+    return flows.nextEnded()
+  }
 
   /// Ends all flows, at the end of traffic: ``nextEndedFlow()`` gives them.
-  mutating func finish() {}
+  mutating func finish() { isFinishing = true }
 
   /// Counters so far.
-  var statistics: FlowStatistics { FlowStatistics() }
+  var statistics: FlowStatistics {
+    var sum = flows.statistics
+    sum.activeFlows = UInt64(flows.count)
+    sum.withoutFlow = counters.withoutFlow
+    sum.tcpSessions = counters.tcpSessions
+    sum.tcpWithoutSession = counters.tcpWithoutSession
+    sum.tcpInvalidChecksum = counters.tcpInvalidChecksum
+    sum.streamMemoryCap = counters.streamMemoryCap
+    sum.reassemblyMemoryCap = reassembler.unkept
+    sum.gaps = reassembler.gaps
+    sum.overlaps = reassembler.overlaps
+    sum.differingOverlaps = reassembler.differing
+    return sum
+  }
+
+  /// Bytes that streams hold now, and the flows that can be.
+  var bytesHeld: Int { reassembler.bytesHeld }
+  var flowCapacity: Int { flows.capacity }
+
+  // MARK: Flows
+
+  /// Finds or makes the flow of a packet, and says which way the packet runs.
+  private mutating func flow(of packet: DecodedPacket, context: inout PacketContext) -> FlowIndex? {
+    let (key, reversed, isError) = packet.flowKey
+    let extra = UInt32(packet.vlans.2) | UInt32(packet.depth) << 16
+    let hash = flows.hash(key, context: extra)
+    if let index = flows.find(key, context: extra, hash: hash) {
+      if let reason = ending(of: index, for: packet, reversed: reversed) {
+        end(index, reason)
+      } else {
+        // An error message comes from either end, or from between: whose address it bears decides.
+        let fromClient =
+          isError ? packet.source == flows[index].client : reversed == flows.clientIsHigh(index)
+        context.side = fromClient ? .toServer : .toClient
+        return index
+      }
+    }
+    // An error message belongs to the flow it speaks of, or to none.
+    if packet.isICMPv4Error { return nil }
+    var evicted: Flow? = nil
+    let made = flows.insert(
+      key, context: extra, hash: hash, packet: packet, clientIsHigh: reversed, time: now, evicted: &evicted)
+    if let evicted { closeSession(evicted.stream) }
+    guard let made else {
+      counters.withoutFlow &+= 1
+      return nil
+    }
+    context.isNewFlow = true
+    return made
+  }
+
+  /// Why a flow that a packet would belong to is over; nil when it is not.
+  private func ending(of index: FlowIndex, for packet: DecodedPacket, reversed: Bool) -> Flow.Ending? {
+    if flows.deadline(flows[index]) < now { return .timeout }
+    guard packet.transport == .tcp, packet.tcp.isSYN, !packet.tcp.isFIN, !packet.tcp.isRST else { return nil }
+    let place = flows[index].stream
+    guard place != .max else { return nil }
+    let isOver = sessions[place].connection.state.isOver
+    // A SYN once more is no new connection.
+    let isResent =
+      reversed == flows.clientIsHigh(index) && packet.tcp.sequence == sessions[place].client.initialSequence
+    return isOver && !isResent && !packet.tcp.isACK ? .reused : nil
+  }
+
+  private mutating func update(_ index: FlowIndex, _ packet: DecodedPacket, _ context: inout PacketContext) {
+    let wasEstablished = flows[index].state == .established || isConnected(index)
+    if now > flows[index].lastTime { flows[index].lastTime = now }
+    if context.side == .toServer {
+      flows[index].packetsToServer &+= 1
+      flows[index].bytesToServer &+= UInt64(packet.accountedLength)
+    } else {
+      flows[index].packetsToClient &+= 1
+      flows[index].bytesToClient &+= UInt64(packet.accountedLength)
+    }
+    if !packet.isICMPv4Error {
+      flows[index].flags.insert(context.side == .toServer ? .seenToServer : .seenToClient)
+    }
+    if packet.transport == .icmpv4 || packet.transport == .icmpv6 {
+      if context.isNewFlow {
+        flows[index].icmp.type = packet.icmp.type
+        flows[index].icmp.code = packet.icmp.code
+      } else if context.side == .toClient && flows[index].packetsToClient == 1 {
+        flows[index].icmp.replyType = packet.icmp.type
+        flows[index].icmp.replyCode = packet.icmp.code
+      }
+    }
+    if wasEstablished {
+      context.isEstablished = true
+    } else if flows[index].ipProtocol != IPProtocolNumber.tcp,
+      flows[index].flags.isSuperset(of: [.seenToServer, .seenToClient])
+    {
+      context.isEstablished = true
+      flows[index].state = .established
+    }
+  }
+
+  private func isConnected(_ index: FlowIndex) -> Bool {
+    let place = flows[index].stream
+    return place != .max && sessions[place].connection.state >= .established
+  }
+
+  private mutating func expire() {
+    var steps = Self.stepsPerPacket
+    while let flow = flows.expireNext(time: now, steps: &steps) { closeSession(flow.stream) }
+  }
+
+  private mutating func end(_ index: FlowIndex, _ reason: Flow.Ending) {
+    closeSession(flows[index].stream)
+    flows.end(index, reason, time: now)
+  }
+
+  private mutating func closeSession(_ place: UInt32) {
+    guard place != .max else { return }
+    reassembler.close(&sessions[place].client)
+    reassembler.close(&sessions[place].server)
+    sessions.remove(place)
+  }
+
+  // MARK: TCP
+
+  private mutating func trackTCP(
+    _ packet: DecodedPacket, bytes: RawSpan, _ index: FlowIndex, _ context: inout PacketContext
+  ) {
+    if packet.flaws.contains(.transportChecksum) {
+      counters.tcpInvalidChecksum &+= 1
+      return
+    }
+    let isAccepted: Bool
+    if flows[index].stream == .max {
+      guard openSession(packet, index, &context) else {
+        counters.tcpWithoutSession &+= 1
+        return
+      }
+      isAccepted = true
+    } else {
+      isAccepted = sessions[flows[index].stream].follow(
+        packet, from: context.side, time: now, policy: policy, events: &context.streamEvents)
+    }
+    let place = flows[index].stream
+    let state = sessions[place].connection.state
+    switch state {
+    case .established, .finWait1, .finWait2, .closing, .closeWait: flows[index].state = .established
+    case .lastACK, .timeWait, .closed: flows[index].state = .closed
+    default: break
+    }
+    guard isAccepted else {
+      // A packet that its receiver would not take either is not worth forwarding, and may be meant to mislead.
+      context.mustDrop = policy.isInline
+      return
+    }
+    context.endsStream = packet.tcp.isFIN || packet.tcp.isRST
+    sessions[place].take(packet, bytes: bytes, from: context.side, into: &reassembler, context: &context)
+    if context.hasStreamData { reach = Reach(session: place, side: context.side) }
+    if context.streamEvents.contains(.reassemblyOverlapDifferentData) && policy.isInline { context.mustDrop = true }
+    if context.hasStreamData && state >= .established { context.isEstablished = true }
+    if state == .closed && !context.hasStreamData {
+      // Nothing more will be shown: the memory is better used elsewhere.
+      reassembler.close(&sessions[place].client)
+      reassembler.close(&sessions[place].server)
+    }
+  }
+
+  private mutating func openSession(
+    _ packet: DecodedPacket, _ index: FlowIndex, _ context: inout PacketContext
+  ) -> Bool {
+    var session = TCPSession()
+    var swaps = false
+    guard
+      session.connection.open(
+        packet, &session.client, &session.server, time: now, policy: policy, events: &context.streamEvents,
+        swaps: &swaps)
+    else { return false }
+    let isFromClient = (context.side == .toServer) != (swaps && context.isNewFlow)
+    if !isFromClient { (session.client, session.server) = (session.server, session.client) }
+    guard let place = sessions.insert(session) else {
+      counters.streamMemoryCap &+= 1
+      return false
+    }
+    counters.tcpSessions &+= 1
+    if swaps && context.isNewFlow {
+      flows.swapSides(index)
+      context.side = context.side.opposite
+      flows[index].flags.remove(.seenToServer)
+      flows[index].flags.insert(.seenToClient)
+    }
+    flows[index].stream = place
+    return true
+  }
+}
+
+extension DecodedPacket {
+  /// Whether the packet belongs to a flow: its transport header is whole.
+  var hasFlow: Bool {
+    transport != .none || ipVersion != 0 && ipProtocol == IPProtocolNumber.esp && !fragment.isFragment
+  }
+
+  /// "Destination unreachable" and the like (RFC 792): they speak of another flow.
+  var isICMPv4Error: Bool {
+    guard transport == .icmpv4 else { return false }
+    switch icmp.type {
+    case 3, 4, 5, 11, 12: return true
+    default: return false
+    }
+  }
+
+  /// What finds a packet's flow; `isError` when it is the flow that an error message quotes.
+  fileprivate var flowKey: (key: FlowKey, reversed: Bool, isError: Bool) {
+    if isICMPv4Error && icmp.hasQuotation {
+      let canonical = FlowKey.canonical(
+        source: icmp.quotedSource, sourcePort: icmp.quotedSourcePort, destination: icmp.quotedDestination,
+        destinationPort: icmp.quotedDestinationPort, ipProtocol: icmp.quotedProtocol, vlan: vlanKey)
+      return (canonical.key, canonical.reversed, true)
+    }
+    var ports = (sourcePort, destinationPort)
+    if transport == .icmpv4 || transport == .icmpv6 {
+      // Question and answer make one flow: the types stand for ports.
+      ports = (UInt16(icmp.type), UInt16(icmpCounterpart))
+    }
+    let canonical = FlowKey.canonical(
+      source: source, sourcePort: ports.0, destination: destination, destinationPort: ports.1, ipProtocol: ipProtocol,
+      vlan: vlanKey)
+    return (canonical.key, canonical.reversed, false)
+  }
+
+  /// The type of the message that answers this one, or that this one answers; 0 when there is none.
+  private var icmpCounterpart: UInt8 {
+    switch (transport, icmp.type) {
+    case (.icmpv4, 0): 8
+    case (.icmpv4, 8): 0
+    case (.icmpv4, 9): 10
+    case (.icmpv4, 10): 9
+    case (.icmpv4, 13): 14
+    case (.icmpv4, 14): 13
+    case (.icmpv4, 15): 16
+    case (.icmpv4, 16): 15
+    case (.icmpv4, 17): 18
+    case (.icmpv4, 18): 17
+    case (.icmpv6, 128): 129
+    case (.icmpv6, 129): 128
+    case (.icmpv6, 133): 134
+    case (.icmpv6, 134): 133
+    case (.icmpv6, 135): 136
+    case (.icmpv6, 136): 135
+    case (.icmpv6, 130): 131
+    case (.icmpv6, 131): 130
+    case (.icmpv6, 139): 140
+    case (.icmpv6, 140): 139
+    case (.icmpv6, 144): 145
+    case (.icmpv6, 145): 144
+    default: 0
+    }
+  }
 }
 
 /// What the tracker knows about one packet.
@@ -56,7 +379,8 @@ struct PacketContext: BitwiseCopyable, Sendable {
   var side: FlowSide = .toServer
   /// The packet opened the flow.
   var isNewFlow = false
-  /// Both sides have been seen, and for TCP the handshake is complete: what `flow:established` asks for.
+  /// What `flow:established` asks for: both sides have been seen, and for TCP the handshake was complete before this packet, or is
+  /// now and the packet brings data.
   var isEstablished = false
   /// The payload became part of the reassembled stream (at once, or when the gap before it closes).
   var isInStream = false
@@ -64,7 +388,7 @@ struct PacketContext: BitwiseCopyable, Sendable {
   var hasStreamData = false
   /// The packet ends its side of the stream (FIN in order, or a valid RST).
   var endsStream = false
-  /// Inline: the packet must not pass, because its data differs from what was inspected (decision 11).
+  /// Inline: the packet must not pass, because it does not fit the connection or differs from what was inspected (decision 11).
   var mustDrop = false
   var streamEvents = StreamEventSet()
 }

@@ -103,6 +103,21 @@ struct PieceStore: ~Copyable {
     return result
   }
 
+  /// Whether bytes at `start` would differ from those that are there.
+  func differs(_ bytes: RawSpan, at start: Int, in list: PieceList) -> Bool {
+    let end = start + bytes.byteCount
+    var cursor = list.last
+    while cursor != .max && pieces[cursor].end > start {
+      let piece = pieces[cursor]
+      if piece.start < end {
+        let common = max(start, piece.start)..<min(end, piece.end)
+        if !isEqual(piece, common, bytes, from: start) { return true }
+      }
+      cursor = piece.previous
+    }
+    return false
+  }
+
   /// The first piece of a list.
   func first(of list: PieceList) -> Piece? { list.first == .max ? nil : pieces[list.first] }
 
@@ -115,6 +130,11 @@ struct PieceStore: ~Copyable {
     let span = blocks.bytes(piece.block, piece.skip..<(piece.skip + piece.count))
     // The block belongs to `blocks`, which is part of `self`.
     return unsafe _overrideLifetime(span, borrowing: self)
+  }
+
+  /// Copies a piece's bytes from the one at `offset` on into a block.
+  mutating func copy(_ piece: Piece, from offset: Int, to block: Block, at target: Int) {
+    blocks.copy(from: piece.block, (piece.skip + offset)..<(piece.skip + piece.count), to: block, at: target)
   }
 
   /// Takes the first piece out and gives its memory back.

@@ -32,7 +32,7 @@ struct TimerWheel: ~Copyable {
 
   /// Sets a record that is not scheduled to wake up at `second`.
   mutating func schedule(_ place: UInt32, at second: UInt64, now: UInt64) {
-    if current == 0 { current = now }
+    current = current == 0 ? now : current
     let bucket = UInt32(min(max(second, current), current + Self.span - 1) % Self.span)
     let next = unsafe heads[Int(bucket)]
     unsafe links[Int(place)] = Links(next: next, previous: .max, bucket: bucket)
@@ -55,7 +55,7 @@ struct TimerWheel: ~Copyable {
   ///
   /// - Returns: nil when there is none, or when `steps` buckets were empty: the rest is for the next call.
   mutating func next(before second: UInt64, steps: inout Int) -> UInt32? {
-    if second > current + Self.span { current = second - Self.span }
+    if current == 0 || second > current + Self.span { current = current == 0 ? second : second - Self.span }
     while current < second && steps > 0 {
       let head = unsafe heads[Int(current % Self.span)]
       if head != .max {

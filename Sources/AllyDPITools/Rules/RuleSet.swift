@@ -42,5 +42,5 @@ struct RuleSet {
   }
 
   /// Lines that an operator still reads.
-  private static let problemsShown = 20
+  private static let problemsShown = 10
 }

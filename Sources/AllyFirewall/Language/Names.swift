@@ -2,10 +2,10 @@
 enum Names {
   /// Ports of the service names that policies use most (IANA Service Name and Transport Protocol Port Number Registry).
   static let services: [String: UInt16] = [
-    "ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "time": 37, "whois": 43, "domain": 53,
+    "ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "whois": 43, "domain": 53,
     "bootps": 67, "bootpc": 68, "tftp": 69, "gopher": 70, "finger": 79, "http": 80, "kerberos": 88, "pop3": 110,
     "sunrpc": 111, "auth": 113, "nntp": 119, "ntp": 123, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139,
-    "imap2": 143, "snmp": 161, "snmp-trap": 162, "bgp": 179, "irc": 194, "ldap": 389, "https": 443,
+    "imap2": 143, "snmp": 161, "snmp-trap": 162, "bgp": 179, "ldap": 389, "https": 443,
     "microsoft-ds": 445, "isakmp": 500, "syslog": 514, "printer": 515, "dhcpv6-client": 546, "dhcpv6-server": 547,
     "rtsp": 554, "ipp": 631, "ldaps": 636, "domain-s": 853, "rsync": 873, "ftps-data": 989, "ftps": 990,
     "imaps": 993, "pop3s": 995, "socks": 1080, "openvpn": 1194, "ms-sql-s": 1433, "radius": 1812,
@@ -59,9 +59,9 @@ enum Names {
     "fin": 0x01, "syn": 0x02, "rst": 0x04, "psh": 0x08, "ack": 0x10, "urg": 0x20, "ecn": 0x40, "cwr": 0x80,
   ]
 
-  /// Chain priorities by name (nft's own, for the families ip, ip6 and inet).
+  /// Chain priorities by name (nft's own, for the families and hooks that there are).
   static let priorities: [String: Int] = [
-    "raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100,
+    "raw": -300, "mangle": -150, "filter": 0, "security": 50,
   ]
 
   static let logLevels: Set<String> = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"]

@@ -273,7 +273,7 @@ extension PolicyParser {
     context.steps.append(.tcpFlags(test))
   }
 
-  /// Flags with `,` or `|` between them, in parentheses or not; or the number 0.
+  /// Flags with `|` between them, in parentheses or not, or with `,`; or a number.
   private mutating func parseFlagList() throws(PolicyError) -> UInt8 {
     let parenthesized = takeSymbol("(")
     var bits: UInt8 = 0
@@ -283,7 +283,7 @@ extension PolicyParser {
       }
       bits |= flag
       advance()
-    } while takeSymbol("|") || takeSymbol(",")
+    } while takeSymbol("|") || (!parenthesized && takeSymbol(","))
     if parenthesized { try expectSymbol(")") }
     return bits
   }

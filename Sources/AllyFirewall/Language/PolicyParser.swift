@@ -214,7 +214,7 @@ struct PolicyParser {
   }
 
   private mutating func parsePriority() throws(PolicyError) -> Int {
-    let expected = "a priority: a number, or one of raw, mangle, dstnat, filter, security, srcnat"
+    let expected = "a priority: a number, or one of raw, mangle, filter, security"
     guard token.kind == .word else { throw error(expected) }
     if let number = signedNumber(token.text) {
       advance()
@@ -259,6 +259,7 @@ struct PolicyParser {
     skipSeparators()
     var type: ValueType?
     var set = SetSyntax(name: name, type: .service)
+    var places: [Token] = []
     while !isSymbol("}") {
       if takeWord("type") {
         let names = ValueType.ofSets.compactMap(\.setTypeName).joined(separator: ", ")
@@ -288,7 +289,7 @@ struct PolicyParser {
         guard type != nil else { throw error("'type' before the elements") }
         advance()
         try expectSymbol("=")
-        try parseElements(into: &set)
+        try parseElements(into: &set, places: &places)
         try expectEnd(of: "elements")
       } else {
         throw error("'type', 'flags', 'auto-merge', 'elements', 'comment' or '}'")
@@ -296,11 +297,12 @@ struct PolicyParser {
       skipSeparators()
     }
     guard type != nil else { throw error("'type' in a set") }
+    if !set.mergesIntervals { try refuseOverlaps(set.elements, places) }
     advance()
     syntax.tables[table].sets.append(set)
   }
 
-  private mutating func parseElements(into set: inout SetSyntax) throws(PolicyError) {
+  private mutating func parseElements(into set: inout SetSyntax, places: inout [Token]) throws(PolicyError) {
     guard isSymbol("{") else { throw error("'{'") }
     let type = set.type
     try parseBraces { (parser: inout PolicyParser) throws(PolicyError) in
@@ -311,8 +313,18 @@ struct PolicyParser {
         throw parser.error("a single value, or 'flags interval' before the elements", at: start)
       }
       set.elements.append(range)
+      places.append(start)
       set.listedElements.append(parser.listedText(from: position))
       if parser.takeWord("comment") { _ = try parser.string("a comment in quotes") }
+    }
+  }
+
+  /// Elements may be written twice but not overlap, unless the set merges them: that is most often a mistake.
+  private func refuseOverlaps(_ elements: [ValueRange], _ places: [Token]) throws(PolicyError) {
+    let order = elements.indices.sorted { (elements[$0].lower, $0) < (elements[$1].lower, $1) }
+    for (one, next) in zip(order, order.dropFirst())
+    where elements[next].lower <= elements[one].upper && elements[next] != elements[one] {
+      throw error("an element that overlaps no other, or 'auto-merge' in the set", at: places[max(one, next)])
     }
   }
 
@@ -362,16 +374,13 @@ struct PolicyParser {
       advance()
       return prefix
     }
-    // Service names hold hyphens too: each may be the range's.
-    var hyphen = text.firstIndex(of: "-")
-    while let position = hyphen {
-      let rest = text.index(after: position)
-      if let lower = type.single(text[..<position]), let upper = type.single(text[rest...]) {
-        guard lower <= upper else { throw error("an end of the range that is not below its start") }
-        advance()
-        return ValueRange(lower: lower, upper: upper)
-      }
-      hyphen = text[rest...].firstIndex(of: "-")
+    // Names hold hyphens too: without blanks, a range begins with a digit (or an IPv6 address).
+    if let hyphen = text.firstIndex(of: "-"), type == .ipv6Address || text.first?.isNumber == true,
+      let lower = type.single(text[..<hyphen]), let upper = type.single(text[text.index(after: hyphen)...])
+    {
+      guard lower <= upper else { throw error("an end of the range that is not below its start") }
+      advance()
+      return ValueRange(lower: lower, upper: upper)
     }
     throw error(type.expected)
   }

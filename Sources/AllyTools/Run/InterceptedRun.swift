@@ -17,7 +17,7 @@ public struct InterceptedRun: CaptureRun {
   /// The most frames that the NIC receives before the DPI core has its turn.
   public var batch: Int
 
-  public init(protection: PacketProtection = .inPlace, batch: Int = 64) {
+  public init(protection: PacketProtection, batch: Int = 64) {
     self.protection = protection
     self.batch = max(1, batch)
   }

@@ -41,6 +41,8 @@ public struct Rule: Sendable {
   public var target: Target? = nil
   /// `noalert`, `flowbits:noalert`: the rule matches without writing a record.
   public var noAlert: Bool = false
+  /// `alert`: a rule of another action writes a record besides.
+  public var alsoAlerts: Bool = false
   /// The rule's text, for records that carry it; continuation lines are joined, bytes that are not UTF-8 replaced.
   public var text: String = ""
 

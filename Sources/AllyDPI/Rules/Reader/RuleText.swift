@@ -43,7 +43,7 @@ struct RuleText {
 }
 
 /// The rules of a file one after the other: without comments and blank lines, continuation lines joined.
-struct RuleTexts: Sequence, IteratorProtocol {
+struct RuleTexts: Swift.Sequence, IteratorProtocol {
   private let file: String
   private let bytes: [UInt8]
   private var position = 0

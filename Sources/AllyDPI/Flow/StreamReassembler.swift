@@ -1,0 +1,280 @@
+import AllyPacket
+
+/// One side of a stream on its way to be contiguous.
+struct StreamSide: BitwiseCopyable, Sendable {
+  /// The sequence number of the byte at ``delivered``.
+  fileprivate(set) var expected: UInt32 = 0
+  /// Bytes that are behind: inspected, or given up. 0 is the first byte after the SYN.
+  fileprivate(set) var delivered = 0
+  /// Where the bytes begin that no window has shown yet.
+  fileprivate(set) var freshFrom = 0
+  /// Bytes beyond a gap.
+  fileprivate(set) var waiting = PieceList()
+  /// The last bytes that were delivered, for patterns that reach across segments.
+  fileprivate(set) var window = Block.none
+  /// How much of ``window`` is filled; its end is ``delivered``.
+  fileprivate(set) var windowLength = 0
+
+  /// Begins with the byte of this sequence number.
+  mutating func begin(at sequence: UInt32) {
+    if waiting.isEmpty && window.isNone { expected = sequence }
+  }
+}
+
+/// Puts segments in order (RFC 9293 §3.10.7.4), under a memory cap that all streams of a core share.
+///
+/// Data is handed on as soon as it is contiguous: an in-order segment costs one copy behind its predecessors, so that patterns
+/// across segments can be seen. Only data beyond a gap waits, and only there do overlap policies have a say: what was
+/// handed on has been inspected, and stays.
+struct StreamReassembler: ~Copyable {
+  /// Bytes before the new ones that a window shows.
+  static var history: Int { 2560 }
+  /// New bytes that one window shows at most.
+  static var maximumFresh: Int { 65_536 }
+  /// Segments of one side that may wait beyond a gap.
+  static var maximumPieces: UInt32 { 512 }
+  /// Windows grow up to this size before their begin is given up.
+  private static var settledWindow: Int { 8192 }
+
+  let policy: OverlapPolicy
+  /// Bytes of each side that are reassembled.
+  let depth: Int
+  /// Unacknowledged bytes are kept, so that a retransmission with other bytes is noticed (decision 11).
+  let keepsUnacknowledged: Bool
+  private var store: PieceStore
+  private(set) var gaps: UInt64 = 0
+  private(set) var overlaps: UInt64 = 0
+  private(set) var differing: UInt64 = 0
+  /// Bytes for which there was no memory.
+  private(set) var unkept: UInt64 = 0
+
+  init(memoryCap: Int, policy: OverlapPolicy, depth: Int, keepsUnacknowledged: Bool) {
+    self.policy = policy
+    self.depth = depth
+    self.keepsUnacknowledged = keepsUnacknowledged
+    store = PieceStore(
+      byteCap: memoryCap - memoryCap / 8, pieceCap: max(64, memoryCap / 8 / MemoryLayout<Piece>.stride),
+      maximumPieces: Self.maximumPieces)
+  }
+
+  var bytesHeld: Int { store.blocks.used }
+
+  /// Takes a segment's data.
+  ///
+  /// - Parameters:
+  ///   - data: not empty.
+  ///   - sequence: of its first byte.
+  ///   - side: the sender's.
+  /// - Returns: whether the data, or some of it, is part of the stream: now, or once a gap closes.
+  mutating func take(
+    _ data: RawSpan, sequence: UInt32, side: inout TCPSide, events: inout StreamEventSet
+  ) -> Bool {
+    if side.flags.contains(.depthReached) { return false }
+    let from = side.stream.delivered
+    side.stream.freshFrom = from
+    let distance = Int(Int32(bitPattern: sequence &- side.stream.expected))
+    var isPart = true
+    var fresh = data
+
+    if distance < 0 {
+      // The begin was handed on before; compare as far as it is still there.
+      let old = min(-distance, data.byteCount)
+      overlaps &+= 1
+      if !matchesWindow(data.extracting(first: old), at: from + distance, side.stream) {
+        noteDifference(&events)
+        if keepsUnacknowledged { return false }
+      }
+      if from + distance < 0 { events.insert(.reassemblySegmentBeforeBaseSequence) }
+      if old == data.byteCount { return false }
+      fresh = data.extracting(old..<data.byteCount)
+    }
+
+    if distance <= 0 && (side.stream.waiting.isEmpty || from + fresh.byteCount <= firstWaiting(side.stream)) {
+      deliver(fresh, side: &side, events: &events)
+    } else {
+      let position = max(from, from + distance)
+      // Inline, a segment that differs is dropped as a whole: none of it may become part of the stream.
+      if keepsUnacknowledged && store.differs(fresh, at: position, in: side.stream.waiting) {
+        noteDifference(&events)
+        return false
+      }
+      let insertion = store.insert(fresh, at: position, policy: policy, into: &side.stream.waiting)
+      if insertion.overlaps { overlaps &+= 1 }
+      if insertion.differs { noteDifference(&events) }
+      if !insertion.isComplete {
+        events.insert(
+          side.stream.waiting.count >= Self.maximumPieces ? .reassemblyInsertLimit : .reassemblyInsertMemoryCap)
+        if distance <= 0 {
+          // In order, but no memory to settle the overlap: what waits gives way.
+          store.removeAll(of: &side.stream.waiting)
+          deliver(fresh, side: &side, events: &events)
+        } else {
+          unkept &+= UInt64(fresh.byteCount)
+          isPart = false
+        }
+      }
+    }
+    drain(side: &side, events: &events)
+    return isPart
+  }
+
+  /// Hands on more of what waits, after a window was looked at.
+  ///
+  /// - Returns: whether there was any.
+  @discardableResult
+  mutating func drainMore(side: inout TCPSide, events: inout StreamEventSet) -> Bool {
+    side.stream.freshFrom = side.stream.delivered
+    drain(side: &side, events: &events)
+    return side.stream.delivered > side.stream.freshFrom
+  }
+
+  /// The other end has all bytes up to `acknowledgement`: those missing here will not come any more.
+  mutating func acknowledge(_ acknowledgement: UInt32, side: inout TCPSide, events: inout StreamEventSet) {
+    var missing = Int(Int32(bitPattern: acknowledgement &- side.stream.expected))
+    guard missing > 0, !side.flags.contains(.depthReached) else { return }
+    // A FIN takes a number of its own, whether it was seen or not.
+    if missing == 1 && side.stream.waiting.isEmpty { return }
+    if side.flags.contains(.finSent) && acknowledgement == side.finSequence &+ 1 { missing -= 1 }
+    if let piece = store.first(of: side.stream.waiting) { missing = min(missing, piece.start - side.stream.delivered) }
+    if missing > 0 { skip(missing, side: &side, events: &events) }
+  }
+
+  /// Gives back what a side holds.
+  mutating func close(_ side: inout TCPSide) {
+    store.removeAll(of: &side.stream.waiting)
+    store.blocks.release(side.stream.window)
+    side.stream.window = .none
+    side.stream.windowLength = 0
+  }
+
+  /// The bytes that the last call handed on, with those before them.
+  @_lifetime(borrow self)
+  func window(of side: StreamSide) -> StreamWindow {
+    let fresh = min(side.delivered - side.freshFrom, side.windowLength)
+    let shown = min(side.windowLength, fresh + Self.history)
+    let range = (side.windowLength - shown)..<side.windowLength
+    if side.window.isNone {
+      return StreamWindow(bytes: RawSpan(), streamOffset: UInt64(side.delivered), freshOffset: 0)
+    }
+    let window = StreamWindow(
+      bytes: store.blocks.bytes(side.window, range), streamOffset: UInt64(side.delivered - shown),
+      freshOffset: shown - fresh)
+    // The block belongs to `store`, which is part of `self`.
+    return unsafe _overrideLifetime(window, borrowing: self)
+  }
+
+  // MARK: Steps
+
+  private func firstWaiting(_ stream: StreamSide) -> Int { store.first(of: stream.waiting)?.start ?? .max }
+
+  private mutating func noteDifference(_ events: inout StreamEventSet) {
+    differing &+= 1
+    events.insert(.reassemblyOverlapDifferentData)
+  }
+
+  /// Moves pieces that have become contiguous into the window, as many as one window shows.
+  private mutating func drain(side: inout TCPSide, events: inout StreamEventSet) {
+    while let piece = store.first(of: side.stream.waiting), piece.start <= side.stream.delivered {
+      // A piece may have been overtaken by data in order.
+      if piece.end > side.stream.delivered {
+        let fresh = side.stream.delivered - side.stream.freshFrom
+        if fresh > 0 && fresh + piece.count > Self.maximumFresh { return }
+        if !append(piece: piece, side: &side) { unkept &+= UInt64(piece.count) }
+        advance(piece.end - side.stream.delivered, side: &side, events: &events)
+      }
+      store.removeFirst(of: &side.stream.waiting)
+    }
+  }
+
+  private mutating func deliver(_ data: RawSpan, side: inout TCPSide, events: inout StreamEventSet) {
+    makeRoom(for: data.byteCount, side: &side)
+    if side.stream.window.isNone {
+      unkept &+= UInt64(data.byteCount)
+    } else {
+      store.blocks.write(data, to: side.stream.window, at: side.stream.windowLength)
+      side.stream.windowLength += data.byteCount
+    }
+    advance(data.byteCount, side: &side, events: &events)
+  }
+
+  private mutating func append(piece: Piece, side: inout TCPSide) -> Bool {
+    let skipped = side.stream.delivered - piece.start
+    let count = piece.count - skipped
+    makeRoom(for: count, side: &side)
+    guard !side.stream.window.isNone else { return false }
+    store.copy(piece, from: skipped, to: side.stream.window, at: side.stream.windowLength)
+    side.stream.windowLength += count
+    return true
+  }
+
+  private mutating func advance(_ count: Int, side: inout TCPSide, events: inout StreamEventSet) {
+    side.stream.delivered += count
+    side.stream.expected = side.stream.expected &+ UInt32(truncatingIfNeeded: count)
+    if depth > 0 && side.stream.delivered >= depth && !side.flags.contains(.depthReached) {
+      side.flags.insert(.depthReached)
+      events.insert(.reassemblyDepthReached)
+      store.removeAll(of: &side.stream.waiting)
+    }
+  }
+
+  private mutating func skip(_ count: Int, side: inout TCPSide, events: inout StreamEventSet) {
+    gaps &+= 1
+    side.flags.insert(.gap)
+    events.insert(.reassemblySequenceGap)
+    // Patterns do not reach across a gap.
+    side.stream.windowLength = 0
+    advance(count, side: &side, events: &events)
+  }
+
+  /// Sees to it that `count` bytes fit behind those of the window, giving up its begin or taking a larger block.
+  private mutating func makeRoom(for count: Int, side: inout TCPSide) {
+    let stream = side.stream
+    if stream.windowLength + count <= stream.window.capacityOrZero { return }
+    var kept = min(stream.windowLength, Self.history + stream.delivered - stream.freshFrom)
+    if keepsUnacknowledged {
+      let unacknowledged = Int(Int32(bitPattern: stream.expected &- side.lastACK))
+      kept = min(stream.windowLength, max(kept, min(unacknowledged, BlockPool.largest - Self.maximumFresh)))
+    }
+    kept = max(0, min(kept, BlockPool.largest - count))
+    // Short streams need little; those that go on get a block in which the begin is given up now and then only.
+    let wanted = stream.windowLength + count <= Self.settledWindow ? stream.windowLength + count : kept + count
+    let source = (stream.windowLength - kept)..<stream.windowLength
+    if wanted <= stream.window.capacityOrZero && stream.window.capacityOrZero <= max(Self.settledWindow, 2 * wanted) {
+      store.blocks.move(source, to: 0, in: stream.window)
+      side.stream.windowLength = kept
+      return
+    }
+    let size = wanted > Self.settledWindow / 4 ? max(wanted, Self.settledWindow) : wanted
+    if let block = store.blocks.allocate(size) ?? store.blocks.allocate(wanted) {
+      if !stream.window.isNone { store.blocks.copy(from: stream.window, source, to: block) }
+      store.blocks.release(stream.window)
+      side.stream.window = block
+      side.stream.windowLength = kept
+      return
+    }
+    // At the memory cap: less history, or in the end none and no window.
+    side.stream.windowLength = 0
+    if stream.window.capacityOrZero >= count {
+      let less = min(kept, stream.window.capacityOrZero - count)
+      store.blocks.move((stream.windowLength - less)..<stream.windowLength, to: 0, in: stream.window)
+      side.stream.windowLength = less
+      return
+    }
+    store.blocks.release(stream.window)
+    side.stream.window = store.blocks.allocate(count) ?? .none
+  }
+
+  /// Whether bytes that came before are the same now, as far as they are still known.
+  private func matchesWindow(_ data: RawSpan, at start: Int, _ stream: StreamSide) -> Bool {
+    let windowStart = stream.delivered - stream.windowLength
+    let from = max(start, windowStart)
+    let to = min(start + data.byteCount, stream.delivered)
+    guard from < to, !stream.window.isNone else { return true }
+    return store.blocks.bytes(stream.window, (from - windowStart)..<(to - windowStart))
+      .hasSameBytes(as: data.extracting((from - start)..<(to - start)))
+  }
+}
+
+extension Block {
+  fileprivate var capacityOrZero: Int { isNone ? 0 : capacity }
+}

@@ -1,0 +1,296 @@
+/// How connections begin (RFC 9293 §3.5), and how they are picked up in their midst.
+extension TCPConnection {
+  /// Looks at the first packet of endpoints without a connection.
+  ///
+  /// - Parameters:
+  ///   - own: the side that sent it.
+  ///   - swaps: set when the sender is the server.
+  /// - Returns: whether a connection begins.
+  mutating func open(
+    _ packet: DecodedPacket, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64, policy: TCPPolicy,
+    events: inout StreamEventSet, swaps: inout Bool
+  ) -> Bool {
+    let tcp = packet.tcp
+    if tcp.isRST {
+      events.insert(.rstButNoSession)
+      return false
+    }
+    if tcp.isFIN && !(policy.midstream && packet.payloadLength > 0) {
+      events.insert(.finButNoSession)
+      return false
+    }
+    if tcp.isSYN && tcp.isACK {
+      guard policy.midstream || policy.asyncOneSide else { return false }
+      swaps = true
+      state = .synReceived
+      flags = [.midstream, .midstreamSYNACK]
+      if policy.asyncOneSide && !policy.midstream { flags.insert(.asynchronous) }
+      // `own` is the server: what it acknowledges tells where the client is.
+      own.begin(at: tcp.sequence)
+      other.begin(at: tcp.acknowledgement &- 1)
+      other.window = UInt32(tcp.window)
+      other.lastACK = tcp.acknowledgement
+      other.nextWindow = other.lastACK &+ other.window
+      own.lastACK = own.nextSequence
+      if tcp.options.contains(.windowScale) {
+        other.windowScale = tcp.windowScale
+        own.windowScale = 14
+      }
+      own.take(timestampOf: tcp, time: time)
+      return true
+    }
+    if tcp.isSYN {
+      state = .synSent
+      if policy.asyncOneSide { flags.insert(.asynchronous) }
+      own.begin(at: tcp.sequence)
+      other.window = UInt32(tcp.window)
+      if tcp.options.contains(.timestamp) { flags.insert(.clientOffersTimestamps) }
+      if tcp.options.contains(.windowScale) {
+        flags.insert(.clientOffersScaling)
+        other.windowScale = tcp.windowScale
+      }
+      own.take(timestampOf: tcp, time: time)
+      if tcp.options.contains(.fastOpen) && packet.payloadLength > 0 {
+        flags.insert(.fastOpen)
+        own.nextSequence = own.nextSequence &+ packet.payloadLength
+      }
+      return true
+    }
+    guard tcp.isACK, policy.midstream else { return false }
+    // In the midst: who opened the connection is not known; the lower port is more often the server's.
+    swaps = packet.sourcePort < packet.destinationPort
+    state = .established
+    flags = [.midstream, .confirmed]
+    if policy.asyncOneSide { flags.insert(.asynchronous) }
+    own.begin(at: tcp.sequence &- 1)
+    own.nextSequence = tcp.sequence &+ packet.payloadLength
+    own.lastACK = tcp.sequence
+    own.windowScale = 14
+    own.window = UInt32(UInt16.max) << 14
+    own.nextWindow = own.lastACK &+ own.window
+    other.begin(at: tcp.acknowledgement &- 1)
+    other.lastACK = tcp.acknowledgement
+    other.windowScale = 14
+    other.window = UInt32(tcp.window) << 14
+    other.nextWindow = other.lastACK &+ other.window
+    if tcp.options.contains(.timestamp) {
+      flags.insert(.timestamps)
+      own.take(timestampOf: tcp, time: time)
+    }
+    return true
+  }
+
+  /// The client has sent a SYN.
+  mutating func followSYNSent(
+    _ packet: DecodedPacket, from side: FlowSide, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64,
+    policy: TCPPolicy, events: inout StreamEventSet
+  ) -> Bool {
+    let tcp = packet.tcp
+    if tcp.isRST {
+      if side == .toServer {
+        guard tcp.sequence == own.initialSequence || tcp.sequence == own.nextSequence else { return false }
+      } else {
+        // A refusal acknowledges the SYN.
+        guard !tcp.isACK || isAcknowledgementOfSYN(tcp.acknowledgement, client: other) else {
+          events.insert(.rstInvalidACK)
+          return false
+        }
+      }
+      own.flags.insert(.resetSent)
+      state = .closed
+      return true
+    }
+    if tcp.isFIN { return false }
+    if tcp.isSYN && tcp.isACK {
+      if flags.contains(.fourWay) && side == .toServer {
+        guard tcp.acknowledgement == other.nextSequence else {
+          events.insert(.fourWayHandshakeSYNACKWithWrongACK)
+          return false
+        }
+        guard tcp.sequence == own.initialSequence else {
+          events.insert(.fourWayHandshakeSYNACKWithWrongSYN)
+          return false
+        }
+        acceptSYNACK(packet, &own, &other, time: time)
+        return true
+      }
+      guard side == .toClient else {
+        events.insert(.threeWayHandshakeSYNACKInWrongDirection)
+        return false
+      }
+      guard isAcknowledgementOfSYN(tcp.acknowledgement, client: other) else {
+        events.insert(.threeWayHandshakeSYNACKWithWrongACK)
+        return false
+      }
+      if flags.contains(.fastOpen) && tcp.acknowledgement != other.nextSequence {
+        // The server did not take the data that came with the SYN: it will come again.
+        events.insert(.threeWayHandshakeSYNACKTFODataIgnored)
+        other.nextSequence = tcp.acknowledgement
+      }
+      own.begin(at: tcp.sequence)
+      acceptSYNACK(packet, &own, &other, time: time)
+      return true
+    }
+    if tcp.isSYN {
+      if side == .toClient {
+        flags.insert(.fourWay)
+        own.begin(at: tcp.sequence)
+        other.window = UInt32(tcp.window)
+        own.take(timestampOf: tcp, time: time)
+      } else if tcp.sequence != own.initialSequence {
+        // A new attempt from the same port.
+        own.begin(at: tcp.sequence)
+        own.take(timestampOf: tcp, time: time)
+      }
+      return true
+    }
+    guard tcp.isACK else { return false }
+    // An ACK straight after the SYN from the same host: its peer's packets take another way.
+    guard policy.asyncOneSide, side == .toServer else { return false }
+    guard tcp.sequence == own.nextSequence else {
+      events.insert(.threeWayHandshakeAsyncWrongSequence)
+      return false
+    }
+    flags.formUnion([.asynchronous, .confirmed])
+    state = .established
+    other.begin(at: tcp.acknowledgement &- 1)
+    other.lastACK = tcp.acknowledgement
+    other.window = UInt32(tcp.window)
+    other.nextWindow = other.lastACK &+ other.window
+    own.nextSequence = tcp.sequence &+ packet.payloadLength
+    own.lastACK = tcp.sequence
+    return true
+  }
+
+  /// Whether an acknowledgement is for the client's SYN, with or without the data that came with it.
+  private func isAcknowledgementOfSYN(_ acknowledgement: UInt32, client: TCPSide) -> Bool {
+    if acknowledgement == client.initialSequence &+ 1 { return true }
+    return flags.contains(.fastOpen) && acknowledgement == client.nextSequence
+  }
+
+  /// Takes the second packet of a handshake; `own` sent it.
+  private mutating func acceptSYNACK(
+    _ packet: DecodedPacket, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64
+  ) {
+    let tcp = packet.tcp
+    // The window of a SYN is never scaled (RFC 7323 §2.2).
+    other.window = UInt32(tcp.window)
+    if flags.contains(.clientOffersScaling) && tcp.options.contains(.windowScale) {
+      other.windowScale = tcp.windowScale
+    } else {
+      own.windowScale = 0
+      other.windowScale = 0
+    }
+    if flags.contains(.clientOffersTimestamps) && tcp.options.contains(.timestamp) {
+      flags.insert(.timestamps)
+      own.take(timestampOf: tcp, time: time)
+    } else {
+      own.lastTimestamp = 0
+      other.lastTimestamp = 0
+    }
+    other.lastACK = tcp.acknowledgement
+    other.nextWindow = other.lastACK &+ other.window
+    own.lastACK = own.nextSequence
+    own.nextWindow = own.lastACK &+ own.window
+    state = .synReceived
+  }
+
+  /// The server has answered.
+  mutating func followSYNReceived(
+    _ packet: DecodedPacket, from side: FlowSide, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64,
+    policy: TCPPolicy, events: inout StreamEventSet
+  ) -> Bool {
+    let tcp = packet.tcp
+    if tcp.isRST { return followReset(packet, &own, &other, time: time, events: &events) }
+    if tcp.isSYN && tcp.isACK {
+      guard side == .toClient || flags.contains(.fourWay) else {
+        events.insert(.threeWayHandshakeSYNACKToServerOnSYNRecv)
+        return false
+      }
+      guard tcp.acknowledgement == other.lastACK || flags.contains(.fourWay) else {
+        events.insert(.threeWayHandshakeSYNACKResendWithDifferentACK)
+        return false
+      }
+      guard tcp.sequence == own.initialSequence else {
+        events.insert(.threeWayHandshakeSYNACKResendWithDifferentSequence)
+        return false
+      }
+      return true
+    }
+    if tcp.isSYN {
+      guard side == .toServer else {
+        events.insert(.threeWayHandshakeSYNToClientOnSYNRecv)
+        return false
+      }
+      guard tcp.sequence == own.initialSequence else {
+        events.insert(.threeWayHandshakeSYNResendDifferentSequenceOnSYNRecv)
+        return false
+      }
+      return true
+    }
+    if tcp.isFIN && !tcp.isACK { return false }
+    guard tcp.isACK, hasValidTimestamp(packet, own, time: time, events: &events) else { return false }
+
+    if flags.contains(.fourWay) {
+      guard tcp.sequence == own.nextSequence else {
+        events.insert(.fourWayHandshakeWrongSequence)
+        return false
+      }
+      guard isValid(acknowledgement: packet, of: other, events: &events) else {
+        events.insert(.fourWayHandshakeInvalidACK)
+        return false
+      }
+    } else if flags.contains(.midstreamSYNACK) {
+      own.window = max(own.window, 1)
+    } else if side == .toClient && !flags.contains(.fastOpen) {
+      // Either the client's ACK was missed, or someone sneaks data in. Where every packet is seen it was not missed.
+      guard !policy.isInline else {
+        let fits = tcp.acknowledgement == other.lastACK && tcp.sequence == own.nextSequence
+        events.insert(
+          packet.payloadLength > 0 && fits ? .threeWayHandshakeACKDataInject : .threeWayHandshakeACKInWrongDirection)
+        return false
+      }
+      guard tcp.acknowledgement == other.lastACK, tcp.sequence == own.nextSequence else {
+        events.insert(.threeWayHandshakeWrongSequenceWrongACK)
+        return false
+      }
+    } else if tcp.sequence == own.nextSequence && tcp.acknowledgement == other.nextSequence {
+      // The third packet as it should be.
+    } else if policy.asyncOneSide && tcp.sequence == own.nextSequence {
+      flags.insert(.asynchronous)
+    } else if tcp.sequence == own.nextSequence {
+      // Some stacks do not answer this with a reset: a way to hide data from who does not know.
+      events.insert(.threeWayHandshakeRightSequenceWrongACKEvasion)
+      return false
+    } else if SequenceNumber.greater(tcp.sequence, own.nextSequence),
+      SequenceNumber.lessOrEqual(tcp.sequence, own.nextWindow), tcp.acknowledgement == other.nextSequence
+    {
+      // Something in between was missed.
+    } else {
+      events.insert(.threeWayHandshakeWrongSequenceWrongACK)
+      return false
+    }
+    flags.insert(.confirmed)
+    state = .established
+    if tcp.isFIN { return followFIN(packet, from: side, &own, &other, time: time, events: &events) }
+    accept(packet, &own, &other, time: time)
+    return true
+  }
+}
+
+extension TCPSide {
+  /// A SYN with this number, or what stands for one.
+  mutating func begin(at sequence: UInt32) {
+    initialSequence = sequence
+    nextSequence = sequence &+ 1
+    lastACK = nextSequence
+    nextWindow = lastACK &+ window
+    stream.begin(at: nextSequence)
+  }
+
+  mutating func take(timestampOf tcp: DecodedPacket.TCPFields, time: UInt64) {
+    guard tcp.options.contains(.timestamp) else { return }
+    lastTimestamp = tcp.timestampValue
+    lastTimestampTime = time
+  }
+}

@@ -1,0 +1,153 @@
+import AllyPacket
+
+/// A TCP connection as an observer between its ends follows it.
+struct TCPSession: BitwiseCopyable, Sendable {
+  var connection = TCPConnection()
+  var client = TCPSide()
+  var server = TCPSide()
+
+  /// Follows one packet.
+  ///
+  /// - Returns: whether the packet fits the connection; others are not part of it, and their data is not reassembled.
+  mutating func follow(
+    _ packet: DecodedPacket, from side: FlowSide, time: UInt64, policy: TCPPolicy, events: inout StreamEventSet
+  ) -> Bool {
+    switch side {
+    case .toServer:
+      connection.follow(packet, from: .toServer, &client, &server, time: time, policy: policy, events: &events)
+    case .toClient:
+      connection.follow(packet, from: .toClient, &server, &client, time: time, policy: policy, events: &events)
+    }
+  }
+}
+
+extension TCPSession {
+  /// Takes what a packet that fits brings: data of its own side, and the acknowledgement of the other's.
+  mutating func take(
+    _ packet: DecodedPacket, bytes: RawSpan, from side: FlowSide, into reassembler: inout StreamReassembler,
+    context: inout PacketContext
+  ) {
+    switch side {
+    case .toServer:
+      Self.exchange(
+        packet, bytes, connection, own: &client, other: &server, into: &reassembler, context: &context)
+    case .toClient:
+      Self.exchange(
+        packet, bytes, connection, own: &server, other: &client, into: &reassembler, context: &context)
+    }
+  }
+
+  private static func exchange(
+    _ packet: DecodedPacket, _ bytes: RawSpan, _ connection: TCPConnection, own: inout TCPSide,
+    other: inout TCPSide, into reassembler: inout StreamReassembler, context: inout PacketContext
+  ) {
+    if packet.tcp.isACK && connection.state >= .established {
+      reassembler.acknowledge(packet.tcp.acknowledgement, side: &other, events: &context.streamEvents)
+    }
+    let before = own.stream.delivered
+    // Data with a SYN counts when both sides speak of it (RFC 7413).
+    if packet.payloadLength > 0, !packet.tcp.isRST, !packet.tcp.isSYN || connection.flags.contains(.fastOpen) {
+      let sequence = packet.tcp.sequence &+ (packet.tcp.isSYN ? 1 : 0)
+      context.isInStream = reassembler.take(
+        bytes.extracting(packet.payloadRange), sequence: sequence, side: &own, events: &context.streamEvents)
+    } else {
+      // What an acknowledgement freed from behind a gap is shown with the next packet of its own direction.
+      reassembler.drainMore(side: &own, events: &context.streamEvents)
+    }
+    context.hasStreamData = own.stream.delivered > before
+  }
+}
+
+/// What an operator sets on the tracking of TCP.
+struct TCPPolicy: BitwiseCopyable, Sendable {
+  /// Connections without a seen handshake are picked up.
+  var midstream = false
+  /// One direction may be unseen.
+  var asyncOneSide = false
+  /// Packets that do not fit are dropped, and data that differs from what was inspected.
+  var isInline = false
+}
+
+/// The state of both sides together (RFC 9293 §3.3.2, seen from between).
+struct TCPConnection: BitwiseCopyable, Sendable {
+  /// In the order of a connection's life: comparisons use it.
+  enum State: UInt8, BitwiseCopyable, Sendable, Comparable {
+    case none, synSent, synReceived, established, finWait1, finWait2, timeWait, lastACK, closeWait, closing, closed
+
+    static func < (left: State, right: State) -> Bool { left.rawValue < right.rawValue }
+
+    /// Whether the connection is over, so that its endpoints may open a new one.
+    var isOver: Bool {
+      switch self {
+      case .timeWait, .lastACK, .closed: true
+      default: false
+      }
+    }
+  }
+
+  struct Flags: OptionSet, BitwiseCopyable, Sendable {
+    let rawValue: UInt16
+    /// Both sides send timestamps (RFC 7323 §3).
+    static var timestamps: Flags { Flags(rawValue: 1) }
+    /// Picked up without a handshake.
+    static var midstream: Flags { Flags(rawValue: 2) }
+    /// Picked up at the SYN+ACK.
+    static var midstreamSYNACK: Flags { Flags(rawValue: 4) }
+    /// Only one side is seen.
+    static var asynchronous: Flags { Flags(rawValue: 8) }
+    /// Both sides sent a SYN (simultaneous open, RFC 9293 §3.5).
+    static var fourWay: Flags { Flags(rawValue: 16) }
+    /// The client sent data with its SYN (RFC 7413).
+    static var fastOpen: Flags { Flags(rawValue: 32) }
+    /// The client has acknowledged the server's SYN.
+    static var confirmed: Flags { Flags(rawValue: 64) }
+    static var clientOffersTimestamps: Flags { Flags(rawValue: 128) }
+    static var clientOffersScaling: Flags { Flags(rawValue: 256) }
+  }
+
+  var state: State = .none
+  var flags: Flags = []
+
+  /// Windows and sequence numbers cannot be held against a connection that was not seen from its begin, or is half seen.
+  var isLenient: Bool { !flags.isDisjoint(with: [.midstream, .asynchronous]) }
+}
+
+/// What one side of a connection sends.
+struct TCPSide: BitwiseCopyable, Sendable {
+  struct Flags: OptionSet, BitwiseCopyable, Sendable {
+    let rawValue: UInt8
+    static var keepAlive: Flags { Flags(rawValue: 1) }
+    /// This side sent a reset.
+    static var resetSent: Flags { Flags(rawValue: 2) }
+    static var finSent: Flags { Flags(rawValue: 4) }
+    /// Bytes are missing for good.
+    static var gap: Flags { Flags(rawValue: 8) }
+    /// More than the configured depth went by.
+    static var depthReached: Flags { Flags(rawValue: 16) }
+  }
+
+  var flags: Flags = []
+  var windowScale: UInt8 = 0
+  var initialSequence: UInt32 = 0
+  /// Behind the last byte that was sent.
+  var nextSequence: UInt32 = 0
+  /// What the other side has acknowledged.
+  var lastACK: UInt32 = 0
+  /// The room that the other side offers, in bytes, from ``lastACK`` on.
+  var window: UInt32 = 0
+  /// The right edge of that room; never moves back.
+  var nextWindow: UInt32 = 0
+  /// The last timestamp in order, and when it was seen (nanoseconds).
+  var lastTimestamp: UInt32 = 0
+  var lastTimestampTime: UInt64 = 0
+  var finSequence: UInt32 = 0
+  var stream = StreamSide()
+}
+
+/// Sequence numbers compare modulo 2³² (RFC 9293 §3.4).
+enum SequenceNumber {
+  @inline(__always) static func less(_ a: UInt32, _ b: UInt32) -> Bool { Int32(bitPattern: a &- b) < 0 }
+  @inline(__always) static func lessOrEqual(_ a: UInt32, _ b: UInt32) -> Bool { Int32(bitPattern: a &- b) <= 0 }
+  @inline(__always) static func greater(_ a: UInt32, _ b: UInt32) -> Bool { Int32(bitPattern: a &- b) > 0 }
+  @inline(__always) static func greaterOrEqual(_ a: UInt32, _ b: UInt32) -> Bool { Int32(bitPattern: a &- b) >= 0 }
+}

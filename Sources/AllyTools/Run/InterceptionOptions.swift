@@ -1,0 +1,28 @@
+internal import AllyRings
+public import ArgumentParser
+
+/// What the operator sets on the interception itself, whatever inspects.
+public struct InterceptionOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "How inspected frames are kept from changing: copy (between OS and DPI memory; a dropped frame leaves no trace) or in-place (no copy; the OS driver sees a dropped frame as a damaged one).",
+      valueName: "copy|in-place"))
+  var protection: Protection = .copy
+
+  public init() {}
+
+  /// The run that goes with the options.
+  public var run: InterceptedRun { InterceptedRun(protection: protection.level) }
+
+  enum Protection: String, ExpressibleByArgument, CaseIterable {
+    case copy
+    case inPlace = "in-place"
+
+    var level: PacketProtection {
+      switch self {
+      case .copy: .copyToDPIMemory
+      case .inPlace: .inPlace
+      }
+    }
+  }
+}
