@@ -24,7 +24,8 @@ func imageMain(reportAddress: UInt, base: UInt, length: UInt) {
   let boundary = PhysicalAddress(UInt64(base + length / 2))
   let partition = Partition(boundary: boundary, end: PhysicalAddress(UInt64(base + length)))
   do {
-    try unsafe memory.map(base: PhysicalAddress(UInt64(base)), length: UInt64(length), storage: place, rights: .readWrite)
+    try unsafe memory.map(
+      base: PhysicalAddress(UInt64(base)), length: UInt64(length), storage: place, rights: .readWrite)
   } catch { return }
 
   // The shadow registers come first in DPI memory, then the queue pair.
