@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Runs inside a test guest as its only process: prints what the OS can see, in sections that the host takes apart.
 
 section() { printf '\n=== %s\n' "$1"; }
@@ -37,7 +38,7 @@ if [ -n "$HIDDEN" ]; then
     devmem 0xFEE00300 32 0xC4400
     devmem 0xFEE00300 32 0xC40$vector
   done
-  echo done
+  echo 'all sent'
   # HIDDEN is the address of the hidden memory.
   section physical-read && devmem $((HIDDEN + 8)) 32
 fi

@@ -257,7 +257,8 @@ case_option-rom() {
   trace acpi-processor-names "$(section name-space | grep -c CPUS)" 3
   trace physical-reads "$([ "$(section physical-read)" = 0xFFFFFFFF ] && echo nothing || echo contents)" nothing
   trace hole-in-memory "$(section dmesg | grep -c 'BIOS-e820: .*usable')" 2
-  trace option-rom-in-memory "$(section iomem | grep -c 'Adapter ROM')" 0
+  # The segment that INT 15h leads to: the BIOS's own, or the ROM's.
+  trace option-rom-in-memory "$(printf 0x%x "$(number 2 $((0x15 * 4 + 2)) "$ram")")" 0xf000
 }
 
 # Core counts of the processors that SMBIOS lists (type 4, offset 0x23).
