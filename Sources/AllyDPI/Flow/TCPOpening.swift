@@ -92,7 +92,11 @@ extension TCPConnection {
     }
     if tcp.isRST {
       if side == .toServer {
-        guard tcp.sequence == own.initialSequence || tcp.sequence == own.nextSequence else { return false }
+        // Who withdraws his SYN repeats its number; another reset may be a forged answer's echo.
+        guard tcp.sequence == own.initialSequence, tcp.window == 0, tcp.acknowledgement == own.initialSequence &+ 1
+        else {
+          return false
+        }
       } else {
         // A refusal acknowledges the SYN.
         guard !tcp.isACK || isAcknowledgementOfSYN(tcp.acknowledgement, client: other) else {
