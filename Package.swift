@@ -103,8 +103,8 @@ let package = Package(
     .testTarget(
       name: "AllyToolsTests",
       dependencies: [
-        "AllyDPITools", "AllyTools", "AllyFirewall", "AllyDPI", "AllySimulator", "AllyPacket", "ally", "ids",
-        "firewall", yams,
+        "AllyDPITools", "AllyTools", "AllyFirewall", "AllyDPI", "AllySimulator", "AllyHW", "AllyPacket", "ally",
+        "ids", "firewall", yams,
       ],
       swiftSettings: settings),
     .testTarget(name: "ArchitectureTests", swiftSettings: settings),
