@@ -479,6 +479,9 @@ editEntries:
     movzbl 1(%esi), %ecx
     cmpl $2, %ecx
     jb 3f                             # would stand still
+    leal (%esi,%ecx), %eax
+    cmpl %edi, %eax
+    ja 3f                             # reaches beyond the table
     call isOfCore
     jne 2f
     call deleteEntry
@@ -598,22 +601,26 @@ editMPTable:
     cmpb $0, (%esi)                   # a core
     jne 5f
     movl $20, %ecx
+5:  movzwl 4(%ebx), %edi
+    addl %ebx, %edi                   # where the entries end
+    leal (%esi,%ecx), %eax
+    cmpl %edi, %eax
+    ja 8f
+    cmpb $0, (%esi)
+    jne 6f
     cmpb $CORE, 1(%esi)
-    je 6f
-5:  cmpb $4, (%esi)                   # a core's own interrupt pin
-    jne 7f
+    je 7f
+6:  cmpb $4, (%esi)                   # a core's own interrupt pin
+    jne 61f
     cmpb $CORE, 6(%esi)
-    jne 7f
-6:  # The extended table, behind the entries, moves along.
-    movzwl 4(%ebx), %edi
-    movzwl 40(%ebx), %eax
+    je 7f
+61: addl %ecx, %esi
+    jmp 4b
+7:  movzwl 40(%ebx), %eax             # the extended table, behind the entries, moves along
     addl %eax, %edi
-    addl %ebx, %edi
     decw 34(%ebx)
     # The length has 16 bits here: nothing is borrowed from the bytes above, as it is longer than the entry.
     call deleteEntry
-    jmp 4b
-7:  addl %ecx, %esi
     jmp 4b
 8:  movb $0, 7(%ebx)
     movl %ebx, %esi
