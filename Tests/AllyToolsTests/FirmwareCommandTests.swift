@@ -107,7 +107,7 @@ import Testing
         ["--cores", "1", "--madt", path, "--output-table", output, "--output-initrd", output + "2"], in: folder)
       let shown = try CommandRun.run("ally", ["firmware", "show", path], in: folder)
       for run in [hidden, shown] {
-        #expect(run.status == ExitStatus.damagedTable.rawValue, "\(name), seed \(seed)")
+        #expect(run.status == AllyTools.ExitStatus.damagedTable.rawValue, "\(name), seed \(seed)")
         #expect(
           run.errorLines.count == 1 && run.errors.contains(path) && run.errors.contains("offset"), "\(run.errors)")
         #expect(run.output == "")
@@ -121,7 +121,7 @@ import Testing
     let folder = try TemporaryFolder()
     let path = try folder.write("apic", Self.madt)
     let output = folder.path + "/out"
-    let cases: [(arguments: [String], status: ExitStatus)] = [
+    let cases: [(arguments: [String], status: AllyTools.ExitStatus)] = [
       (["--cores", "9", "--madt", path, "--output-table", output], .badConfiguration),
       (["--cores", "0-3", "--madt", path, "--output-table", output], .badConfiguration),
       (["--cores", "x", "--madt", path, "--output-table", output], .usage),
