@@ -1,4 +1,5 @@
 public import AllyPacket
+internal import Glibc
 
 /// Where records (EVE lines) go.
 public protocol RecordSink: AnyObject {
@@ -19,11 +20,29 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   ///   - program: the compiled rules; shared by all cores.
   ///   - configuration: the settings that the rules were compiled with.
   ///   - sink: where records go; kept for the engine's life.
-  /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when a library has no memory.
+  /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when the system or a library has not the memory.
   public init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) throws(DPIEngineError) {
+    try Self.requireMemory(configuration)
     let inspection = try PacketInspection(program: program, configuration: configuration, sink: sink)
     self.inspection = inspection
     dissector = FrameDissector(configuration: configuration)
+  }
+
+  /// Asks the system once for as much as the tables take together, and gives it back: their own allocations end the
+  /// process when they fail, and how large they are is for the operator to say.
+  private static func requireMemory(_ configuration: DPIConfiguration) throws(DPIEngineError) {
+    let caps = [
+      configuration.flowMemoryCap, configuration.streamMemoryCap, configuration.reassemblyMemoryCap,
+      configuration.defragmentationMemoryCap,
+    ]
+    var total = 0
+    for cap in caps {
+      let (sum, overflow) = total.addingReportingOverflow(cap)
+      total = overflow ? .max : sum
+    }
+    let memory = unsafe malloc(total)
+    guard unsafe memory != nil else { throw .outOfMemory("\(total) bytes, the sum of the memory caps") }
+    unsafe free(memory)
   }
 
   /// Inspects a frame, and writes the records that it gives rise to.

@@ -5,6 +5,21 @@ import Testing
 
 /// The engine as a whole: frames in, records and verdicts out.
 @Suite struct EngineTests {
+  /// Caps beyond the machine's memory, which an operator may set, are an error and not the end of the process.
+  @Test(arguments: [\DPIConfiguration.flowMemoryCap, \.streamMemoryCap, \.reassemblyMemoryCap])
+  func capsThatNoMachineHasAreAnError(cap: any WritableKeyPath<DPIConfiguration, Int> & Sendable) throws {
+    for bytes in [1 << 50, Int.max] {
+      var configuration = DPIConfiguration()
+      configuration[keyPath: cap] = bytes
+      let program = try DetectionProgram(rules: [], configuration: configuration)
+      let error = #expect(throws: DPIEngineError.self) {
+        _ = try DPIEngine(program: program, configuration: configuration, sink: RecordList())
+      }
+      guard case .outOfMemory(let what)? = error else { continue }
+      #expect(what.contains("memory caps"))
+    }
+  }
+
   @Test func rulesOnAddressesSpeakOncePerSideOfAFlow() throws {
     var engine = try TestEngine(
       """
