@@ -30,7 +30,7 @@ import Testing
 
   /// Options, or a whole rule without its end.
   private static func complete(_ text: String) -> String {
-    text.contains(" any -> any any (") ? text + " sid:1;)" : "alert tcp any any -> any any (\(text) sid:1;)"
+    text.hasPrefix("alert ") ? text + " sid:1;)" : "alert tcp any any -> any any (\(text) sid:1;)"
   }
 
   static let rows: [Row] = [
@@ -47,7 +47,7 @@ import Testing
         #"http.uri; content:"a"; ^dns.query; content:"b";"#, #"http.uri; content:"a"; ^http.stat_code; content:"b";"#,
         #"flow:to_client; ^http.uri; content:"a";"#, #"http.stat_code; content:"2"; ^flow:to_server;"#,
         #"alert dns any any -> any any (^http.uri; content:"a";"#, #"^dsize:4; http.uri; content:"a";"#,
-        #"alert udp any any -> any any (file.data; ^content:"a";"#, #"flow:no_stream; http.uri; ^content:"a";"#,
+        #"alert udp any any -> any any (file.data; ^content:"a";"#, #"^flow:no_stream; http.uri; content:"a";"#,
         #"http.header.raw; ^content:"a";"#,
       ]),
     Row(
@@ -60,7 +60,7 @@ import Testing
       wrong: [
         #"msg:"a"; content:"a"; http_uri; ^http_uri;"#, #"content:"a"; rawbytes; ^http_uri;"#,
         #"http.host; content:"a"; ^http_uri;"#,
-        #"flow:to_client; content:"a"; ^http_uri;"#, #"content:"a"; http_uri:^5; "#, #"uricontent:^5;"#,
+        #"flow:to_client; content:"a"; ^http_uri;"#, #"uricontent:^5;"#,
       ]),
     Row(
       keyword: "pcre's buffers",
