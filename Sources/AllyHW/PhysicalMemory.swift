@@ -167,14 +167,26 @@ extension PhysicalMemory {
   /// The segment that holds the byte at `address`, or nil when it is absent.
   ///
   /// For loops over many buffers, which keep the answer while they borrow the memory (the table cannot change then).
+  @inlinable
+  @inline(__always)
   public borrowing func segment(containing address: PhysicalAddress) -> MemorySegment? {
-    var index = 0
-    while index < count {
-      let segment = unsafe segments[index]
-      if address.rawValue &- segment.base < segment.length { return segment }
-      index &+= 1
+    if unsafe address.rawValue &- lastHit.pointee.base < lastHit.pointee.length { return unsafe lastHit.pointee }
+    guard unsafe pointerSlow(at: address, length: 1, for: []) != nil else { return nil }
+    return unsafe lastHit.pointee
+  }
+
+  /// Whether `segment` is mapped exactly as it says: for whoever keeps a segment from one borrow of the memory to the
+  /// next. Costs a few comparisons when the last lookup hit it.
+  @inlinable
+  @inline(__always)
+  public borrowing func isMapped(_ segment: MemorySegment) -> Bool {
+    if unsafe lastHit.pointee.base != segment.base,
+      unsafe pointerSlow(at: PhysicalAddress(segment.base), length: 1, for: []) == nil
+    {
+      return false
     }
-    return nil
+    return unsafe lastHit.pointee.base == segment.base && lastHit.pointee.length == segment.length
+      && lastHit.pointee.storage == segment.storage && lastHit.pointee.rights == segment.rights
   }
 }
 

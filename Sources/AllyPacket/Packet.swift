@@ -3,7 +3,7 @@
 /// The bytes are the frame from its link-layer header (``FrameStamp/linkType``) to its last byte, without frame check
 /// sequence. The view cannot outlive the call (`~Escapable`); an inspector that wants to keep bytes copies them.
 @frozen
-public struct Packet: ~Escapable {
+public struct Packet: ~Escapable, BitwiseCopyable {
   /// The frame's bytes. Never longer than 65,535 + 14 + 8 bytes.
   public let bytes: RawSpan
   /// When and as the how-manieth frame it passed the wire.

@@ -21,30 +21,35 @@ struct BufferWindow: BitwiseCopyable {
   }
 
   /// The part of the memory around `address` that the OS side owns, that one segment holds and that allows `rights`.
-  @inline(never)
-  @usableFromInline
+  @inlinable
   init?(
     around address: UInt64, memory: borrowing PhysicalMemory, partition: Partition, rights: AccessRights
   ) {
-    guard !partition.isDPI(PhysicalAddress(address)),
-      let segment = memory.segment(containing: PhysicalAddress(address)), segment.rights.isSuperset(of: rights)
+    guard let segment = memory.segment(containing: PhysicalAddress(address)), segment.rights.isSuperset(of: rights)
     else { return nil }
-    var first = segment.base
-    var end = segment.base &+ segment.length
-    if partition.boundary.rawValue < partition.end.rawValue {
-      if partition.boundary.rawValue > address { end = min(end, partition.boundary.rawValue) }
-      if partition.end.rawValue <= address { first = max(first, partition.end.rawValue) }
-    }
-    self.base = first
-    self.length = end &- first
-    unsafe self.storage = segment.storage + Int(truncatingIfNeeded: first &- segment.base)
+    self.base = segment.base
+    self.length = segment.length
+    unsafe self.storage = segment.storage
+    if partition.touchesDPI(PhysicalAddress(base), length: length), !cut(around: address, partition) { return nil }
   }
 
-  /// A first guess: drivers take buffers from where they take their queues.
-  @inlinable
-  init(near queue: DescriptorQueue, memory: borrowing PhysicalMemory, partition: Partition, rights: AccessRights) {
-    self =
-      BufferWindow(around: queue.base.rawValue, memory: memory, partition: partition, rights: rights) ?? BufferWindow()
+  /// Cuts away the part that is DPI memory, and what lies beyond it.
+  ///
+  /// - Returns: false when `address` is DPI memory.
+  @inline(never)
+  @usableFromInline
+  mutating func cut(around address: UInt64, _ partition: Partition) -> Bool {
+    guard !partition.isDPI(PhysicalAddress(address)) else { return false }
+    let end = base &+ length
+    if address < partition.boundary.rawValue {
+      length = min(end, partition.boundary.rawValue) &- base
+    } else {
+      let first = max(base, partition.end.rawValue)
+      unsafe storage = storage.unsafelyUnwrapped + Int(truncatingIfNeeded: first &- base)
+      length = end &- first
+      base = first
+    }
+    return true
   }
 
   /// Where `length` bytes from `address` are, if the window holds them all.
@@ -61,6 +66,7 @@ struct BufferWindow: BitwiseCopyable {
   ///
   /// - Returns: nil, or why there is no such window; the present one then stays.
   @inlinable
+  @inline(never)
   mutating func move(
     to address: UInt64, length: UInt32, memory: borrowing PhysicalMemory, partition: Partition, rights: AccessRights
   ) -> RingFault? {
@@ -71,5 +77,29 @@ struct BufferWindow: BitwiseCopyable {
     else { return .bufferAbsent }
     self = window
     return nil
+  }
+
+  /// A bound for the offsets in the window from which `maximumLength` bytes fit; 0 in a window that is too small.
+  @inlinable
+  @inline(__always)
+  func roomyOffsets(for maximumLength: UInt32) -> UInt64 {
+    length > UInt64(maximumLength) ? length &- UInt64(maximumLength) : 0
+  }
+
+  /// The queue's slots in this process, if the window holds them all.
+  @inlinable
+  @inline(__always)
+  func slots<Format: Descriptor>(of queue: DescriptorQueue, _ format: Format.Type) -> DescriptorSlots<Format>? {
+    let length = queue.count &* UInt32(DescriptorSlots<Format>.stride)
+    guard let place = unsafe pointer(at: queue.base.rawValue, length: length) else { return nil }
+    return unsafe DescriptorSlots(base: place, count: queue.count)
+  }
+
+  /// Where the byte at an offset is, which must lie within the window.
+  @unsafe
+  @inlinable
+  @inline(__always)
+  func place(at offset: UInt64) -> UnsafeMutableRawPointer {
+    unsafe storage.unsafelyUnwrapped + Int(truncatingIfNeeded: offset)
   }
 }

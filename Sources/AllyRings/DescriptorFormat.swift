@@ -32,6 +32,10 @@ public protocol ReceiveDescriptor: Descriptor {
   /// Of a completed descriptor: whether the frame ends in its buffer.
   var endsFrame: Bool { get }
 
+  /// The ``completedLength`` of a descriptor that is completed and ends its frame, nil for any other: what nearly all
+  /// are, decided as cheaply as the format allows.
+  var endingLength: UInt32? { get }
+
   /// Of a completed descriptor: how many bytes the NIC wrote to its buffer.
   var completedLength: UInt32 { get }
 
@@ -41,6 +45,12 @@ public protocol ReceiveDescriptor: Descriptor {
   /// Turns a completed descriptor into one whose frame the OS's driver discards, in the way that
   /// ``NICDriver/receiveDrop`` declares.
   mutating func markDropped()
+}
+
+extension ReceiveDescriptor {
+  @inlinable
+  @inline(__always)
+  public var endingLength: UInt32? { isCompleted && endsFrame ? completedLength : nil }
 }
 
 /// What a completed receive descriptor says, apart from its format.
@@ -93,11 +103,11 @@ public protocol TransmitDescriptor: Descriptor {
   /// What the descriptor is.
   var kind: TransmitKind { get }
 
-  /// Whether this one descriptor is a whole frame of at least one byte, is not completed, and needs no further look: the
-  /// common case, decided as cheaply as the format allows.
-  var isPlainFrame: Bool { get }
+  /// The length of a plain frame: a descriptor that is a whole frame of at least one byte, is not completed, and needs no
+  /// further look. Nil for any other descriptor. The common case, decided as cheaply as the format allows.
+  var plainFrameLength: UInt32? { get }
 
-  /// The longest length a plain frame's descriptor can express, in bytes.
+  /// The most that ``plainFrameLength`` can be, in bytes.
   static var maximumPlainFrameLength: UInt32 { get }
 
   /// Of a segment: where its bytes are.
@@ -122,12 +132,9 @@ public protocol TransmitDescriptor: Descriptor {
 extension TransmitDescriptor {
   @inlinable
   @inline(__always)
-  public var isPlainFrame: Bool { kind == .segment && endsFrame && length > 0 && !isCompleted }
-
-  /// Whether it is completed and whoever posted it wanted to see that.
-  @inlinable
-  @inline(__always)
-  public var isReportedCompletion: Bool { isCompleted && reportsCompletion }
+  public var plainFrameLength: UInt32? {
+    kind == .segment && endsFrame && !isCompleted && length > 0 ? length : nil
+  }
 }
 
 /// What a transmit descriptor asks for, apart from its format.

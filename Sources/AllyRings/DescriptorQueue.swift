@@ -43,6 +43,13 @@ public struct DescriptorQueue: Sendable, BitwiseCopyable, Equatable {
     return following == count ? 0 : following
   }
 
+  /// The slot `steps` slots before `index`, at most one turn.
+  @inlinable
+  @inline(__always)
+  public func moved(_ index: UInt32, back steps: UInt32) -> UInt32 {
+    index >= steps ? index &- steps : index &+ count &- steps
+  }
+
   /// Slots that are posted and not yet completed.
   @inlinable
   public var outstanding: UInt32 { distance(from: head, to: tail) }
@@ -56,8 +63,7 @@ public struct DescriptorQueue: Sendable, BitwiseCopyable, Equatable {
   @inlinable
   public mutating func moveTail(to value: UInt32) -> RingFault? {
     guard value < count else { return .tailOutOfRange }
-    let step = distance(from: tail, to: value)
-    guard step <= count &- 1 &- outstanding else { return .tailPassesHead }
+    guard distance(from: head, to: value) >= outstanding else { return .tailPassesHead }
     tail = value
     return nil
   }

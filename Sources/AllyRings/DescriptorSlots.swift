@@ -54,6 +54,29 @@ public struct DescriptorSlots<Format: Descriptor>: BitwiseCopyable {
     unsafe Self.storeOwnership(of: descriptor, to: base + Int(index) &* Self.stride)
   }
 
+  /// Loads the ownership word alone; the descriptor's other words are zeros.
+  ///
+  /// - Precondition: `index < count`.
+  @inlinable
+  @inline(__always)
+  public func loadOwnership(at index: UInt32) -> Format {
+    precondition(index < count)
+    return unsafe Self.loadOwnership(from: base + Int(index) &* Self.stride)
+  }
+
+  /// The place of slot `index`, at most `count`, which is the end of the queue.
+  @unsafe
+  @inlinable
+  @inline(__always)
+  func place(of index: UInt32) -> UnsafeMutableRawPointer {
+    unsafe base + Int(index) &* Self.stride
+  }
+
+  // MARK: - Words
+
+  // Descriptors of 16 bytes, which nearly all are, go through a pair of words in registers; others through their bytes in
+  // memory.
+
   @unsafe
   @inlinable
   @inline(__always)
@@ -65,8 +88,13 @@ public struct DescriptorSlots<Format: Descriptor>: BitwiseCopyable {
   @inlinable
   @inline(__always)
   static func load(from place: UnsafeMutableRawPointer) -> Format {
-    var copy = Format()
     let ownership = unsafe word(place, Format.ownershipWordOffset).pointee.load(ordering: .acquiring)
+    if stride == 16 {
+      let other = unsafe word(place, 8 &- Format.ownershipWordOffset).pointee.load(ordering: .relaxed)
+      let pair = Format.ownershipWordOffset == 0 ? (ownership, other) : (other, ownership)
+      return unsafe unsafeBitCast(pair, to: Format.self)
+    }
+    var copy = Format()
     unsafe withUnsafeMutableBytes(of: &copy) { bytes in
       var offset = 0
       while offset < stride {
@@ -83,15 +111,37 @@ public struct DescriptorSlots<Format: Descriptor>: BitwiseCopyable {
   @unsafe
   @inlinable
   @inline(__always)
+  static func loadOwnership(from place: UnsafeMutableRawPointer) -> Format {
+    let ownership = unsafe word(place, Format.ownershipWordOffset).pointee.load(ordering: .acquiring)
+    if stride == 16 {
+      let pair = Format.ownershipWordOffset == 0 ? (ownership, 0) : (0, ownership)
+      return unsafe unsafeBitCast(pair, to: Format.self)
+    }
+    var copy = Format()
+    unsafe withUnsafeMutableBytes(of: &copy) {
+      unsafe $0.storeBytes(of: ownership, toByteOffset: Format.ownershipWordOffset, as: UInt64.self)
+    }
+    return copy
+  }
+
+  @unsafe
+  @inlinable
+  @inline(__always)
   static func store(_ descriptor: Format, to place: UnsafeMutableRawPointer) {
-    unsafe withUnsafeBytes(of: descriptor) { bytes in
-      var offset = 0
-      while offset < stride {
-        if offset != Format.ownershipWordOffset {
-          let value = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-          unsafe word(place, offset).pointee.store(value, ordering: .relaxed)
+    if stride == 16 {
+      let pair = unsafe unsafeBitCast(descriptor, to: (UInt64, UInt64).self)
+      let other = Format.ownershipWordOffset == 0 ? pair.1 : pair.0
+      unsafe word(place, 8 &- Format.ownershipWordOffset).pointee.store(other, ordering: .relaxed)
+    } else {
+      unsafe withUnsafeBytes(of: descriptor) { bytes in
+        var offset = 0
+        while offset < stride {
+          if offset != Format.ownershipWordOffset {
+            let value = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            unsafe word(place, offset).pointee.store(value, ordering: .relaxed)
+          }
+          offset &+= 8
         }
-        offset &+= 8
       }
     }
     unsafe storeOwnership(of: descriptor, to: place)
@@ -101,9 +151,15 @@ public struct DescriptorSlots<Format: Descriptor>: BitwiseCopyable {
   @inlinable
   @inline(__always)
   static func storeOwnership(of descriptor: Format, to place: UnsafeMutableRawPointer) {
-    let value = unsafe withUnsafeBytes(of: descriptor) {
-      unsafe $0.loadUnaligned(fromByteOffset: Format.ownershipWordOffset, as: UInt64.self)
+    let ownership: UInt64
+    if stride == 16 {
+      let pair = unsafe unsafeBitCast(descriptor, to: (UInt64, UInt64).self)
+      ownership = Format.ownershipWordOffset == 0 ? pair.0 : pair.1
+    } else {
+      ownership = unsafe withUnsafeBytes(of: descriptor) {
+        unsafe $0.loadUnaligned(fromByteOffset: Format.ownershipWordOffset, as: UInt64.self)
+      }
     }
-    unsafe word(place, Format.ownershipWordOffset).pointee.store(value, ordering: .releasing)
+    unsafe word(place, Format.ownershipWordOffset).pointee.store(ownership, ordering: .releasing)
   }
 }

@@ -84,9 +84,9 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   /// Transmit descriptors were completed in the OS queue: moves the shadow head and adds the causes that the NIC
   /// would have.
   ///
-  /// The OS wanted `reported` of them reported; `isEmpty` tells whether the OS queue is empty now.
+  /// `isReported` tells whether the OS wanted any of them reported, `isEmpty` whether the OS queue is empty now.
   mutating func noteTransmitted(
-    head: UInt32, reported: UInt32, isEmpty: Bool, registers: RegisterFile)
+    head: UInt32, isReported: Bool, isEmpty: Bool, registers: RegisterFile)
 }
 
 /// What a NIC demands of descriptor queues.

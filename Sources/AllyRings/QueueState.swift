@@ -11,19 +11,14 @@ public struct QueueState: Sendable, BitwiseCopyable {
   /// Its twin in DPI memory, which the NIC works on. The tail is what the NIC is told; the head is the slot that the DPI
   /// core looks at next.
   public var dpiQueue = DescriptorQueue()
-  /// The OS's descriptors were copied up to this slot of the OS queue.
-  public var copied: UInt32 = 0
   /// Whether the queue runs.
   public var isRunning = false
   /// How well frames are protected on this queue.
   public var protection = PacketProtection.inPlace
   /// What only a receive queue has.
   public var receive = ReceiveProgress()
-  /// What only a transmit queue has; two copies, of which ``currentTransmit`` tells the valid one, so that a pass takes
-  /// effect in one store.
-  public var transmit = InlineArray<2, TransmitProgress>(repeating: TransmitProgress())
-  /// Which of ``transmit`` is valid, 0 or 1.
-  public var currentTransmit: UInt32 = 0
+  /// What only a transmit queue has.
+  public var transmit = TransmitProgress()
   /// What happened on the queue so far.
   public var counters = QueueCounters()
 
@@ -31,9 +26,11 @@ public struct QueueState: Sendable, BitwiseCopyable {
   public init() {}
 }
 
-/// How far a receive queue is within a frame.
+/// How far a receive queue is.
 @frozen
 public struct ReceiveProgress: Sendable, BitwiseCopyable {
+  /// With ``PacketProtection/inPlace``: the OS's descriptors were copied up to this slot of either queue.
+  public var copied: UInt32 = 0
   /// How many bytes of each buffer the NIC may fill.
   public var bufferLength: UInt32 = 0
   /// How many bytes of a frame's end are its frame check sequence: 4, or 0 when the NIC strips it.
@@ -51,25 +48,33 @@ public struct ReceiveProgress: Sendable, BitwiseCopyable {
   public init() {}
 }
 
-/// How far a transmit queue is within a frame.
+/// How far a transmit queue is: always at the end of a frame. A frame that the OS has posted in part is not in here; a
+/// worker that takes over loads its descriptors again.
 @frozen
 public struct TransmitProgress: Sendable, BitwiseCopyable {
-  /// The OS's descriptors were copied up to this slot of the OS queue.
-  public var copied: UInt32 = 0
-  /// The slot after the last one of the DPI queue that the NIC may fetch.
-  public var tail: UInt32 = 0
-  /// The slot after the last one that was written to the DPI queue; those from ``tail`` on are the beginning of a frame
-  /// whose end is still to come.
-  public var staged: UInt32 = 0
-  /// Whether what is left of a frame, up to its end, is dropped because its beginning was.
-  public var isDiscarding = false
-  /// Bytes of the staged segments.
-  public var stagedLength: UInt64 = 0
+  /// ``copied``, ``tail`` and ``isDiscarding`` in one word, so that a pass takes effect in one store.
+  public var packed: UInt64 = 0
   /// With ``PacketProtection/copyToDPIMemory``: the first free byte of the copy memory.
   public var copyTail: UInt64 = 0
 
   @inlinable
   public init() {}
+
+  @inlinable
+  @inline(__always)
+  static func pack(copied: UInt32, tail: UInt32, isDiscarding: Bool) -> UInt64 {
+    UInt64(copied) | UInt64(tail) << 32 | (isDiscarding ? 1 << 63 : 0)
+  }
+
+  /// The OS's descriptors were copied up to this slot of the OS queue.
+  @inlinable
+  public var copied: UInt32 { UInt32(truncatingIfNeeded: packed) }
+  /// The slot after the last one of the DPI queue that the NIC may fetch.
+  @inlinable
+  public var tail: UInt32 { UInt32(truncatingIfNeeded: packed >> 32) & 0x7FFF_FFFF }
+  /// Whether what is left of a frame, up to its end, is dropped because its beginning was.
+  @inlinable
+  public var isDiscarding: Bool { packed >> 63 != 0 }
 }
 
 /// What happened on one direction of a queue pair so far.
@@ -83,8 +88,6 @@ public struct QueueCounters: Sendable, BitwiseCopyable {
   public var rejected: UInt64 = 0
   /// Frames that ended here because of a fault, uninspected.
   public var faulted: UInt64 = 0
-  /// Bytes of the inspected frames.
-  public var bytes: UInt64 = 0
   /// The most descriptors that were handled in one pass.
   public var highWater: UInt32 = 0
   /// Faults by cause.

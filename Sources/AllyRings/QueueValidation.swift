@@ -24,16 +24,6 @@ extension DescriptorQueue {
     guard programmed.head < count else { throw .headOutOfRange }
     return DescriptorQueue(base: base, count: count, start: programmed.head)
   }
-
-  /// The queue's slots in this process, or nil when the memory behind it is gone.
-  @inlinable
-  func slots<Format: Descriptor>(
-    of format: Format.Type, memory: borrowing PhysicalMemory
-  ) -> DescriptorSlots<Format>? {
-    let length = UInt64(count) &* UInt64(DescriptorSlots<Format>.stride)
-    guard let place = unsafe memory.pointer(at: base, length: length, for: .readWrite) else { return nil }
-    return unsafe DescriptorSlots(base: place, count: count)
-  }
 }
 
 extension RingFault: Error {}

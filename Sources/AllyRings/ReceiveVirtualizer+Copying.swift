@@ -29,14 +29,14 @@ extension ReceiveVirtualizer {
   @inline(never)
   @inlinable
   mutating func publishCopies<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ os: DescriptorSlots<OSSide>, inspecting inspector: inout Inspector, clock: inout Clock,
-    memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
   ) -> PublishResult {
+    let os = self.os.slots
+    var window = self.os.window
     let state = unsafe ring.state
     let dpi = nicSlots
     isResuming = false
     var result = PublishResult()
-    var window = BufferWindow()
     let osStart = unsafe state.pointee.osQueue.head
     // At most one turn around the DPI queue.
     var remaining = unsafe state.pointee.dpiQueue.outstanding
@@ -84,9 +84,9 @@ extension ReceiveVirtualizer {
       let place = unsafe contiguousFrame(from: first, slots: slots)
       let trailerLength = unsafe state.pointee.receive.trailerLength
       let frameLength = total > trailerLength ? total &- trailerLength : 0
-      let verdict = unsafe inspectReceived(place, length: frameLength, inspecting: &inspector, clock: &clock)
+      let verdict = unsafe Self.inspectReceived(
+        place, length: frameLength, queue: queue, inspecting: &inspector, clock: &clock)
       result.frames &+= 1
-      unsafe state.pointee.counters.bytes &+= UInt64(frameLength)
       if verdict.passes {
         unsafe state.pointee.counters.accepted &+= 1
         copyOut(from: first, slots: slots, os, window: &window, memory: memory)
@@ -159,7 +159,7 @@ extension ReceiveVirtualizer {
           os.store(descriptor, at: refused)
           refused = unsafe state.pointee.osQueue.next(after: refused)
         }
-        unsafe advanceHead(to: following)
+        advanceHead(to: following)
         good = 0
       } else {
         good &+= 1
@@ -192,9 +192,8 @@ extension ReceiveVirtualizer {
       os.store(OSSide(descriptor.completion, buffer: BusAddress(address)), at: target)
       source = unsafe state.pointee.dpiQueue.next(after: source)
       target = unsafe state.pointee.osQueue.next(after: target)
-      unsafe advanceHead(to: target)
+      advanceHead(to: target)
     }
-    unsafe state.pointee.copied = target
   }
 
   /// Offers the buffers of the next `slots` slots of the DPI queue to the NIC again.

@@ -80,9 +80,9 @@ extension ReceiveVirtualizer {
       return index
     }
     let place = unsafe single ?? ring.gather
-    let verdict = unsafe inspectReceived(place, length: frameLength, inspecting: &inspector, clock: &clock)
+    let verdict = unsafe Self.inspectReceived(
+      place, length: frameLength, queue: queue, inspecting: &inspector, clock: &clock)
     result.frames &+= 1
-    unsafe state.pointee.counters.bytes &+= UInt64(frameLength)
     if verdict.passes { unsafe state.pointee.counters.accepted &+= 1 } else { countRefused(verdict) }
     publish(from: first, to: index, dropped: !verdict.passes, os, memory: memory)
     return index
@@ -131,7 +131,7 @@ extension ReceiveVirtualizer {
       }
       os.store(published, at: index)
       index = unsafe ring.state.pointee.osQueue.next(after: index)
-      unsafe advanceHead(to: index)
+      advanceHead(to: index)
     }
     unsafe ring.state.pointee.receive.isPublishing = false
   }
@@ -142,13 +142,15 @@ extension ReceiveVirtualizer {
   @inlinable
   mutating func finishInterrupted(_ os: DescriptorSlots<OSSide>, memory: borrowing PhysicalMemory) {
     isResuming = false
-    let head = unsafe ring.state.pointee.osQueue.head
+    // Within a run the head is stored without wrapping around.
+    let head = unsafe wrapped(ring.state.pointee.osQueue.head)
+    unsafe ring.state.pointee.osQueue.head = head
     if unsafe ring.state.pointee.receive.isPublishing {
       finishPublishing(from: head, os, memory: memory)
     } else if unsafe head != ring.state.pointee.dpiQueue.tail, nicSlots.load(at: head).isCompleted,
       os.load(at: head).isCompleted
     {
-      unsafe advanceHead(to: ring.state.pointee.osQueue.next(after: head))
+      advanceHead(to: unsafe ring.state.pointee.osQueue.next(after: head))
     }
     unsafe ring.state.pointee.dpiQueue.head = ring.state.pointee.osQueue.head
   }

@@ -30,6 +30,8 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   @usableFromInline let partition: Partition
   /// The queue pair's number, as inspectors see it.
   @usableFromInline let queue: UInt16
+  /// The OS queue in this process.
+  @usableFromInline var os = OSQueueView<OSSide>()
   /// Whether the first frame may have been published by a worker that died before it could note so.
   @usableFromInline var isResuming: Bool
 
@@ -57,7 +59,7 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
     // These two follow from what is stored last in each step.
     if start == .resuming, unsafe ring.state.pointee.protection == .inPlace {
       unsafe ring.state.pointee.dpiQueue.head = ring.state.pointee.osQueue.head
-      unsafe ring.state.pointee.dpiQueue.tail = ring.state.pointee.copied
+      unsafe ring.state.pointee.dpiQueue.tail = ring.state.pointee.receive.copied
     }
   }
 
@@ -89,9 +91,9 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
       var state = unsafe ring.state.pointee
       state.osQueue = osQueue
       state.dpiQueue = dpiQueue
-      state.copied = osQueue.head
       state.protection = protection
       state.receive = ReceiveProgress()
+      state.receive.copied = osQueue.head
       state.receive.bufferLength = programmed.bufferLength
       state.receive.trailerLength = programmed.trailerLength
       unsafe ring.state.pointee = state
@@ -109,8 +111,9 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
     unsafe ring.state.pointee.isRunning = false
     unsafe ring.state.pointee.osQueue = DescriptorQueue()
     unsafe ring.state.pointee.dpiQueue = DescriptorQueue()
-    unsafe ring.state.pointee.copied = 0
+    unsafe ring.state.pointee.receive = ReceiveProgress()
     isResuming = false
+    os = OSQueueView()
   }
 
   /// The OS wrote its Tail Pointer (paper Figure 4(a)).
@@ -118,9 +121,10 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   /// - Returns: nil, or why the value was ignored; counted.
   @inlinable
   public mutating func moveTail(to value: UInt32) -> RingFault? {
+    guard let fault = unsafe ring.state.pointee.osQueue.moveTail(to: value) else { return nil }
+    // A queue that does not run has no tail to be moved.
     guard unsafe ring.state.pointee.isRunning else { return nil }
-    let fault = unsafe ring.state.pointee.osQueue.moveTail(to: value)
-    if let fault { unsafe ring.state.pointee.counters.faults.count(fault) }
+    unsafe ring.state.pointee.counters.faults.count(fault)
     return fault
   }
 
@@ -137,36 +141,44 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   @inlinable
   public mutating func copyPosted(memory: borrowing PhysicalMemory) -> UInt32 {
     let state = unsafe ring.state
-    guard unsafe state.pointee.isRunning, unsafe state.pointee.protection == .inPlace,
-      let os = unsafe state.pointee.osQueue.slots(of: OSSide.self, memory: memory)
+    guard unsafe state.pointee.protection == .inPlace,
+      unsafe state.pointee.receive.copied != state.pointee.osQueue.tail,
+      unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
     else { return 0 }
-    let dpi = nicSlots
-    let words = unsafe ring.words
-    let count = os.count
-    let length = unsafe state.pointee.receive.bufferLength
+    let nic = nicSlots
     let end = unsafe state.pointee.osQueue.tail
-    var index = unsafe state.pointee.copied
-    let copied = unsafe state.pointee.osQueue.distance(from: index, to: end)
-    guard copied > 0 else { return 0 }
-    var window = unsafe BufferWindow(
-      near: state.pointee.osQueue, memory: memory, partition: partition, rights: .readWrite)
-    while index != end {
-      var buffer = os.load(at: index).offeredBuffer
-      if unsafe window.pointer(at: buffer.rawValue, length: length) == nil {
-        buffer = acceptable(buffer, length: length, window: &window, memory: memory)
+    let start = unsafe state.pointee.receive.copied
+    var index = start
+    var window = os.window
+    repeat {
+      // Up to where the queues wrap around, which they do at the same slot.
+      let run = (end > index ? end : os.slots.count) &- index
+      let copied = unsafe Self.copyOffers(
+        run, before: os.slots.place(of: index &+ run), nic.place(of: index &+ run), ring.words + Int(index &+ run),
+        window: window, length: state.pointee.receive.bufferLength)
+      index = wrapped(index &+ copied)
+      if copied != run {
+        copyOutlying(at: index, window: &window, memory: memory)
+        index = wrapped(index &+ 1)
       }
-      unsafe words[Int(index)] = buffer.rawValue
-      dpi.store(NICSide(offering: buffer), at: index)
-      index &+= 1
-      if index == count { index = 0 }
-    }
+    } while index != end
     unsafe state.pointee.dpiQueue.tail = end
-    unsafe state.pointee.copied = end
-    return copied
+    unsafe state.pointee.receive.copied = end
+    return unsafe state.pointee.osQueue.distance(from: start, to: end)
+  }
+
+  /// Copies one descriptor whose buffer is not in the window: somewhere else in memory, or not to be had.
+  @inline(never)
+  @inlinable
+  mutating func copyOutlying(at index: UInt32, window: inout BufferWindow, memory: borrowing PhysicalMemory) {
+    let length = unsafe ring.state.pointee.receive.bufferLength
+    let offered = os.slots.load(at: index).offeredBuffer
+    let buffer = acceptable(offered, length: length, window: &window, memory: memory)
+    unsafe ring.words[Int(index)] = buffer.rawValue
+    nicSlots.store(NICSide(offering: buffer), at: index)
   }
 
   /// The buffer to hand to the NIC for one that is not in the window.
-  @inline(never)
   @inlinable
   mutating func acceptable(
     _ buffer: BusAddress, length: UInt32, window: inout BufferWindow, memory: borrowing PhysicalMemory
@@ -189,76 +201,60 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   public mutating func publishCompleted<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
     inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
   ) -> PublishResult {
-    guard unsafe ring.state.pointee.isRunning,
-      let os = unsafe ring.state.pointee.osQueue.slots(of: OSSide.self, memory: memory)
+    // A queue that does not run is empty.
+    guard unsafe ring.state.pointee.dpiQueue.head != ring.state.pointee.dpiQueue.tail,
+      unsafe os.isGood(for: ring.state.pointee.osQueue, memory: memory, partition: partition)
     else { return PublishResult() }
     switch unsafe ring.state.pointee.protection {
-    case .inPlace: return publishInPlace(os, inspecting: &inspector, clock: &clock, memory: memory)
-    case .copyToDPIMemory: return publishCopies(os, inspecting: &inspector, clock: &clock, memory: memory)
+    case .inPlace: return publishInPlace(inspecting: &inspector, clock: &clock, memory: memory)
+    case .copyToDPIMemory: return publishCopies(inspecting: &inspector, clock: &clock, memory: memory)
     }
   }
 
   @inlinable
   @inline(__always)
   mutating func publishInPlace<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ os: DescriptorSlots<OSSide>, inspecting inspector: inout Inspector, clock: inout Clock,
-    memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
   ) -> PublishResult {
     let state = unsafe ring.state
-    let words = unsafe ring.words
-    let dpi = nicSlots
-    let count = os.count
+    if isResuming { finishInterrupted(os.slots, memory: memory) }
+    let nic = nicSlots
     let end = unsafe state.pointee.dpiQueue.tail
-    let bufferLength = unsafe state.pointee.receive.bufferLength
-    let trailerLength = unsafe state.pointee.receive.trailerLength
-    if isResuming { finishInterrupted(os, memory: memory) }
-    var window = unsafe BufferWindow(
-      near: state.pointee.osQueue, memory: memory, partition: partition, rights: .readWrite)
+    let start = unsafe state.pointee.osQueue.head
+    var window = os.window
+    var index = start
     var result = PublishResult()
-    var accepted: UInt32 = 0
-    var bytes: UInt64 = 0
-    var index = unsafe state.pointee.osQueue.head
-    let start = index
     while index != end {
-      let descriptor = dpi.load(at: index)
-      guard descriptor.isCompleted else { break }
-      let length = descriptor.completedLength
-      // The common case: a whole frame in one descriptor, in a buffer near the one before.
-      if descriptor.endsFrame, length <= bufferLength, unsafe !state.pointee.receive.isDiscarding,
-        let place = unsafe window.pointer(at: words[Int(index)], length: length)
-      {
-        let frameLength = length > trailerLength ? length &- trailerLength : 0
-        let verdict = unsafe inspectReceived(
-          place, length: frameLength, inspecting: &inspector, clock: &clock)
-        result.frames &+= 1
-        bytes &+= UInt64(frameLength)
-        var published = OSSide(published: descriptor, buffer: unsafe words[Int(index)])
-        if verdict.passes {
-          accepted &+= 1
-        } else {
-          unsafe place.initializeMemory(as: UInt8.self, repeating: 0, count: Int(length))
-          published.markDropped()
-          countRefused(verdict)
+      if unsafe !state.pointee.receive.isDiscarding {
+        // Whole frames of one descriptor each, up to where the queues wrap around, which they do at the same slot.
+        let run = (end > index ? end : os.slots.count) &- index
+        let plain = unsafe Self.publishPlainFrames(
+          run, before: os.slots.place(of: index &+ run), nic.place(of: index &+ run),
+          ring.words + Int(index &+ run), endSlot: index &+ run, noting: headPlace, window: window,
+          progress: state.pointee.receive, queue: queue, inspecting: &inspector, clock: &clock)
+        index = wrapped(index &+ plain.frames)
+        result.frames &+= plain.frames
+        unsafe state.pointee.counters.accepted &+= UInt64(plain.frames)
+        if plain.frames == run { continue }
+        if !plain.verdict.passes {
+          result.frames &+= 1
+          countRefused(plain.verdict)
+          let next = wrapped(index &+ 1)
+          publish(from: index, to: next, dropped: true, os.slots, memory: memory)
+          index = next
+          continue
         }
-        os.store(published, at: index)
-        index &+= 1
-        if index == count { index = 0 }
-        unsafe advanceHead(to: index)
-      } else {
-        let next = publishUncommon(
-          from: index, os, window: &window, result: &result, inspecting: &inspector, clock: &clock, memory: memory)
-        if next == index { break }
-        index = next
       }
+      let next = publishUncommon(
+        from: index, os.slots, window: &window, result: &result, inspecting: &inspector, clock: &clock, memory: memory)
+      if next == index { break }
+      index = next
     }
-    let published = unsafe state.pointee.osQueue.distance(from: start, to: index)
-    guard published > 0 else { return result }
-    result.descriptors = published
+    unsafe state.pointee.osQueue.head = index
     unsafe state.pointee.dpiQueue.head = index
-    unsafe state.pointee.counters.accepted &+= UInt64(accepted)
-    unsafe state.pointee.counters.bytes &+= bytes
-    if unsafe published > state.pointee.counters.highWater {
-      unsafe state.pointee.counters.highWater = published
+    result.descriptors = unsafe state.pointee.osQueue.distance(from: start, to: index)
+    if unsafe result.descriptors > state.pointee.counters.highWater {
+      unsafe state.pointee.counters.highWater = result.descriptors
     }
     return result
   }
@@ -270,16 +266,24 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
     unsafe DescriptorSlots(base: ring.slots, count: ring.state.pointee.dpiQueue.count)
   }
 
-  /// Stores the OS Head Pointer after the descriptors before it.
+  /// `index`, or 0 when it is the slot after the last of the OS queue.
+  @inlinable
+  @inline(__always)
+  func wrapped(_ index: UInt32) -> UInt32 { index == os.slots.count ? 0 : index }
+
+  /// Where the OS Head Pointer is kept.
   @unsafe
   @inlinable
   @inline(__always)
-  func advanceHead(to index: UInt32) {
+  var headPlace: UnsafeMutablePointer<Atomic<UInt32>> {
     unsafe withUnsafeMutablePointer(to: &ring.state.pointee.osQueue.head) {
       unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: Atomic<UInt32>.self)
-        .pointee.store(index, ordering: .releasing)
     }
   }
+
+  /// Stores the OS Head Pointer after the descriptors before it.
+  @inlinable
+  func advanceHead(to index: UInt32) { unsafe headPlace.pointee.store(index, ordering: .releasing) }
 
   @inlinable
   mutating func countRefused(_ verdict: Verdict) {
@@ -294,8 +298,9 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   @unsafe
   @inlinable
   @inline(__always)
-  func inspectReceived<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ place: UnsafeMutableRawPointer, length: UInt32, inspecting inspector: inout Inspector, clock: inout Clock
+  static func inspectReceived<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    _ place: UnsafeMutableRawPointer, length: UInt32, queue: UInt16, inspecting inspector: inout Inspector,
+    clock: inout Clock
   ) -> Verdict {
     let stamp = clock.stamp(forFrameOf: length)
     // What is not Ethernet came under a made-up Ethernet header (decision 15 of Docs/Architecture.md).

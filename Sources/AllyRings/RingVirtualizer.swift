@@ -76,8 +76,8 @@ public struct RingVirtualizer<Driver: NICDriver>: ~Copyable {
   /// Takes up the NIC's queues after ``RingStart/resuming``: tells the NIC the tails again, of which it may have missed
   /// the last.
   public mutating func resume<NIC: NICDevice & ~Copyable>(on nic: inout NIC) {
-    if receive.state.isRunning { driver.setReceiveTail(receive.state.dpiQueue.tail, on: &nic) }
-    if transmit.state.isRunning { driver.setTransmitTail(transmit.state.dpiQueue.tail, on: &nic) }
+    if receive.state.isRunning { driver.setReceiveTail(receive.nicTail, on: &nic) }
+    if transmit.state.isRunning { driver.setTransmitTail(transmit.nicTail, on: &nic) }
   }
 
   // MARK: - What the OS does to registers
@@ -187,7 +187,7 @@ public struct RingVirtualizer<Driver: NICDriver>: ~Copyable {
     let result = transmit.completeTransmitted(memory: memory)
     if result.descriptors > 0 {
       unsafe saved.pointee.driver.noteTransmitted(
-        head: transmit.osHead, reported: result.reported, isEmpty: result.isEmpty, registers: registers)
+        head: transmit.osHead, isReported: result.isReported, isEmpty: result.isEmpty, registers: registers)
     }
     return result
   }
@@ -228,7 +228,7 @@ extension ReceiveVirtualizer {
 extension TransmitVirtualizer {
   /// The DPI queue's tail.
   @inlinable
-  public var nicTail: UInt32 { unsafe ring.state.pointee.dpiQueue.tail }
+  public var nicTail: UInt32 { unsafe ring.state.pointee.transmit.tail }
   /// The OS Head Pointer.
   @inlinable
   public var osHead: UInt32 { unsafe ring.state.pointee.osQueue.head }

@@ -10,12 +10,12 @@ extension TransmitVirtualizer {
   /// - Parameter length: less than the copy memory's.
   /// - Returns: where it begins, or nil when frames before it must be done first.
   @inlinable
-  func reserveCopy(of length: UInt32, _ progress: inout TransmitProgress) -> UInt64? {
+  func reserveCopy(of length: UInt32, _ pass: inout TransmitPass) -> UInt64? {
     let size = unsafe ring.limits.copyMemory
     let needed = UInt64(length)
-    let tail = progress.copyTail
+    let tail = pass.copyTail
     var start = tail
-    if unsafe progress.tail == ring.state.pointee.dpiQueue.head {
+    if unsafe pass.tail == ring.state.pointee.dpiQueue.head {
       // Nothing is under way.
       start = 0
     } else {
@@ -30,19 +30,19 @@ extension TransmitVirtualizer {
         guard needed < head &- tail else { return nil }
       }
     }
-    progress.copyTail = start &+ needed
+    pass.copyTail = start &+ needed
     return start
   }
 
   /// Makes the staged descriptors of a frame point at its copy.
   @unsafe
   @inlinable
-  func pointAtCopy(_ progress: TransmitProgress, _ place: UnsafeMutableRawPointer) {
+  func pointAtCopy(_ pass: TransmitPass, _ place: UnsafeMutableRawPointer) {
     let nic = nicSlots
     let start = unsafe UInt64(place - ring.copies)
     var filled: UInt64 = 0
-    var slot = progress.tail
-    while slot != progress.staged {
+    var slot = pass.tail
+    for _ in 0..<pass.staged.slots {
       var segment = nic.load(at: slot)
       segment.buffer = unsafe BusAddress(ring.copiesAddress.rawValue &+ start &+ filled)
       filled &+= UInt64(segment.length)

@@ -1,5 +1,6 @@
 public import AllyHW
 public import AllyPacket
+public import Synchronization
 
 /// The transmit cases that are not one frame in one descriptor: chains, contexts, drops, faults, copies.
 ///
@@ -7,107 +8,155 @@ public import AllyPacket
 /// descriptor is loaded once however slowly the OS posts a frame. When the frame ends it is gathered and inspected; then
 /// either the tail moves over its descriptors, or they are forgotten.
 extension TransmitVirtualizer {
+  /// Goes on with a pass that met something else than a plain frame.
+  ///
+  /// - Parameters:
+  ///   - start: the slot of the OS queue where the pass is; staged slots come on top.
+  ///   - tail: the slot of the DPI queue where it is.
+  @inline(never)
+  @inlinable
+  mutating func copyUncommon<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    from start: UInt32, _ tail: UInt32, inspecting inspector: inout Inspector, clock: inout Clock,
+    memory: borrowing PhysicalMemory
+  ) -> UInt32 {
+    let state = unsafe ring.state
+    let nic = nicSlots
+    let count = os.slots.count
+    let end = unsafe state.pointee.osQueue.tail
+    let isInPlace = unsafe state.pointee.protection == .inPlace
+    var window = os.window
+    var pass = unsafe TransmitPass(
+      taken: start &+ partial.slots, tail: tail, staged: partial,
+      isDiscarding: state.pointee.transmit.isDiscarding, copyTail: state.pointee.transmit.copyTail)
+    if pass.taken >= count { pass.taken &-= count }
+    while pass.taken != end {
+      if isInPlace, pass.staged.isEmpty, !pass.isDiscarding {
+        let run = min((end > pass.taken ? end : count) &- pass.taken, nic.count &- pass.tail)
+        let plain = unsafe Self.forwardPlainFrames(
+          run, before: os.slots.place(of: pass.taken &+ run), nic.place(of: pass.tail &+ run), window: window,
+          queue: queue, inspecting: &inspector, clock: &clock)
+        pass.taken = wrapped(pass.taken &+ plain.frames, count)
+        pass.tail = wrapped(pass.tail &+ plain.frames, nic.count)
+        unsafe state.pointee.counters.accepted &+= UInt64(plain.frames)
+        if plain.frames == run { continue }
+        if !plain.verdict.passes {
+          countRefused(plain.verdict)
+          setDisposition(.dropped, at: pass.taken)
+          pass.taken = wrapped(pass.taken &+ 1, count)
+          continue
+        }
+      }
+      guard stageUncommon(&pass, window: &window, inspecting: &inspector, clock: &clock, memory: memory) else { break }
+    }
+    abandonEndless(&pass)
+    partial = pass.staged
+    unsafe state.pointee.transmit.copyTail = pass.copyTail
+    return finish(
+      unsafe state.pointee.transmit, taken: unsafe state.pointee.osQueue.moved(pass.taken, back: pass.staged.slots),
+      tail: pass.tail,
+      isDiscarding: pass.isDiscarding)
+  }
+
   /// Takes one descriptor of the OS queue.
   ///
   /// - Returns: false when it has to wait for room in the copies; nothing has changed then.
   @inline(never)
   @inlinable
   mutating func stageUncommon<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ os: DescriptorSlots<OSSide>, progress: inout TransmitProgress, window: inout BufferWindow,
+    _ pass: inout TransmitPass, window: inout BufferWindow,
     inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
   ) -> Bool {
     let state = unsafe ring.state
     let nic = nicSlots
-    let descriptor = os.load(at: progress.copied)
+    let descriptor = os.slots.load(at: pass.taken)
     let endsFrame = descriptor.kind == .segment && descriptor.endsFrame
-    if progress.isDiscarding {
-      setDisposition(.dropped, at: progress.copied)
-      progress.copied = unsafe state.pointee.osQueue.next(after: progress.copied)
-      if endsFrame { progress.isDiscarding = false }
+    if pass.isDiscarding {
+      setDisposition(.dropped, at: pass.taken)
+      pass.taken = unsafe state.pointee.osQueue.next(after: pass.taken)
+      if endsFrame { pass.isDiscarding = false }
       return true
     }
     guard descriptor.kind != .invalid, var forwarded = NICSide(forwarding: descriptor) else {
-      abandon(&progress, .malformedChain, endsFrame: endsFrame)
+      abandon(&pass, .malformedChain, endsFrame: endsFrame)
       return true
     }
     // Only the NIC says that it is done; otherwise a slot could be used again before the NIC has fetched it.
     forwarded.isCompleted = false
     if descriptor.kind == .context {
-      guard progress.staged == progress.tail else {
-        abandon(&progress, .malformedChain, endsFrame: false)
+      guard pass.staged.slots == 0 else {
+        abandon(&pass, .malformedChain, endsFrame: false)
         return true
       }
       // Later frames refer to it, so it goes on whatever becomes of the next frame.
-      nic.store(forwarded, at: progress.staged)
-      unsafe ring.words[Int(progress.staged)] = progress.copyTail
-      setDisposition(.forwarded, at: progress.copied)
-      progress.copied = unsafe state.pointee.osQueue.next(after: progress.copied)
-      progress.staged = wrapped(progress.staged &+ 1, nic.count)
-      progress.tail = progress.staged
+      nic.store(forwarded, at: pass.tail)
+      unsafe ring.words[Int(pass.tail)] = pass.copyTail
+      setDisposition(.forwarded, at: pass.taken)
+      pass.taken = wrapped(pass.taken &+ 1, os.slots.count)
+      pass.tail = wrapped(pass.tail &+ 1, nic.count)
       return true
     }
     let length = descriptor.length
     if length > 0 {
-      if unsafe UInt64(length) > UInt64(ring.limits.maximumFrameLength) &- progress.stagedLength {
-        abandon(&progress, .frameTooLong, endsFrame: endsFrame)
+      if unsafe UInt64(length) > UInt64(ring.limits.maximumFrameLength) &- pass.staged.length {
+        abandon(&pass, .frameTooLong, endsFrame: endsFrame)
         return true
       }
       let address = descriptor.buffer.rawValue
       if unsafe window.pointer(at: address, length: length) == nil,
         let fault = window.move(to: address, length: length, memory: memory, partition: partition, rights: .read)
       {
-        abandon(&progress, fault, endsFrame: endsFrame)
+        abandon(&pass, fault, endsFrame: endsFrame)
         return true
       }
     }
-    let before = progress
-    nic.store(forwarded, at: progress.staged)
-    setDisposition(.forwarded, at: progress.copied)
-    progress.copied = unsafe state.pointee.osQueue.next(after: progress.copied)
-    progress.staged = wrapped(progress.staged &+ 1, nic.count)
-    progress.stagedLength &+= UInt64(length)
+    let before = pass
+    nic.store(forwarded, at: stagedEnd(pass))
+    setDisposition(.forwarded, at: pass.taken)
+    pass.taken = unsafe state.pointee.osQueue.next(after: pass.taken)
+    pass.staged.slots &+= 1
+    pass.staged.length &+= UInt64(length)
     guard endsFrame else { return true }
-    guard progress.stagedLength > 0 else {
-      progress = before
-      abandon(&progress, .emptyFrame, endsFrame: true)
+    guard pass.staged.length > 0 else {
+      pass = before
+      abandon(&pass, .emptyFrame, endsFrame: true)
       return true
     }
-    let total = UInt32(progress.stagedLength)
+    let total = UInt32(pass.staged.length)
     let place: UnsafeMutableRawPointer
     if unsafe state.pointee.protection == .copyToDPIMemory {
       guard unsafe UInt64(total) < ring.limits.copyMemory else {
-        progress = before
-        abandon(&progress, .frameTooLong, endsFrame: true)
+        pass = before
+        abandon(&pass, .frameTooLong, endsFrame: true)
         return true
       }
-      guard let start = reserveCopy(of: total, &progress) else {
-        progress = before
+      guard let start = reserveCopy(of: total, &pass) else {
+        pass = before
         return false
       }
       unsafe place = ring.copies + Int(start)
-    } else if let only = unsafe onlySegment(progress, length: total, window: window) {
+    } else if let only = unsafe onlySegment(pass, length: total, window: window) {
       unsafe place = only
     } else {
       unsafe place = ring.gather
     }
-    guard unsafe gather(progress, into: place, window: &window, memory: memory) else {
+    guard unsafe gather(pass, into: place, window: &window, memory: memory) else {
       // Memory went away since the segment was staged.
-      progress = before
-      abandon(&progress, .bufferAbsent, endsFrame: true)
+      pass = before
+      abandon(&pass, .bufferAbsent, endsFrame: true)
       return true
     }
-    let verdict = unsafe inspectTransmitted(place, length: total, inspecting: &inspector, clock: &clock)
-    unsafe state.pointee.counters.bytes &+= UInt64(total)
+    let verdict = unsafe Self.inspectTransmitted(
+      place, length: total, queue: queue, inspecting: &inspector, clock: &clock)
     if verdict.passes {
-      if unsafe state.pointee.protection == .copyToDPIMemory { unsafe pointAtCopy(progress, place) }
+      if unsafe state.pointee.protection == .copyToDPIMemory { unsafe pointAtCopy(pass, place) }
       unsafe state.pointee.counters.accepted &+= 1
-      progress.tail = progress.staged
+      pass.tail = stagedEnd(pass)
+      pass.staged = PartialFrame()
     } else {
       countRefused(verdict)
-      progress.copyTail = before.copyTail
-      forgetStaged(&progress)
+      pass.copyTail = before.copyTail
+      forgetStaged(&pass)
     }
-    progress.stagedLength = 0
     return true
   }
 
@@ -115,10 +164,10 @@ extension TransmitVirtualizer {
   @unsafe
   @inlinable
   func onlySegment(
-    _ progress: TransmitProgress, length: UInt32, window: BufferWindow
+    _ pass: TransmitPass, length: UInt32, window: BufferWindow
   ) -> UnsafeMutableRawPointer? {
-    let first = nicSlots.load(at: progress.tail)
-    guard first.length == length, wrapped(progress.tail &+ 1, nicSlots.count) == progress.staged else { return nil }
+    let first = nicSlots.load(at: pass.tail)
+    guard pass.staged.slots == 1, first.length == length else { return nil }
     return unsafe window.pointer(at: first.buffer.rawValue, length: length)
   }
 
@@ -128,13 +177,13 @@ extension TransmitVirtualizer {
   @unsafe
   @inlinable
   mutating func gather(
-    _ progress: TransmitProgress, into place: UnsafeMutableRawPointer, window: inout BufferWindow,
+    _ pass: TransmitPass, into place: UnsafeMutableRawPointer, window: inout BufferWindow,
     memory: borrowing PhysicalMemory
   ) -> Bool {
     let nic = nicSlots
-    var slot = progress.tail
+    var slot = pass.tail
     var filled = 0
-    while slot != progress.staged {
+    for _ in 0..<pass.staged.slots {
       let segment = nic.load(at: slot)
       let length = segment.length
       if length > 0 {
@@ -155,44 +204,38 @@ extension TransmitVirtualizer {
     return true
   }
 
-  /// Gives up the staged segments and the descriptor at `progress.copied`, and with it the rest of its frame.
+  /// Gives up the staged segments and the descriptor at `pass.taken`, and with it the rest of its frame.
   @inlinable
-  mutating func abandon(_ progress: inout TransmitProgress, _ fault: RingFault, endsFrame: Bool) {
+  mutating func abandon(_ pass: inout TransmitPass, _ fault: RingFault, endsFrame: Bool) {
     unsafe ring.state.pointee.counters.faults.count(fault)
     unsafe ring.state.pointee.counters.faulted &+= 1
-    forgetStaged(&progress)
-    setDisposition(.dropped, at: progress.copied)
-    progress.copied = unsafe ring.state.pointee.osQueue.next(after: progress.copied)
-    progress.isDiscarding = !endsFrame
+    forgetStaged(&pass)
+    setDisposition(.dropped, at: pass.taken)
+    pass.taken = unsafe ring.state.pointee.osQueue.next(after: pass.taken)
+    pass.isDiscarding = !endsFrame
   }
 
   /// Takes the staged descriptors back from the DPI queue; their slots of the OS queue, the last ones copied, complete
   /// as dropped.
   @inlinable
-  mutating func forgetStaged(_ progress: inout TransmitProgress) {
-    let state = unsafe ring.state
-    let staged = unsafe state.pointee.dpiQueue.distance(from: progress.tail, to: progress.staged)
-    let count = unsafe state.pointee.osQueue.count
-    var slot = progress.copied
-    for _ in 0..<staged {
-      slot = (slot == 0 ? count : slot) &- 1
+  mutating func forgetStaged(_ pass: inout TransmitPass) {
+    var slot = pass.taken
+    for _ in 0..<pass.staged.slots {
+      slot = unsafe ring.state.pointee.osQueue.moved(slot, back: 1)
       setDisposition(.dropped, at: slot)
     }
-    progress.staged = progress.tail
-    progress.stagedLength = 0
+    pass.staged = PartialFrame()
   }
 
   /// Gives up a chain that fills the queue without ending: the OS could never post its end.
   @inlinable
-  mutating func abandonEndless(_ progress: inout TransmitProgress, end: UInt32) {
+  mutating func abandonEndless(_ pass: inout TransmitPass) {
     let state = unsafe ring.state
-    guard progress.staged != progress.tail, progress.copied == end else { return }
-    let staged = unsafe state.pointee.dpiQueue.distance(from: progress.tail, to: progress.staged)
-    guard unsafe staged == state.pointee.osQueue.count &- 1 else { return }
+    guard unsafe pass.staged.slots == state.pointee.osQueue.count &- 1 else { return }
     unsafe state.pointee.counters.faults.count(.endlessChain)
     unsafe state.pointee.counters.faulted &+= 1
-    forgetStaged(&progress)
-    progress.isDiscarding = true
+    forgetStaged(&pass)
+    pass.isDiscarding = true
   }
 
   /// Notes what became of a slot of the OS queue.
@@ -207,25 +250,26 @@ extension TransmitVirtualizer {
   /// Has the NIC report the last descriptor of a pass even if the OS did not ask for it: only reports tell how far the NIC
   /// is.
   @inlinable
-  mutating func requestReport(_ progress: TransmitProgress) {
-    let state = unsafe ring.state
-    guard unsafe progress.tail != state.pointee.dpiQueue.tail else { return }
+  mutating func requestReport(of last: UInt32, taken: UInt32) {
     let nic = nicSlots
-    let last = (progress.tail == 0 ? nic.count : progress.tail) &- 1
     var descriptor = nic.load(at: last)
-    guard !descriptor.reportsCompletion else { return }
     descriptor.reportsCompletion = true
     nic.store(descriptor, at: last)
-    // The last slot of the OS queue that was forwarded and is not staged.
-    var staged = unsafe state.pointee.dpiQueue.distance(from: progress.tail, to: progress.staged)
-    var slot = progress.copied
+    // The slot of the OS queue that it came from: the last one that was not dropped. There is one, because the tail has
+    // moved.
+    var slot = taken
     repeat {
-      slot = unsafe (slot == 0 ? state.pointee.osQueue.count : slot) &- 1
-      if unsafe ring.dispositions[Int(slot)] == .dropped { continue }
-      if staged == 0 { break }
-      staged &-= 1
-    } while unsafe slot != state.pointee.osQueue.head
+      slot = unsafe ring.state.pointee.osQueue.moved(slot, back: 1)
+    } while unsafe ring.dispositions[Int(slot)] == .dropped
     setDisposition(.forwardedWithReport, at: slot)
+  }
+
+  /// The slot of the DPI queue after the staged ones.
+  @inlinable
+  func stagedEnd(_ pass: TransmitPass) -> UInt32 {
+    let count = nicSlots.count
+    let end = pass.tail &+ pass.staged.slots
+    return end >= count ? end &- count : end
   }
 
   /// Completes slots of the OS queue of any disposition. Those that nobody reports are known to be done when one after
@@ -233,10 +277,15 @@ extension TransmitVirtualizer {
   @inline(never)
   @inlinable
   mutating func completeUncommon(
-    _ os: DescriptorSlots<OSSide>, head: inout UInt32, nicHead: inout UInt32, end: UInt32, reported: inout UInt32
-  ) {
+    since start: UInt32, from first: UInt32, _ firstNIC: UInt32
+  ) -> TransmitCompletions {
     let nic = nicSlots
-    let nicTail = progress.tail
+    let os = self.os.slots
+    let end = unsafe ring.state.pointee.transmit.copied
+    var isReported = first != start
+    var head = first
+    var nicHead = firstNIC
+    let nicTail = unsafe ring.state.pointee.transmit.tail
     var slot = head
     var nicSlot = nicHead
     var done = head
@@ -265,7 +314,7 @@ extension TransmitVirtualizer {
         if descriptor.reportsCompletion {
           descriptor.isCompleted = true
           os.storeOwnership(of: descriptor, at: head)
-          reported &+= 1
+          isReported = true
         }
       } else {
         let descriptor = nic.load(at: nicHead)
@@ -277,24 +326,29 @@ extension TransmitVirtualizer {
             original.isCompleted = true
             os.storeOwnership(of: original, at: head)
           }
-          reported &+= 1
+          isReported = true
         }
         nicHead = wrapped(nicHead &+ 1, nic.count)
       }
-      unsafe advanceHead(to: following)
+      unsafe headPlace.pointee.store(following, ordering: .releasing)
       setDisposition(.forwarded, at: head)
       head = following
     }
+    unsafe ring.state.pointee.osQueue.head = head
+    unsafe ring.state.pointee.dpiQueue.head = nicHead
+    return unsafe TransmitCompletions(
+      descriptors: ring.state.pointee.osQueue.distance(from: start, to: head), isReported: isReported,
+      isEmpty: head == ring.state.pointee.osQueue.tail)
   }
 
   /// Makes what follows from the rest follow again: a worker may have died in the middle of a pass.
   @usableFromInline
   mutating func resume() {
     let state = unsafe ring.state
-    let progress = self.progress
-    unsafe state.pointee.copied = progress.copied
-    unsafe state.pointee.dpiQueue.tail = progress.tail
+    let progress = unsafe state.pointee.transmit
     let count = unsafe state.pointee.osQueue.count
+    // Within a run the head is stored without wrapping around.
+    unsafe state.pointee.osQueue.head = wrapped(state.pointee.osQueue.head, count)
     // Slots that are not in use, or whose copying did not take effect, start clean.
     var slot = progress.copied
     while unsafe slot != state.pointee.osQueue.head {
@@ -302,7 +356,6 @@ extension TransmitVirtualizer {
       slot = wrapped(slot &+ 1, count)
     }
     // The NIC's side of the OS Head Pointer: as far before the tail as there are forwarded slots.
-    unusualSlots = 0
     var forwarded: UInt32 = 0
     while slot != progress.copied {
       let disposition = unsafe ring.dispositions[Int(slot)]
@@ -310,9 +363,6 @@ extension TransmitVirtualizer {
       if disposition != .dropped { forwarded &+= 1 }
       slot = wrapped(slot &+ 1, count)
     }
-    let staged = unsafe state.pointee.dpiQueue.distance(from: progress.tail, to: progress.staged)
-    forwarded = forwarded >= staged ? forwarded &- staged : 0
-    unsafe state.pointee.dpiQueue.head =
-      progress.tail >= forwarded ? progress.tail &- forwarded : progress.tail &+ count &- forwarded
+    unsafe state.pointee.dpiQueue.head = state.pointee.dpiQueue.moved(progress.tail, back: forwarded)
   }
 }

@@ -7,15 +7,15 @@ public import Synchronization
 public struct TransmitCompletions: Sendable, BitwiseCopyable, Equatable {
   /// Descriptors that were completed in the OS queue.
   public var descriptors: UInt32
-  /// How many of them the OS wanted reported.
-  public var reported: UInt32
+  /// Whether the OS wanted any of them reported.
+  public var isReported: Bool
   /// Whether the OS queue is empty now.
   public var isEmpty: Bool
 
   @inlinable
-  public init(descriptors: UInt32 = 0, reported: UInt32 = 0, isEmpty: Bool = false) {
+  public init(descriptors: UInt32 = 0, isReported: Bool = false, isEmpty: Bool = false) {
     self.descriptors = descriptors
-    self.reported = reported
+    self.isReported = isReported
     self.isEmpty = isEmpty
   }
 }
@@ -34,7 +34,11 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   /// The queue pair's number, as inspectors see it.
   @usableFromInline let queue: UInt16
   /// Slots of the OS queue, between its head and the last one copied, whose disposition is not `forwarded`.
-  @usableFromInline var unusualSlots: UInt32
+  @usableFromInline var unusualSlots: UInt32 = 0
+  /// How far this worker is within a frame.
+  @usableFromInline var partial = PartialFrame()
+  /// The OS queue in this process.
+  @usableFromInline var os = OSQueueView<OSSide>()
 
   /// How many bytes of DPI memory a transmit queue needs.
   public static func requiredMemory(limits: RingLimits) -> UInt64 {
@@ -56,12 +60,15 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
       nicStride: MemoryLayout<NICSide>.stride, start: start)
     self.partition = partition
     self.queue = queue
-    self.unusualSlots = 0
     if start == .resuming, unsafe ring.state.pointee.isRunning { resume() }
   }
 
   /// The persistent state.
-  public var state: QueueState { unsafe ring.state.pointee }
+  public var state: QueueState {
+    var state = unsafe ring.state.pointee
+    state.dpiQueue.tail = state.transmit.tail
+    return state
+  }
 
   /// Makes the twin of a queue that the OS has programmed. The NIC must not be working on the present one.
   ///
@@ -80,10 +87,8 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
       state.osQueue = osQueue
       state.dpiQueue = unsafe DescriptorQueue(base: ring.slotsAddress, count: osQueue.count)
       state.protection = protection
-      var progress = TransmitProgress()
-      progress.copied = osQueue.head
-      state.transmit = InlineArray(repeating: progress)
-      state.copied = osQueue.head
+      state.transmit = TransmitProgress()
+      state.transmit.packed = TransmitProgress.pack(copied: osQueue.head, tail: 0, isDiscarding: false)
       unsafe ring.state.pointee = state
       for slot in 0..<Int(osQueue.count) { unsafe ring.dispositions[slot] = .forwarded }
       unsafe ring.state.pointee.isRunning = true
@@ -99,8 +104,10 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
     unsafe ring.state.pointee.isRunning = false
     unsafe ring.state.pointee.osQueue = DescriptorQueue()
     unsafe ring.state.pointee.dpiQueue = DescriptorQueue()
-    unsafe ring.state.pointee.copied = 0
+    unsafe ring.state.pointee.transmit = TransmitProgress()
     unusualSlots = 0
+    partial = PartialFrame()
+    os = OSQueueView()
   }
 
   /// The OS wrote its Tail Pointer.
@@ -108,9 +115,10 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   /// - Returns: nil, or why the value was ignored; counted.
   @inlinable
   public mutating func moveTail(to value: UInt32) -> RingFault? {
+    guard let fault = unsafe ring.state.pointee.osQueue.moveTail(to: value) else { return nil }
+    // A queue that does not run has no tail to be moved.
     guard unsafe ring.state.pointee.isRunning else { return nil }
-    let fault = unsafe ring.state.pointee.osQueue.moveTail(to: value)
-    if let fault { unsafe ring.state.pointee.counters.faults.count(fault) }
+    unsafe ring.state.pointee.counters.faults.count(fault)
     return fault
   }
 
@@ -125,70 +133,36 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
     inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
   ) -> UInt32 {
     let state = unsafe ring.state
-    guard unsafe state.pointee.isRunning else { return 0 }
+    let before = unsafe state.pointee.transmit
     let end = unsafe state.pointee.osQueue.tail
-    let start = unsafe state.pointee.copied
-    guard start != end, let os = unsafe state.pointee.osQueue.slots(of: OSSide.self, memory: memory) else { return 0 }
+    // A queue that does not run is empty.
+    guard before.copied != end, unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
+    else { return 0 }
     let nic = nicSlots
-    let copies = unsafe state.pointee.protection == .copyToDPIMemory
-    var progress = self.progress
-    var window = unsafe BufferWindow(
-      near: state.pointee.osQueue, memory: memory, partition: partition, rights: .read)
-    var accepted: UInt32 = 0
-    var bytes: UInt64 = 0
-    while progress.copied != end {
-      if progress.staged == progress.tail, !progress.isDiscarding, !copies {
-        // The common case: whole frames of one descriptor each, in buffers near each other, up to where the first of the
-        // two queues wraps around.
-        let osRun = (end > progress.copied ? end : os.count) &- progress.copied
-        let run = min(osRun, nic.count &- progress.tail)
-        let roomy = window.lastPlainOffset(maximumLength: OSSide.maximumPlainFrameLength)
-        let base = window.base
-        var place = 0
-        while place != Int(run) {
-          let descriptor = os.load(at: progress.copied &+ UInt32(truncatingIfNeeded: place))
-          let offset = descriptor.buffer.rawValue &- base
-          guard descriptor.isPlainFrame, offset < roomy,
-            let forwarded = NICSide(forwarding: descriptor)
-          else { break }
-          let length = descriptor.length
-          let verdict = unsafe inspectTransmitted(
-            window.place(at: offset), length: length, inspecting: &inspector, clock: &clock)
-          bytes &+= UInt64(length)
-          guard verdict.passes else {
-            countRefused(verdict)
-            unsafe ring.dispositions[Int(progress.copied) &+ place] = .dropped
-            unusualSlots &+= 1
-            progress.copied = unsafe state.pointee.osQueue.next(after: progress.copied &+ UInt32(place))
-            progress.tail = wrapped(progress.tail &+ UInt32(place), nic.count)
-            progress.staged = progress.tail
-            accepted &+= UInt32(place)
-            place = -1
-            break
-          }
-          nic.store(forwarded, at: progress.tail &+ UInt32(truncatingIfNeeded: place))
-          place &+= 1
-        }
-        if place < 0 { continue }
-        progress.copied = wrapped(progress.copied &+ UInt32(place), os.count)
-        progress.tail = wrapped(progress.tail &+ UInt32(place), nic.count)
-        progress.staged = progress.tail
-        accepted &+= UInt32(place)
-        if place == Int(run) { continue }
-      }
-      guard
-        stageUncommon(
-          os, progress: &progress, window: &window, inspecting: &inspector, clock: &clock, memory: memory)
-      else { break }
+    var taken = before.copied
+    var tail = before.tail
+    if unsafe state.pointee.protection != .inPlace || before.isDiscarding || !partial.isEmpty {
+      return copyUncommon(from: taken, tail, inspecting: &inspector, clock: &clock, memory: memory)
     }
-    abandonEndless(&progress, end: end)
-    requestReport(progress)
-    let taken = unsafe state.pointee.osQueue.distance(from: start, to: progress.copied)
-    commit(progress)
-    unsafe state.pointee.counters.accepted &+= UInt64(accepted)
-    unsafe state.pointee.counters.bytes &+= bytes
-    if unsafe taken > state.pointee.counters.highWater { unsafe state.pointee.counters.highWater = taken }
-    return taken
+    repeat {
+      // Whole frames of one descriptor each, up to where the first of the two queues wraps around.
+      let run = min((end > taken ? end : os.slots.count) &- taken, nic.count &- tail)
+      let plain = unsafe Self.forwardPlainFrames(
+        run, before: os.slots.place(of: taken &+ run), nic.place(of: tail &+ run), window: os.window, queue: queue,
+        inspecting: &inspector, clock: &clock)
+      taken = wrapped(taken &+ plain.frames, os.slots.count)
+      tail = wrapped(tail &+ plain.frames, nic.count)
+      unsafe state.pointee.counters.accepted &+= UInt64(plain.frames)
+      guard plain.frames == run else {
+        if !plain.verdict.passes {
+          countRefused(plain.verdict)
+          setDisposition(.dropped, at: taken)
+          taken = wrapped(taken &+ 1, os.slots.count)
+        }
+        return copyUncommon(from: taken, tail, inspecting: &inspector, clock: &clock, memory: memory)
+      }
+    } while taken != end
+    return finish(before, taken: taken, tail: tail, isDiscarding: false)
   }
 
   // MARK: - From the NIC to the OS
@@ -197,33 +171,32 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   @inlinable
   public mutating func completeTransmitted(memory: borrowing PhysicalMemory) -> TransmitCompletions {
     let state = unsafe ring.state
-    guard unsafe state.pointee.isRunning,
-      unsafe state.pointee.osQueue.head != state.pointee.copied,
-      let os = unsafe state.pointee.osQueue.slots(of: OSSide.self, memory: memory)
+    let end = unsafe state.pointee.transmit.copied
+    let start = unsafe state.pointee.osQueue.head
+    guard start != end, unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
     else { return TransmitCompletions() }
     let nic = nicSlots
-    let end = unsafe state.pointee.copied
-    let start = unsafe state.pointee.osQueue.head
     var head = start
     var nicHead = unsafe state.pointee.dpiQueue.head
-    var reported: UInt32 = 0
-    // The common case: nothing but frames of one descriptor each, every one to be reported.
-    if unusualSlots == 0, OSSide.self == NICSide.self {
-      while head != end {
-        let descriptor = nic.load(at: nicHead)
-        guard descriptor.isReportedCompletion else { break }
-        os.storeOwnership(of: unsafe unsafeBitCast(descriptor, to: OSSide.self), at: head)
-        head = wrapped(head &+ 1, os.count)
-        nicHead = wrapped(nicHead &+ 1, nic.count)
-        unsafe advanceHead(to: head)
-        reported &+= 1
-      }
+    guard unusualSlots == 0, OSSide.self == NICSide.self else {
+      return completeUncommon(since: start, from: head, nicHead)
     }
-    if head != end { completeUncommon(os, head: &head, nicHead: &nicHead, end: end, reported: &reported) }
+    repeat {
+      // All slots were forwarded as they were. NICs complete in order, so when the last slot before either queue wraps
+      // around is completed, all are.
+      let run = min((end > head ? end : os.slots.count) &- head, nic.count &- nicHead)
+      let nicEnd = unsafe nic.place(of: nicHead &+ run)
+      guard unsafe DescriptorSlots<NICSide>.loadOwnership(from: nicEnd - DescriptorSlots<NICSide>.stride).isCompleted
+      else { return completeUncommon(since: start, from: head, nicHead) }
+      unsafe Self.completeRun(run, before: os.slots.place(of: head &+ run), nicEnd, from: head, noting: headPlace)
+      head = wrapped(head &+ run, os.slots.count)
+      nicHead = wrapped(nicHead &+ run, nic.count)
+    } while head != end
+    unsafe state.pointee.osQueue.head = head
     unsafe state.pointee.dpiQueue.head = nicHead
-    let completed = unsafe state.pointee.osQueue.distance(from: start, to: head)
     return unsafe TransmitCompletions(
-      descriptors: completed, reported: reported, isEmpty: head == state.pointee.osQueue.tail)
+      descriptors: state.pointee.osQueue.distance(from: start, to: head), isReported: true,
+      isEmpty: head == state.pointee.osQueue.tail)
   }
 
   // MARK: - Steps
@@ -238,34 +211,40 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   @inline(__always)
   func wrapped(_ index: UInt32, _ count: UInt32) -> UInt32 { index == count ? 0 : index }
 
-  /// The valid one of the two copies.
+  /// Ends a pass: it takes effect in one store.
+  ///
+  /// - Parameters:
+  ///   - before: the state at its beginning.
+  ///   - taken: the slot of the OS queue after the last one that was taken; the end of a frame.
+  ///   - tail: the slot of the DPI queue after the last one that the NIC may fetch.
+  /// - Returns: how many descriptors of the OS queue were taken.
   @inlinable
-  var progress: TransmitProgress {
-    unsafe ring.state.pointee.transmit[Int(ring.state.pointee.currentTransmit & 1)]
-  }
-
-  /// Makes a pass take effect: the other copy is written, then one store makes it the valid one.
-  @inlinable
-  func commit(_ progress: TransmitProgress) {
+  @inline(__always)
+  mutating func finish(
+    _ before: TransmitProgress, taken: UInt32, tail: UInt32, isDiscarding: Bool
+  ) -> UInt32 {
     let state = unsafe ring.state
-    let other = unsafe 1 &- (state.pointee.currentTransmit & 1)
-    unsafe state.pointee.transmit[Int(other)] = progress
-    unsafe withUnsafeMutablePointer(to: &state.pointee.currentTransmit) {
-      unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: Atomic<UInt32>.self)
-        .pointee.store(other, ordering: .releasing)
+    if tail != before.tail {
+      let last = (tail == 0 ? nicSlots.count : tail) &- 1
+      if !nicSlots.loadOwnership(at: last).reportsCompletion { requestReport(of: last, taken: taken) }
     }
-    unsafe state.pointee.copied = progress.copied
-    unsafe state.pointee.dpiQueue.tail = progress.tail
+    let packed = TransmitProgress.pack(copied: taken, tail: tail, isDiscarding: isDiscarding)
+    unsafe withUnsafeMutablePointer(to: &state.pointee.transmit.packed) {
+      unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: Atomic<UInt64>.self)
+        .pointee.store(packed, ordering: .releasing)
+    }
+    let count = unsafe state.pointee.osQueue.distance(from: before.copied, to: taken)
+    if unsafe count > state.pointee.counters.highWater { unsafe state.pointee.counters.highWater = count }
+    return count
   }
 
-  /// Stores the OS Head Pointer after the descriptors before it.
+  /// Where the OS Head Pointer is kept.
   @unsafe
   @inlinable
   @inline(__always)
-  func advanceHead(to index: UInt32) {
+  var headPlace: UnsafeMutablePointer<Atomic<UInt32>> {
     unsafe withUnsafeMutablePointer(to: &ring.state.pointee.osQueue.head) {
       unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: Atomic<UInt32>.self)
-        .pointee.store(index, ordering: .releasing)
     }
   }
 
@@ -282,29 +261,13 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   @unsafe
   @inlinable
   @inline(__always)
-  func inspectTransmitted<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ place: UnsafeMutableRawPointer, length: UInt32, inspecting inspector: inout Inspector, clock: inout Clock
+  static func inspectTransmitted<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    _ place: UnsafeMutableRawPointer, length: UInt32, queue: UInt16, inspecting inspector: inout Inspector,
+    clock: inout Clock
   ) -> Verdict {
     let stamp = clock.stamp(forFrameOf: length)
     let bytes = unsafe UnsafeRawBufferPointer(start: place, count: Int(length)).bytes
     return inspector.inspect(Packet(bytes: bytes, stamp: stamp, direction: .transmit, queue: queue))
-  }
-}
-
-extension BufferWindow {
-  /// A bound for the offsets in the window from which `maximumLength` bytes fit; 0 in a window that is too small.
-  @inlinable
-  @inline(__always)
-  func lastPlainOffset(maximumLength: UInt32) -> UInt64 {
-    length > UInt64(maximumLength) ? length &- UInt64(maximumLength) : 0
-  }
-
-  /// Where the byte at an offset is, which must lie within the window.
-  @unsafe
-  @inlinable
-  @inline(__always)
-  func place(at offset: UInt64) -> UnsafeMutableRawPointer {
-    unsafe storage.unsafelyUnwrapped + Int(truncatingIfNeeded: offset)
   }
 }
 

@@ -46,6 +46,11 @@ extension PacketDecoder {
       packet.payloadOffset = UInt32(offset)
       packet.payloadLength = UInt32(bytes.byteCount - offset)
       let left = bytes.byteCount - offset
+      // Behind an extension header that announces another one there must be something.
+      if left < 2 && offset != start && next != IPProtocolNumber.noNextHeader {
+        packet.reject(.ipv6TruncatedExtensionHeader)
+        return nil
+      }
       switch next {
       case IPProtocolNumber.tcp:
         decodeTCP(bytes, at: offset, into: &packet)

@@ -61,6 +61,7 @@ extension PacketDecoder {
           packet.tcp.windowScale = min(bytes.byte(at: offset + 2), 14)
         }
       case 4: _ = take(.selectivePermitted, valid: length == 2, into: &packet)
+      case 5 where length == 2: break  // no block at all: useless, but some hosts send it
       case 5:
         if take(.selective, valid: length >= 10 && length <= 34 && (length - 2) % 8 == 0, into: &packet) {
           packet.tcp.selectiveBlocks = UInt8((length - 2) / 8)

@@ -67,7 +67,14 @@ struct PacketInspection: ~Copyable {
     // A datagram put together from fragments has a packet before it, too, but was not inside one.
     let isInner = packet.depth > 0 && packet.origin != .defragmented
     let outer: DecodedPacket? = isInner ? dissector.packet(at: Int(packet.parent)) : nil
-    let subject = EVEWriter.Subject(packet: packet, bytes: bytes, stamp: frame.stamp, side: context.side, outer: outer)
+    var linkLength = 0
+    if packet.origin == .defragmented {
+      let fragment = dissector.packet(at: Int(packet.parent))
+      if fragment.depth == 0 && fragment.buffer == 0 { linkLength = Int(fragment.networkOffset) }
+    }
+    let subject = EVEWriter.Subject(
+      packet: packet, bytes: bytes, linkHeader: frame.bytes.extracting(0..<min(linkLength, frame.bytes.byteCount)),
+      stamp: frame.stamp, side: context.side, outer: outer)
     let records = configuration.records
     if isInspected && records.contains(.alerts) {
       PacketInspection.writeAlerts(detector, decision, flow: flow, about: subject, tracker, program, &counters, &eve)

@@ -7,15 +7,21 @@ struct EVEWriter: ~Copyable {
     let packet: DecodedPacket
     /// What the packet's offsets count in.
     let bytes: RawSpan
+    /// What stood before a datagram that was put together from fragments; empty when `bytes` hold their own link header.
+    let linkHeader: RawSpan
     let stamp: FrameStamp
     let side: FlowSide
     /// The packet around this one, when it came in a tunnel.
     let outer: DecodedPacket?
 
-    @_lifetime(copy bytes)
-    init(packet: DecodedPacket, bytes: RawSpan, stamp: FrameStamp, side: FlowSide, outer: DecodedPacket?) {
+    @_lifetime(copy bytes, copy linkHeader)
+    init(
+      packet: DecodedPacket, bytes: RawSpan, linkHeader: RawSpan, stamp: FrameStamp, side: FlowSide,
+      outer: DecodedPacket?
+    ) {
       self.packet = packet
       self.bytes = bytes
+      self.linkHeader = linkHeader
       self.stamp = stamp
       self.side = side
       self.outer = outer
@@ -407,7 +413,7 @@ struct EVEWriter: ~Copyable {
     let range = isFrame ? 0..<subject.bytes.byteCount : Int(packet.linkOffset)..<Int(packet.networkEnd)
     guard range.lowerBound <= range.upperBound, range.upperBound <= subject.bytes.byteCount else { return }
     json.key("packet")
-    json.base64(subject.bytes.extracting(range))
+    json.base64(subject.linkHeader, then: subject.bytes.extracting(range))
     json.key("packet_info")
     json.beginObject()
     json.key("linktype")

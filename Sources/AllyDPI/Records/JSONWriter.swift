@@ -109,17 +109,24 @@ struct JSONWriter {
   }
 
   /// Writes bytes in base 64 (RFC 4648 §4).
-  mutating func base64(_ data: RawSpan) {
+  mutating func base64(_ data: RawSpan) { base64(RawSpan(), then: data) }
+
+  /// Writes the bytes of two spans, one after the other, as one string in base 64.
+  mutating func base64(_ head: RawSpan, then tail: RawSpan) {
     separate()
     bytes.append(UInt8(ascii: "\""))
+    let count = head.byteCount + tail.byteCount
+    func byte(_ offset: Int) -> UInt8 {
+      offset < head.byteCount ? head.byte(at: offset) : tail.byte(at: offset - head.byteCount)
+    }
     var offset = 0
-    while data.byteCount - offset >= 3 {
-      group(data.byte(at: offset), data.byte(at: offset + 1), data.byte(at: offset + 2), digits: 4)
+    while count - offset >= 3 {
+      group(byte(offset), byte(offset + 1), byte(offset + 2), digits: 4)
       offset += 3
     }
-    switch data.byteCount - offset {
-    case 1: group(data.byte(at: offset), 0, 0, digits: 2)
-    case 2: group(data.byte(at: offset), data.byte(at: offset + 1), 0, digits: 3)
+    switch count - offset {
+    case 1: group(byte(offset), 0, 0, digits: 2)
+    case 2: group(byte(offset), byte(offset + 1), 0, digits: 3)
     default: break
     }
     bytes.append(UInt8(ascii: "\""))

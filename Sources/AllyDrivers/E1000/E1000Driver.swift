@@ -327,11 +327,11 @@ public struct E1000Driver: NICDriver {
   }
 
   public mutating func noteTransmitted(
-    head: UInt32, reported: UInt32, isEmpty: Bool, registers: RegisterFile
+    head: UInt32, isReported: Bool, isEmpty: Bool, registers: RegisterFile
   ) {
     transmit.head = head
     registers.store(UInt64(head), at: E1000Registers.transmitHead)
-    var causes: UInt32 = reported > 0 ? E1000Bits.transmitWrittenBack : 0
+    var causes: UInt32 = isReported ? E1000Bits.transmitWrittenBack : 0
     if isEmpty { causes |= E1000Bits.transmitQueueEmpty }
     if causes != 0 { raise(causes, registers) }
   }

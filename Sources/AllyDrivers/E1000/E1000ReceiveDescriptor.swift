@@ -79,6 +79,13 @@ public struct E1000ReceiveDescriptor: ReceiveDescriptor, Equatable {
 
   @inlinable
   @inline(__always)
+  public var endingLength: UInt32? {
+    let both = Self.done | Self.endOfPacket
+    return fields & both == both ? completedLength : nil
+  }
+
+  @inlinable
+  @inline(__always)
   public var completedLength: UInt32 { UInt32(truncatingIfNeeded: fields & 0xFFFF) }
 
   @inlinable

@@ -35,7 +35,7 @@ public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
   /// Command: report status.
   @inlinable static var reportStatus: UInt64 { 1 << 27 }
   /// Command: descriptor extension.
-  @inlinable static var extension_: UInt64 { 1 << 29 }
+  @inlinable static var descriptorExtension: UInt64 { 1 << 29 }
   /// Command: insert a VLAN tag.
   @inlinable static var insertVLAN: UInt64 { 1 << 30 }
   /// Status: descriptor done.
@@ -44,7 +44,7 @@ public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
   @inlinable static var packetOptions: UInt64 { 0xFF << 40 }
 
   @inlinable
-  var isExtended: Bool { fields & Self.extension_ != 0 }
+  var isExtended: Bool { fields & Self.descriptorExtension != 0 }
 
   @inlinable
   public init?(_ request: TransmitRequest) {
@@ -68,8 +68,11 @@ public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
   /// One legacy descriptor with end-of-packet.
   @inlinable
   @inline(__always)
-  public var isPlainFrame: Bool {
-    fields & (Self.endOfPacket | Self.extension_ | Self.done) == Self.endOfPacket && fields & 0xFFFF != 0
+  public var plainFrameLength: UInt32? {
+    // From one byte to 65,535 with the first bit and none of the others: one comparison.
+    let one = Self.endOfPacket | 1
+    let excess = fields & (Self.endOfPacket | Self.descriptorExtension | Self.done | 0xFFFF) &- one
+    return excess < 0xFFFF ? UInt32(truncatingIfNeeded: fields & 0xFFFF) : nil
   }
 
   @inlinable

@@ -37,6 +37,9 @@ enum BookkeepingKeywords {
     Keyword("noalert", .none) { builder, _ throws(RuleSyntaxError) in
       builder.update { $0.noAlert = true }
     },
+    Keyword("alert", .none) { builder, _ throws(RuleSyntaxError) in
+      builder.update { $0.alsoAlerts = true }
+    },
     // Snort's remark for readers.
     Keyword("rem", .any) { _, _ throws(RuleSyntaxError) in },
   ]

@@ -29,7 +29,7 @@ enum ByteKeywords {
         throw part.expected("relative, big, little, string, hex, dec, oct or bitmask")
       }
     }
-    test.buffer = builder.buffer
+    test.view = builder.view
     test.format = try format.format(count: test.byteCount, textLimit: 23, at: parts[0])
     test.bitmask = format.bitmask
     builder.append(.byteTest(test), at: option.keyword)
@@ -78,7 +78,7 @@ enum ByteKeywords {
         }
       }
     }
-    jump.buffer = builder.buffer
+    jump.view = builder.view
     jump.format = try format.format(count: jump.byteCount, textLimit: 23, at: parts[0])
     jump.bitmask = format.bitmask
     builder.append(.byteJump(jump), at: option.keyword)
@@ -116,7 +116,7 @@ enum ByteKeywords {
         }
       }
     }
-    extract.buffer = builder.buffer
+    extract.view = builder.view
     extract.format = try format.format(count: .constant(count), textLimit: format.extractLimit, at: parts[0])
     builder.append(.byteExtract(extract), at: option.keyword)
   }
@@ -155,7 +155,7 @@ enum ByteKeywords {
       byteCount: count, offset: try offset.number(in: offsets), operation: try operation(oper), operand: operand,
       variable: try builder.define(result))
     math.isRelative = isRelative
-    math.buffer = builder.buffer
+    math.view = builder.view
     math.format = try format.format(count: count, textLimit: 10, at: bytes)
     math.bitmask = format.bitmask
     builder.append(.byteMath(math), at: option.keyword)
@@ -191,7 +191,7 @@ enum ByteKeywords {
       default: throw part.expected("relative or rawbytes")
       }
     }
-    match.buffer = builder.buffer
+    match.view = builder.view
     builder.append(.isDataAt(match), at: option.keyword)
   }
 

@@ -22,7 +22,7 @@ enum ContentKeywords {
     var content = ContentMatch(
       bytes: try ContentText.bytes(of: option.value), location: option.keyword.location)
     content.isNegated = option.isNegated
-    content.buffer = builder.buffer
+    content.view = builder.view
     builder.append(.content(content), at: option.keyword)
     for modifier in option.modifiers { try apply(modifier, to: &builder) }
   }
@@ -199,7 +199,7 @@ enum ContentKeywords {
     case .flow: return
     default: break
     }
-    guard last.buffer == nil, last.needsPacket else {
+    guard last.view == nil, last.needsPacket else {
       throw option.keyword.error("expected a content or an option about a header in front of 'prefilter'")
     }
   }

@@ -16,7 +16,7 @@ enum PatternKeywords {
     let body = text.slice(text.range.lowerBound..<end)
     var pattern = PatternMatch(pattern: Array(body.bytes), location: body.location)
     pattern.isNegated = isNegated
-    pattern.buffer = builder.buffer
+    pattern.view = builder.view
     try apply(text.slice(end + 1..<text.range.upperBound), to: &pattern)
     if pattern.relative, !builder.hasMatch {
       throw option.keyword.error("expected a content or pcre in front that /R can be relative to")

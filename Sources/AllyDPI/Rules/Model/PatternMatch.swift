@@ -1,6 +1,6 @@
 /// `pcre`.
 public struct PatternMatch: Sendable {
-  public var buffer: InspectionBuffer = .payload
+  public var view: BufferView = .payload
   /// Between the delimiters, as written.
   public var pattern: [UInt8]
   public var isNegated: Bool = false

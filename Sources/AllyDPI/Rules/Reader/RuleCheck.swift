@@ -12,7 +12,7 @@ struct RuleCheck {
       try checkPacketOnly(option, places[index])
       switch option {
       case .dsize(let number): try checkLength(number, of: .payload, "dsize", places[index])
-      case .bufferSize(let buffer, let number): try checkLength(number, of: buffer, "bsize", places[index])
+      case .bufferSize(let view, let number): try checkLength(number, of: view, "bsize", places[index])
       default: break
       }
     }
@@ -24,12 +24,12 @@ struct RuleCheck {
     let fits: Bool =
       switch (buffer, rule.ruleProtocol) {
       case (_, .ip), (_, .pkthdr), (_, .ip4), (_, .ip6): true
-      case (.payload, _), (.ipv4Header, _), (.ipv6Header, _): true
+      case (.ipv4Header, _), (.ipv6Header, _), (.ipSource, _), (.ipDestination, _): true
       case (.tcpHeader, .tcp), (.tcpHeader, .tcpPkt), (.tcpHeader, .tcpStream): true
       case (.udpHeader, .udp): true
       case (.icmpv4Header, .icmp), (.icmpv4Header, .icmpv4): true
       case (.icmpv6Header, .icmp), (.icmpv6Header, .icmpv6): true
-      default: false
+      default: !buffer.isHeader
       }
     guard fits else { throw place.error("the rule's protocol \(header.protocolText.quoted) never has this header") }
   }
@@ -45,7 +45,7 @@ struct RuleCheck {
 
   /// Contents that cannot fit into the length that `dsize` or `bsize` allows.
   private func checkLength(
-    _ number: NumberMatch, of buffer: InspectionBuffer, _ keyword: String, _ place: RuleSlice
+    _ number: NumberMatch, of view: BufferView, _ keyword: String, _ place: RuleSlice
   ) throws(RuleSyntaxError) {
     let limit: Int
     switch number {
@@ -53,20 +53,20 @@ struct RuleCheck {
     case .range(let range): limit = Int(range.upperBound) + 1
     case .greater, .greaterOrEqual, .notEqual, .notRange: return
     }
-    let required = requiredLength(of: buffer)
+    let required = requiredLength(of: view)
     guard required <= limit else {
       throw place.error("the contents need \(required) bytes, which is more than \(keyword) allows")
     }
   }
 
-  /// The fewest bytes in which the contents of `buffer` can stand.
-  private func requiredLength(of buffer: InspectionBuffer) -> Int {
+  /// The fewest bytes in which the contents of `view` can stand.
+  private func requiredLength(of view: BufferView) -> Int {
     var required = 0
     // The first byte at which the last match may have ended.
     var cursor = 0
     for option in rule.options {
       switch option {
-      case .content(let content) where content.buffer == buffer && !content.isNegated:
+      case .content(let content) where content.view == view && !content.isNegated:
         let start = content.isRelative ? cursor + (content.distance?.constant ?? 0) : content.offset?.constant ?? 0
         cursor = max(0, start) + content.bytes.count
         required = max(required, cursor)
@@ -96,31 +96,35 @@ extension Rule {
 }
 
 extension RuleOption {
-  /// The buffer that the option looks at; nil for options about headers and state.
-  public var buffer: InspectionBuffer? {
+  /// What the option looks at; nil for options about headers and state.
+  public var view: BufferView? {
     switch self {
-    case .content(let match): match.buffer
-    case .pcre(let match): match.buffer
-    case .byteTest(let test): test.buffer
-    case .byteJump(let jump): jump.buffer
-    case .byteExtract(let extract): extract.buffer
-    case .byteMath(let math): math.buffer
-    case .isDataAt(let isDataAt): isDataAt.buffer
-    case .bufferSize(let buffer, _): buffer
+    case .content(let match): match.view
+    case .pcre(let match): match.view
+    case .byteTest(let test): test.view
+    case .byteJump(let jump): jump.view
+    case .byteExtract(let extract): extract.view
+    case .byteMath(let math): math.view
+    case .isDataAt(let isDataAt): isDataAt.view
+    case .bufferSize(let view, _): view
+    case .base64Decode(let decode): decode.view
+    case .dataset(let match): match.view
+    case .dataReputation(let match): match.view
     default: nil
     }
   }
+
+  /// The buffer that the option looks at, transforms aside; nil for options about headers and state.
+  public var buffer: InspectionBuffer? { view?.buffer }
 
   /// Whether the option asks about one packet, so that reassembled data can never fulfil it.
   public var needsPacket: Bool {
     switch self {
     case .dsize, .ttl, .ipID, .tos, .ipProtocol, .ipOption, .fragmentBits, .fragmentOffset, .sameIP, .tcpFlags,
       .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .icmpType, .icmpCode, .icmpID, .icmpSequence,
-      .decodeEvent, .streamEvent:
+      .icmpv6MTU, .checksum, .decodeEvent, .streamEvent:
       true
-    case .content, .pcre, .byteTest, .byteJump, .byteExtract, .byteMath, .isDataAt, .bufferSize:
-      buffer?.isHeader ?? false
-    case .flow, .flowbits, .hostbits, .xbits: false
+    default: buffer?.isHeader ?? false
     }
   }
 }

@@ -1,0 +1,44 @@
+/// How far a worker is within a frame that the OS has posted in part.
+@frozen
+@usableFromInline
+struct PartialFrame: BitwiseCopyable {
+  /// Slots of the OS queue that were taken, and as many of the DPI queue that were written ("staged").
+  @usableFromInline var slots: UInt32
+  /// Bytes of the staged segments.
+  @usableFromInline var length: UInt64
+
+  @inlinable
+  init() {
+    self.slots = 0
+    self.length = 0
+  }
+
+  @inlinable
+  @inline(__always)
+  var isEmpty: Bool { slots == 0 }
+}
+
+/// The indexes of a pass over a transmit queue that meets more than plain frames.
+@frozen
+@usableFromInline
+struct TransmitPass: BitwiseCopyable {
+  /// The slot of the OS queue that is loaded next.
+  @usableFromInline var taken: UInt32
+  /// The slot after the last one of the DPI queue that the NIC may fetch.
+  @usableFromInline var tail: UInt32
+  /// What is staged in the DPI queue from the tail on.
+  @usableFromInline var staged: PartialFrame
+  /// Whether what is left of a frame is dropped because its beginning was.
+  @usableFromInline var isDiscarding: Bool
+  /// The first free byte of the copy memory.
+  @usableFromInline var copyTail: UInt64
+
+  @inlinable
+  init(taken: UInt32, tail: UInt32, staged: PartialFrame, isDiscarding: Bool, copyTail: UInt64) {
+    self.taken = taken
+    self.tail = tail
+    self.staged = staged
+    self.isDiscarding = isDiscarding
+    self.copyTail = copyTail
+  }
+}
