@@ -107,6 +107,8 @@ final class ApplicationSession {
   /// The protocol's place in ``ApplicationParsers/all``.
   let index: UInt8
   let parser: any ApplicationParser
+  /// The kind of the protocol's records.
+  let recordKind: RecordKinds
   /// How far each side of the stream has been fed.
   private var nextToServer: UInt64 = 0
   private var nextToClient: UInt64 = 0
@@ -116,6 +118,7 @@ final class ApplicationSession {
   init(_ type: any ApplicationParser.Type, limits: ApplicationLimits) {
     application = type.applicationProtocol
     index = ApplicationParsers.index(of: type.applicationProtocol)
+    recordKind = type.recordKind
     parser = type.init(limits: limits)
   }
 

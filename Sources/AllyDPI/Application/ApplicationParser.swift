@@ -11,6 +11,9 @@ protocol ApplicationParser: AnyObject {
   /// TCP, UDP or both, by their IP protocol numbers.
   static var transports: [UInt8] { get }
 
+  /// The kind of its records.
+  static var recordKind: RecordKinds { get }
+
   /// Looks at what one side said first.
   ///
   /// - Parameters:
@@ -91,7 +94,8 @@ struct ApplicationEvents: BitwiseCopyable, Sendable, Equatable {
   }
 
   func contains(_ number: UInt8) -> Bool {
-    number < 64 ? low & (1 &<< UInt64(number)) != 0 : high & (1 &<< UInt64(number &- 64)) != 0
+    if number >= 128 { return false }
+    return number < 64 ? low & (1 &<< UInt64(number)) != 0 : high & (1 &<< UInt64(number &- 64)) != 0
   }
 }
 
@@ -106,18 +110,20 @@ struct TransferredFile: Sendable {
 }
 
 /// Caps of what a parser keeps.
-struct ApplicationLimits: Sendable {
+public struct ApplicationLimits: Sendable {
   /// Bytes of one line or header field.
-  var field = 18_000
+  public var field = 18_000
   /// Header fields of one message.
-  var headers = 1024
+  public var headers = 1024
   /// Bytes of a body that are kept for inspection, by side; 0 for all.
-  var requestBody = 100 << 10
-  var responseBody = 100 << 10
+  public var requestBody = 100 << 10
+  public var responseBody = 100 << 10
   /// Content encodings on top of each other that are undone.
-  var encodingLayers = 2
+  public var encodingLayers = 2
   /// Bytes that a compressed body may become.
-  var decompressedBody = 32 << 20
+  public var decompressedBody = 32 << 20
   /// Transactions of one flow that are not done with.
-  var transactions = 512
+  public var transactions = 512
+
+  public init() {}
 }

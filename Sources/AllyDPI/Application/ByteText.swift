@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// What parsers of text protocols do with bytes.
 extension [UInt8] {
   /// Appends bytes of a span.
@@ -8,6 +10,22 @@ extension [UInt8] {
 
   /// Appends ASCII that needs no terminator.
   mutating func append(text: StaticString) { text.withUTF8Buffer { unsafe append(contentsOf: $0) } }
+}
+
+extension ArraySlice<UInt8> {
+  /// The bytes, as parsers and matchers take them.
+  var rawBytes: RawSpan {
+    // Any byte may be read as raw memory.
+    @_lifetime(borrow self) get { unsafe span.bytes }
+  }
+}
+
+extension [UInt8] {
+  /// The bytes, as parsers and matchers take them.
+  var rawBytes: RawSpan {
+    // Any byte may be read as raw memory.
+    @_lifetime(borrow self) get { unsafe span.bytes }
+  }
 }
 
 extension RawSpan {

@@ -4,6 +4,8 @@ import AllyPacket
 struct FlowIndex: BitwiseCopyable, Sendable, Hashable {
   var rawValue: UInt32
   static var none: FlowIndex { FlowIndex(rawValue: .max) }
+  /// A flow that there was: not to be looked up.
+  static var ended: FlowIndex { FlowIndex(rawValue: .max - 1) }
   var isNone: Bool { rawValue == .max }
 }
 

@@ -58,11 +58,11 @@ final class ContentDecoder {
       guard layer.produced == 0, restart(layer) else {
         hasFailed = true
         layer.passesThrough = true
-        if layer.produced == 0 { decode(layer.beginning.span.bytes, layer: index + 1, body) }
+        if layer.produced == 0 { decode(layer.beginning.rawBytes, layer: index + 1, body) }
         return
       }
-      let skipped = headerLength(layer.beginning)
-      outcome = inflate(layer.beginning.span.bytes.extracting(skipped...), layer, index, body)
+      let again = layer.beginning[headerLength(layer.beginning)...]
+      outcome = inflate(again.rawBytes, layer, index, body)
     }
     if outcome == .ended { layer.hasEnded = true }
   }

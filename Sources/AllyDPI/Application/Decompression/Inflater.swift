@@ -58,6 +58,7 @@ final class Inflater {
           unsafe stream.pointee.avail_out = UInt32(output.count)
           let status = unsafe CZlib.inflate(stream, Z_NO_FLUSH)
           let count = unsafe output.count - Int(stream.pointee.avail_out)
+          let unusedInput = unsafe stream.pointee.avail_in
           if count > 0 {
             let piece = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: output[..<count]))
             if !body(piece) { return }
@@ -66,7 +67,7 @@ final class Inflater {
             outcome = .ended
             return
           }
-          if status == Z_BUF_ERROR || status == Z_OK && unsafe stream.pointee.avail_in == 0 && count < 8192 { return }
+          if status == Z_BUF_ERROR || status == Z_OK && unusedInput == 0 && count < output.count { return }
           if status != Z_OK {
             outcome = .failed
             return

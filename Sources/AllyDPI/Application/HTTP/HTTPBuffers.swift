@@ -26,7 +26,7 @@ extension HTTPParser {
 
 /// Buffers that are put together out of a message's parts, each once and only when it is asked for.
 struct HTTPComposedBuffers {
-  private struct Composed {
+  fileprivate struct Composed {
     var header: [UInt8]? = nil
     var names: [UInt8]? = nil
     var start: [UInt8]? = nil

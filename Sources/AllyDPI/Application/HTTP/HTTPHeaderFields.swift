@@ -1,7 +1,7 @@
 /// The header fields of one HTTP message, in the order of their first appearance. All text lies in one array, so that a
 /// message costs no allocation once the arrays have their size.
 struct HTTPHeaderFields {
-  struct Field: BitwiseCopyable {
+  struct Field {
     var name: Range<Int>
     var value: Range<Int>
     var isRepeated = false

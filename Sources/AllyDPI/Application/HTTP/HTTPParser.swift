@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// HTTP/0.9, 1.0 and 1.1 (RFC 9110, RFC 9112), read as lenient servers and browsers read it: what an endpoint would still
 /// understand is understood here, and noted as an event.
 ///
@@ -5,6 +7,7 @@
 final class HTTPParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .http1 }
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
+  static var recordKind: RecordKinds { .http }
   static let eventNames: [StaticString] = HTTPEvent.allCases.map(\.name)
 
   let limits: ApplicationLimits

@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 extension HTTPParser {
   /// A request begins with a method and a space, a response with `HTTP/`.
   static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16) -> Recognition {

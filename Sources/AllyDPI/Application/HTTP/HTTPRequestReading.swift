@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// Where the reading of requests is.
 struct HTTPRequestSide {
   enum State { case idle, line, headers, trailer, body, chunkLength, chunkData, chunkEnd, finished, unexpected, stopped }

@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// Where the reading of responses is.
 struct HTTPResponseSide {
   enum State {
@@ -21,14 +23,13 @@ extension HTTPParser {
     var input = HTTPInput(data)
     while true {
       switch responseStep(&input) {
-      case .continue: continue
+      case .continue: if isTunnel { return }
       case .needsMore: return
       case .stop:
         responseSide.state = .stopped
         currentResponse?.closeFile(from: .toClient, .truncated)
         return
       }
-      if isTunnel { return }
     }
   }
 
@@ -143,7 +144,7 @@ extension HTTPParser {
       transaction.response.hasBody = true
       responseSide.state = .bodyToEnd
       openResponseFile(of: transaction)
-      responseBodyData(line.span.bytes)
+      responseBodyData(line.rawBytes)
       return
     }
     let parts = HTTPStatusLine.parts(text)
@@ -279,7 +280,7 @@ extension HTTPParser {
       // Browsers show the rest as it is.
       transaction.note(.invalidResponseChunkLength)
       responseSide.state = .bodyToEnd
-      responseBodyData(line.span.bytes)
+      responseBodyData(line.rawBytes)
     case .length(let length, _):
       transaction.response.body.wireLength += UInt64(line.count)
       responseSide.left = length
@@ -364,7 +365,7 @@ extension HTTPParser {
     let line = responseSide.line
     responseSide.line.removeAll(keepingCapacity: true)
     transaction.response.stage = max(transaction.response.stage, .body)
-    responseBodyData(line.span.bytes)
+    responseBodyData(line.rawBytes)
     return .continue
   }
 
@@ -419,7 +420,7 @@ extension HTTPParser {
     case .finished where !responseSide.line.isEmpty:
       if HTTPStatusLine.isBody(responseSide.line[...]) { _ = flushUnexpected(transaction) }
     case .chunkLength where !responseSide.line.isEmpty:
-      if case .invalid = HTTPLine.chunkLength(responseSide.line[...]) { responseBodyData(responseSide.line.span.bytes) }
+      if case .invalid = HTTPLine.chunkLength(responseSide.line[...]) { responseBodyData(responseSide.line.rawBytes) }
     default: break
     }
     responseSide.line.removeAll(keepingCapacity: true)

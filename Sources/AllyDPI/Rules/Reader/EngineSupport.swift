@@ -25,9 +25,14 @@ public struct EngineSupport: Sendable {
   public static let current = EngineSupport(
     buffers: [
       .payload, .ipv4Header, .ipv6Header, .tcpHeader, .udpHeader, .icmpv4Header, .icmpv6Header,
+      .httpURI, .httpURIRaw, .httpMethod, .httpProtocol, .httpRequestLine, .httpResponseLine, .httpHeader,
+      .httpHeaderRaw, .httpHeaderNames, .httpRequestHeader, .httpResponseHeader, .httpHost, .httpHostRaw,
+      .httpUserAgent, .httpCookie, .httpContentType, .httpContentLength, .httpReferer, .httpAccept,
+      .httpAcceptEncoding, .httpAcceptLanguage, .httpConnection, .httpLocation, .httpServer, .httpStart,
+      .httpStatusCode, .httpStatusMessage, .httpRequestBody, .httpResponseBody, .fileData, .fileName,
     ],
-    protocols: [],
-    features: [])
+    protocols: [.http1],
+    features: [.applicationProtocol, .applicationEvents])
 
   /// All that can be read: for those who look at rules and run none.
   public static let everything = EngineSupport(
@@ -134,7 +139,8 @@ extension EngineSupport {
       if rule.servicesReplacePorts, !features.contains(.services) {
         throw complain("'service'", header.protocolText)
       }
-      guard asked.isSubset(of: protocols) else {
+      // Of the protocols that have what the options ask for, those that have a parser are looked at.
+      guard !asked.isDisjoint(with: protocols) else {
         let missing = asked.subtracting(protocols).members.map(\.rawValue).joined(separator: ", ")
         throw complain("the protocol \(missing), of which the rule's options are,", header.protocolText)
       }
