@@ -32,6 +32,7 @@ enum ByteKeywords {
     test.view = builder.view
     test.format = try format.format(count: test.byteCount, textLimit: 23, at: parts[0])
     test.bitmask = format.bitmask
+    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteTest(test), at: option.keyword)
   }
 
@@ -81,6 +82,7 @@ enum ByteKeywords {
     jump.view = builder.view
     jump.format = try format.format(count: jump.byteCount, textLimit: 23, at: parts[0])
     jump.bitmask = format.bitmask
+    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteJump(jump), at: option.keyword)
   }
 
@@ -118,6 +120,7 @@ enum ByteKeywords {
     }
     extract.view = builder.view
     extract.format = try format.format(count: .constant(count), textLimit: format.extractLimit, at: parts[0])
+    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteExtract(extract), at: option.keyword)
   }
 
@@ -158,6 +161,7 @@ enum ByteKeywords {
     math.view = builder.view
     math.format = try format.format(count: count, textLimit: 10, at: bytes)
     math.bitmask = format.bitmask
+    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteMath(math), at: option.keyword)
   }
 
@@ -203,6 +207,8 @@ struct ByteFormatText {
   private(set) var bitmask: UInt32?
   private var isLittleEndian = false
   private var isText = false
+  /// The byte order that the DCE/RPC header says.
+  private(set) var isDCE = false
   private var base: RuleSlice?
 
   /// Takes the word if it is one of these.
@@ -215,7 +221,7 @@ struct ByteFormatText {
       if !value.isEmpty { base = value }
     case "hex", "dec", "oct": base = word
     case "bitmask" where takesBitmask: bitmask = UInt32(try value.anyNumber(in: 1...Int(UInt32.max)))
-    case "dce": throw word.unsupported("the byte order of DCE/RPC ('dce') is not supported")
+    case "dce": isDCE = true
     default: return false
     }
     return true
@@ -248,13 +254,16 @@ struct ByteFormatText {
   ///   - textLimit: the most digits.
   ///   - place: where the count stands.
   func format(count: RuleValue, textLimit: Int, at place: RuleSlice) throws(RuleSyntaxError) -> ByteFormat {
+    if isDCE {
+      guard !isText else { throw place.error("expected no 'string' beside 'dce'") }
+    }
     let limit = isText ? textLimit : 8
     if let number = count.constant, number > limit {
       throw place.expected("at most \(limit) bytes")
     }
     guard isText else {
       if let base { throw base.error("expected 'string' beside \(base.quoted)") }
-      return .binary(isLittleEndian: isLittleEndian)
+      return isDCE ? .dce : .binary(isLittleEndian: isLittleEndian)
     }
     switch base?.string {
     case "hex": return .digits(base: 16)

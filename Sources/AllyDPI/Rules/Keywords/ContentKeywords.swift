@@ -18,7 +18,7 @@ enum ContentKeywords {
   private static let farthest = 1 << 20
 
   @Sendable
-  private static func content(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
+  static func content(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
     var content = ContentMatch(
       bytes: try ContentText.bytes(of: option.value), location: option.keyword.location)
     content.isNegated = option.isNegated

@@ -17,7 +17,14 @@ enum PatternKeywords {
     var pattern = PatternMatch(pattern: Array(body.bytes), location: body.location)
     pattern.isNegated = isNegated
     pattern.view = builder.view
-    try apply(text.slice(end + 1..<text.range.upperBound), to: &pattern)
+    let flags = text.slice(end + 1..<text.range.upperBound)
+    if let buffer = try apply(flags, to: &pattern) {
+      guard !builder.hasSticky else {
+        throw flags.error("expected no flag that names a buffer behind a sticky buffer")
+      }
+      try builder.restrict(toBuffer: buffer, at: option.keyword)
+      pattern.view = BufferView(buffer)
+    }
     if pattern.relative, !builder.hasMatch {
       throw option.keyword.error("expected a content or pcre in front that /R can be relative to")
     }
@@ -35,7 +42,20 @@ enum PatternKeywords {
     }
   }
 
-  private static func apply(_ flags: RuleSlice, to pattern: inout PatternMatch) throws(RuleSyntaxError) {
+  /// Flags that name a buffer, as the words behind a content do.
+  private static let buffers: [UInt8: InspectionBuffer] = [
+    UInt8(ascii: "U"): .httpURI, UInt8(ascii: "I"): .httpURIRaw, UInt8(ascii: "P"): .httpRequestBody,
+    UInt8(ascii: "Q"): .httpResponseBody, UInt8(ascii: "H"): .httpHeader, UInt8(ascii: "D"): .httpHeaderRaw,
+    UInt8(ascii: "M"): .httpMethod, UInt8(ascii: "C"): .httpCookie, UInt8(ascii: "S"): .httpStatusCode,
+    UInt8(ascii: "Y"): .httpStatusMessage, UInt8(ascii: "V"): .httpUserAgent, UInt8(ascii: "W"): .httpHost,
+    UInt8(ascii: "Z"): .httpHostRaw,
+  ]
+
+  /// - Returns: the buffer that the flags name.
+  private static func apply(
+    _ flags: RuleSlice, to pattern: inout PatternMatch
+  ) throws(RuleSyntaxError) -> InspectionBuffer? {
+    var buffer: InspectionBuffer?
     for index in flags.range {
       let place = flags.slice(index..<index + 1)
       switch flags.text.bytes[index] {
@@ -50,15 +70,16 @@ enum PatternKeywords {
       case UInt8(ascii: "O"): pattern.overridesMatchLimit = true
       // Nothing is decoded before the search, so the raw bytes are what is searched.
       case UInt8(ascii: "B"): break
-      case UInt8(ascii: "U"), UInt8(ascii: "I"), UInt8(ascii: "P"), UInt8(ascii: "Q"), UInt8(ascii: "H"),
-        UInt8(ascii: "D"), UInt8(ascii: "M"), UInt8(ascii: "C"), UInt8(ascii: "S"), UInt8(ascii: "Y"),
-        UInt8(ascii: "V"), UInt8(ascii: "W"), UInt8(ascii: "Z"):
-        throw place.unsupported("the pcre flag \(place.quoted), an HTTP buffer, is not supported")
+      case let flag where buffers[flag] != nil:
+        guard let named = buffers[flag] else { continue }
+        guard buffer == nil || buffer == named else { throw place.error("expected flags of one buffer only") }
+        buffer = named
       case UInt8(ascii: ","):
         throw place.unsupported("capturing into variables with pcre is not supported")
       default:
-        throw place.expected("a pcre flag (i s m x A E G R B O)")
+        throw place.expected("a pcre flag (i s m x A E G R B O U I P Q H D M C S Y V W Z)")
       }
     }
+    return buffer
   }
 }

@@ -65,7 +65,7 @@ public enum ApplicationFlags: String, Sendable, BitwiseCopyable, Hashable, CaseI
   case mqttHeader = "mqtt.flags"
   /// `mqtt.connect.flags`: user name 0x80, password 0x40, will retain 0x20, will 0x04, clean session 0x02.
   case mqttConnect = "mqtt.connect.flags"
-  /// `dnp3_ind`: the internal indications of a response, 16 bits.
+  /// `dnp3_ind`: the internal indications of a response, 16 bits; any of the bits will do.
   case dnp3Indications = "dnp3_ind"
 
   public var protocols: ApplicationProtocolSet { self == .dnp3Indications ? [.dnp3] : [.mqtt] }
@@ -145,6 +145,13 @@ public struct ModbusMatch: Sendable, Equatable {
   public var subfunction: UInt16? = nil
   public var category: Category? = nil
   public var access: Access? = nil
+}
+
+/// `cip_service`: of EtherNet/IP. What is nil may be anything.
+public struct CIPService: Sendable, Equatable {
+  public var service: UInt8
+  public var classNumber: UInt16?
+  public var attribute: UInt16?
 }
 
 /// `ftpdata_command`.

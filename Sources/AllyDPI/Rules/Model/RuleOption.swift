@@ -80,6 +80,7 @@ public enum RuleOption: Sendable {
   case modbus(ModbusMatch)
   /// `dnp3_obj`.
   case dnp3Object(group: UInt8, variation: UInt8)
+  case cipService(CIPService)
   /// `http2.settings`: the setting by its number, RFC 9113 §6.5.2.
   case http2Setting(UInt16, NumberMatch)
   /// `ike.chosen_sa_attribute`: Suricata's name of the attribute.

@@ -63,12 +63,14 @@ public enum RuleFeature: String, Sendable, Hashable, CaseIterable {
   case certificateValidity = "tls_cert_expired and tls_cert_valid"
   case modbus = "modbus"
   case dnp3Objects = "dnp3_obj"
+  case cipServices = "cip_service"
   case http2Settings = "http2.settings"
   case ikeAttributes = "ike.chosen_sa_attribute"
   case krb5TicketEncryption = "krb5.ticket_encryption"
   case ftpDataCommand = "ftpdata_command"
   case ftpBounce = "ftpbounce"
   case services = "service"
+  case bypass = "bypass"
 }
 
 extension RuleOption {
@@ -93,6 +95,7 @@ extension RuleOption {
     case .certificateValidity: .certificateValidity
     case .modbus: .modbus
     case .dnp3Object: .dnp3Objects
+    case .cipService: .cipServices
     case .http2Setting: .http2Settings
     case .ikeAttribute: .ikeAttributes
     case .krb5TicketEncryption: .krb5TicketEncryption
@@ -135,15 +138,12 @@ extension EngineSupport {
     for (option, place) in zip(rule.options, places) {
       if let what = objection(to: option) { throw complain(what, place) }
     }
-    if let asked = rule.applicationProtocols, header.applicationProtocols == nil {
-      if rule.servicesReplacePorts, !features.contains(.services) {
-        throw complain("'service'", header.protocolText)
-      }
-      // Of the protocols that have what the options ask for, those that have a parser are looked at.
-      guard !asked.isDisjoint(with: protocols) else {
-        let missing = asked.subtracting(protocols).members.map(\.rawValue).joined(separator: ", ")
-        throw complain("the protocol \(missing), of which the rule's options are,", header.protocolText)
-      }
+    if rule.bypasses, !features.contains(.bypass) { throw complain("'bypass'", header.protocolText) }
+    if rule.servicesReplacePorts {
+      // A service that the engine does not know is told by its ports.
+      if !features.contains(.services) { throw complain("'service'", header.protocolText) }
+    } else if let asked = rule.applicationProtocols, asked.isDisjoint(with: protocols) {
+      throw complain("\(asked.names), which the rule's options are about,", header.protocolText)
     }
   }
 }

@@ -5,6 +5,7 @@ struct RuleBuilder {
   let header: RuleHeader
   let classifications: Classifications
   let support: EngineSupport
+  let dialect: RuleDialect
 
   /// What options look at: the last sticky buffer.
   private(set) var view: BufferView = .payload
@@ -24,11 +25,15 @@ struct RuleBuilder {
   private var hasPriority = false
   private var warnings: [RuleSyntaxError] = []
 
-  init(header: RuleHeader, text: RuleText, classifications: Classifications, support: EngineSupport) {
+  init(
+    header: RuleHeader, text: RuleText, classifications: Classifications, support: EngineSupport,
+    dialect: RuleDialect
+  ) {
     self.header = header
     self.text = text
     self.classifications = classifications
     self.support = support
+    self.dialect = dialect
     rule = Rule(
       location: header.protocolText.text.location(at: text.all.trimmed.range.lowerBound), action: header.action,
       ruleProtocol: header.ruleProtocol, source: header.source, sourcePorts: header.sourcePorts,
@@ -105,8 +110,9 @@ struct RuleBuilder {
     rule.applicationProtocols = services.union(header.applicationProtocols ?? [])
   }
 
-  /// Only the side that has the buffer can match.
-  private mutating func restrict(to buffer: InspectionBuffer, at place: RuleSlice) throws(RuleSyntaxError) {
+  /// Only messages that have the buffer can match.
+  mutating func restrict(toBuffer buffer: InspectionBuffer, at place: RuleSlice) throws(RuleSyntaxError) {
+    if let protocols = buffer.protocols { try restrict(to: protocols, at: place) }
     if let side = buffer.side { try restrict(to: side, at: place) }
   }
 
@@ -123,8 +129,7 @@ struct RuleBuilder {
 
   /// Lets the options that follow look at a sticky buffer.
   mutating func select(_ view: BufferView, at place: RuleSlice) throws(RuleSyntaxError) {
-    if let protocols = view.buffer.protocols { try restrict(to: protocols, at: place) }
-    try restrict(to: view.buffer, at: place)
+    try restrict(toBuffer: view.buffer, at: place)
     self.view = view
     takesTransforms = view.buffer != .payload
     sticky = view.buffer == .payload ? nil : place
@@ -153,8 +158,7 @@ struct RuleBuilder {
       throw option.keyword.error("expected a content in front of '\(option.name)'")
     }
     guard !content.isRaw else { throw option.keyword.error("expected no 'rawbytes' at a content of '\(option.name)'") }
-    if let protocols = buffer.protocols { try restrict(to: protocols, at: option.keyword) }
-    try restrict(to: buffer, at: option.keyword)
+    try restrict(toBuffer: buffer, at: option.keyword)
     content.view = BufferView(buffer)
     rule.options[last] = .content(content)
   }

@@ -45,7 +45,9 @@ public struct RuleReader: Sendable {
   private func rule(_ text: RuleText) throws(RuleSyntaxError) -> RuleBuilder {
     let parts = try RuleParts(text)
     let header = try RuleHeader(parts.header, variables: variables)
-    var builder = RuleBuilder(header: header, text: text, classifications: classifications, support: support)
+    var builder = RuleBuilder(
+      header: header, text: text, classifications: classifications, support: support,
+      dialect: RuleDialect(parts.options))
     for option in parts.options { try builder.apply(option) }
     try builder.finish()
     return builder
