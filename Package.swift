@@ -102,7 +102,7 @@ let package = Package(
       name: "AllyToolsTests",
       dependencies: [
         "AllyDPITools", "AllyTools", "AllyFirewall", "AllyDPI", "AllySimulator", "AllyPacket", "ally", "ids",
-        "firewall",
+        "firewall", yams,
       ],
       swiftSettings: settings),
     .testTarget(name: "ArchitectureTests", swiftSettings: settings),

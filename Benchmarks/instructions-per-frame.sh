@@ -11,8 +11,7 @@
 # SCRATCH_PATH: where to build, instead of Benchmarks/.build.
 set -eu
 
-receive_budget=60
-transmit_budget=30
+budget_of() { if [ "$1" = receive ]; then echo 60; else echo 30; fi; }
 frames=${1:-32000}
 folder=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -51,7 +50,7 @@ calls() {
 
 failed=0
 for direction in receive transmit; do
-  eval "budget=\$${direction}_budget"
+  budget=$(budget_of "$direction")
   for kind in direct virtual; do
     run "$direction-$kind-1" "$direction" "$kind" "$frames"
     run "$direction-$kind-3" "$direction" "$kind" $((3 * frames))

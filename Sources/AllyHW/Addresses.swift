@@ -26,10 +26,22 @@ public struct VirtualAddress: RawRepresentable, Sendable, BitwiseCopyable, Hasha
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
   @inlinable
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
-  /// Bits 47–12: the page that a page table maps.
+  /// Bits 56–12: the page that a page table maps. With four levels, bits 56–48 of an address that is valid are copies of
+  /// bit 47, so that the number is unique then too.
   @inlinable
   @inline(__always)
-  public var pageNumber: UInt64 { (rawValue & 0xFFFF_FFFF_FFFF) >> 12 }
+  public var pageNumber: UInt64 { (rawValue & 0x01FF_FFFF_FFFF_FFFF) >> 12 }
+}
+
+extension VirtualAddress {
+  /// The linear address of a real-address mode access: 16 times the segment, plus the offset (Intel 64 SDM volume 3,
+  /// §21.1.1).
+  ///
+  /// The offset has 32 bits, because a segment keeps the limit that it had in protected mode ("unreal mode").
+  @inlinable
+  public init(segment: UInt16, offset: UInt32) {
+    self.rawValue = UInt64(segment) << 4 &+ UInt64(offset)
+  }
 }
 
 /// An address as a device uses it for DMA, before the IOMMU.
@@ -65,6 +77,9 @@ public struct AccessRights: OptionSet, Sendable, BitwiseCopyable {
   @inlinable
   @inline(__always)
   public static var readWrite: AccessRights { AccessRights(rawValue: 3) }
+  @inlinable
+  @inline(__always)
+  public static var all: AccessRights { AccessRights(rawValue: 7) }
 }
 
 /// Who makes an access. Every translation is told (decision 3 of Docs/Architecture.md).

@@ -21,6 +21,8 @@ public struct CoreCounters: Sendable, BitwiseCopyable, Equatable {
   public var memoryAccesses: UInt64 = 0
   /// Accesses that reached a device.
   public var deviceAccesses: UInt64 = 0
+  /// Accesses that reached a register of the platform: of an APIC, or of Ally's configuration.
+  public var platformAccesses: UInt64 = 0
   /// Accesses that went to a shadow register.
   public var redirectedAccesses: UInt64 = 0
   /// Accesses that no memory and no device answered: loads gave all ones, stores were lost.
@@ -35,14 +37,14 @@ public struct CoreCounters: Sendable, BitwiseCopyable, Equatable {
 /// A core as far as its loads and stores go: from a virtual address through the MMU to memory, to a device, or, when the
 /// Remapping Table says so, to the device's shadow registers in DPI memory (paper Figure 3).
 ///
-/// Interrupts of a core are in the ``InterruptUnit``, under its ``id``.
+/// Interrupts of a core are in the ``InterruptUnit``, under its ``id``. A core of the product is a `Core<AllyExtension>`.
 @frozen
-public struct Core: ~Copyable {
+public struct Core<Extension: MMUExtension>: ~Copyable {
   public let id: LocalAPICID
-  public var mmu: MMU
+  public var mmu: MMU<Extension>
   public private(set) var counters: CoreCounters
 
-  public init(id: LocalAPICID, mmu: consuming MMU) {
+  public init(id: LocalAPICID, mmu: consuming MMU<Extension>) {
     self.id = id
     self.mmu = mmu
     self.counters = CoreCounters()
@@ -72,6 +74,7 @@ public struct Core: ~Copyable {
     _ northbridge: inout Northbridge, _ devices: inout Bus
   ) -> AccessOutcome {
     let length = width.byteCount
+    mmu.adopt(northbridge.configuration)
     guard length <= 0x1000 &- address.rawValue & 0xFFF else {
       return accessTwoPages(address, width, storing: value, privilege, &northbridge)
     }
@@ -89,6 +92,7 @@ public struct Core: ~Copyable {
         counters.memoryAccesses &+= 1
         return .done(unsafe Self.touch(place, width, storing: value))
       }
+      if Northbridge.holdsRegister(physical) { return platform(physical, width, storing: value, &northbridge) }
       if let value {
         if devices.writeDevice(physical, value: value, width: width) {
           counters.deviceAccesses &+= 1
@@ -104,6 +108,24 @@ public struct Core: ~Copyable {
       counters.unanswered &+= 1
       return .done(width.mask)
     }
+  }
+
+  /// An access to a page of the platform's registers.
+  private mutating func platform(
+    _ physical: PhysicalAddress, _ width: RegisterWidth, storing value: UInt64?, _ northbridge: inout Northbridge
+  ) -> AccessOutcome {
+    let isAnswered: Bool
+    let result: UInt64
+    if let value {
+      isAnswered = northbridge.writeRegister(physical, value: value, width: width, by: id, role: mmu.role)
+      result = value
+    } else {
+      let loaded = northbridge.readRegister(physical, width: width, by: id, role: mmu.role)
+      isAnswered = loaded != nil
+      result = (loaded ?? .max) & width.mask
+    }
+    if isAnswered { counters.platformAccesses &+= 1 } else { counters.unanswered &+= 1 }
+    return .done(result)
   }
 
   private mutating func redirect(

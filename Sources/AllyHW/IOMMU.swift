@@ -1,4 +1,4 @@
-/// How the IOMMU treats a requester's bus addresses.
+/// How the IOMMU treats a requester's bus addresses: each requester has a domain of its own.
 @frozen
 public enum DMADomain: Sendable, BitwiseCopyable, Equatable {
   /// Bus addresses are physical ones, checked against the partition: a machine whose OS does not use its IOMMU.
@@ -75,7 +75,7 @@ public enum DMAMappingError: Error, Equatable, Sendable {
 @safe
 public struct IOMMU: ~Copyable {
   /// How many requesters can have an entry.
-  public static var maximumRequesters: Int { 32 }
+  public static var maximumRequesters: Int { 64 }
 
   @usableFromInline
   struct Context: BitwiseCopyable {
@@ -95,7 +95,7 @@ public struct IOMMU: ~Copyable {
     var physicalPage: UInt64
   }
 
-  @usableFromInline var contexts: InlineArray<32, Context>
+  @usableFromInline var contexts: InlineArray<64, Context>
   @usableFromInline var contextCount: Int
   /// The entry that the last translation used.
   @usableFromInline var lastContext: Int
@@ -107,6 +107,8 @@ public struct IOMMU: ~Copyable {
   public var partition: Partition
   public private(set) var faults: DMAFaultCounters
   public private(set) var lastFault: DMAFaultRecord?
+  /// Recorded faults that wait for ``takeFault()``.
+  public private(set) var faultLog: DMAFaultLog
 
   /// - Parameters:
   ///   - partition: what the range check goes by.
@@ -128,6 +130,7 @@ public struct IOMMU: ~Copyable {
     self.partition = partition
     faults = DMAFaultCounters()
     lastFault = nil
+    faultLog = DMAFaultLog()
   }
 
   deinit { unsafe slots.deallocate() }
@@ -151,6 +154,27 @@ public struct IOMMU: ~Copyable {
     contextCount &+= 1
     return true
   }
+
+  /// Authorizes a requester for DPI memory, or no longer, and leaves its domain as it is.
+  ///
+  /// - Returns: false when there is no room for another requester.
+  @discardableResult
+  public mutating func authorize(_ requester: RequesterID, _ mayReachDPIMemory: Bool) -> Bool {
+    let domain = context(of: requester)?.domain ?? .identity
+    return attach(requester, to: domain, mayReachDPIMemory: mayReachDPIMemory)
+  }
+
+  /// Whether a requester may reach DPI memory.
+  public borrowing func isAuthorized(_ requester: RequesterID) -> Bool {
+    for index in 0..<contextCount where contexts[index].requester == requester { return contexts[index].isAuthorized }
+    return false
+  }
+
+  /// The clock moves on, in nanoseconds since power-on; what the fault log's rate goes by.
+  public mutating func advanceClock(to nanoseconds: UInt64) { faultLog.advance(to: nanoseconds) }
+
+  /// Takes the oldest recorded fault out; called by a DPI core. Nil when none waits.
+  public mutating func takeFault() -> DMAFaultRecord? { faultLog.removeFirst() }
 
   /// Maps one page for a requester in the ``DMADomain/mapped`` domain.
   public mutating func map(
@@ -286,6 +310,8 @@ public struct IOMMU: ~Copyable {
     case .absent: faults.absent &+= 1
     case .badRange: faults.badRange &+= 1
     }
-    lastFault = DMAFaultRecord(requester: requester, address: address, rights: rights, cause: cause)
+    let record = DMAFaultRecord(requester: requester, address: address, rights: rights, cause: cause)
+    lastFault = record
+    faultLog.append(record)
   }
 }

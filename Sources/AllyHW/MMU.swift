@@ -31,36 +31,37 @@ public struct MMUCounters: Sendable, BitwiseCopyable, Equatable {
 /// The memory management unit of one core: TLB, modified TLB Miss Handler, and the boundary register (paper §4.2,
 /// Figures 2 and 3).
 ///
-/// Owned by its core; nothing here is shared. What it reads besides (memory, Remapping Table) is handed to each call.
+/// Owned by its core; nothing here is shared. What it reads besides (memory, Remapping Table) is handed to each call. There
+/// are no PCIDs and no VPIDs: loading CR3 forgets what is not global, and entering or leaving a guest forgets all.
 @frozen
-public struct MMU: ~Copyable {
+public struct MMU<Extension: MMUExtension>: ~Copyable {
   public var tlb: TLB
-  @usableFromInline var handler: TLBMissHandler
+  @usableFromInline var handler: TLBMissHandler<Extension>
   @usableFromInline var root: PhysicalAddress?
   /// The table's generation that the redirection bits in the TLB belong to.
   @usableFromInline var remappingGeneration: UInt64
+  /// The generation of Ally's configuration registers that the boundary register has.
+  @usableFromInline var configurationGeneration: UInt64
   public private(set) var counters: MMUCounters
 
   /// An MMU as after power-up: paging off, TLB empty.
-  public init(handler: TLBMissHandler, tlb: consuming TLB = TLB()) {
+  public init(handler: TLBMissHandler<Extension>, tlb: consuming TLB = TLB()) {
     self.tlb = tlb
     self.handler = handler
     self.root = nil
     self.remappingGeneration = 0
+    self.configurationGeneration = 0
     self.counters = MMUCounters()
   }
 
   /// Which partition the core belongs to.
-  @inlinable public var role: CoreRole { handler.role }
+  @inlinable public var role: CoreRole { handler.hardware.role }
 
-  /// The boundary register. Only DPI cores and the firmware may write it; a write flushes the TLB, because entries
-  /// filled before it were checked against the old boundary.
+  /// The boundary register. Only DPI cores and the firmware may write it. A write that makes memory DPI memory flushes
+  /// the TLB, because entries filled before it were checked against the old boundary.
   public var partition: Partition {
-    get { handler.partition }
-    set {
-      handler.partition = newValue
-      tlb.flush()
-    }
+    get { handler.hardware.partition }
+    set { if handler.hardware.adopt(newValue) { tlb.flush() } }
   }
 
   /// CR3, or nil while paging is off. Loading it flushes what is not global; turning paging on or off flushes all.
@@ -69,6 +70,24 @@ public struct MMU: ~Copyable {
     set {
       if (root == nil) == (newValue == nil) { tlb.flushNonGlobal() } else { tlb.flush() }
       root = newValue
+    }
+  }
+
+  /// Control register bits; a change flushes the TLB.
+  public var controls: PagingControls {
+    get { handler.controls }
+    set {
+      if handler.controls != newValue { tlb.flush() }
+      handler.controls = newValue
+    }
+  }
+
+  /// The second stage, or nil while no guest runs. Setting it is a VM entry or exit, and flushes the TLB.
+  public var nestedPaging: NestedPaging? {
+    get { handler.nested }
+    set {
+      handler.nested = newValue
+      tlb.flush()
     }
   }
 
@@ -83,6 +102,18 @@ public struct MMU: ~Copyable {
 
   /// INVLPG.
   public mutating func invalidatePage(_ address: VirtualAddress) { tlb.invalidatePage(address) }
+
+  /// INVEPT: forgets what came through a second stage's tables.
+  public mutating func invalidateNested() { tlb.flush() }
+
+  /// Takes over what Ally's configuration registers say, if it has changed: the boundary is a register of each core's
+  /// MMU, and a write reaches them all before any core's next access.
+  @inlinable
+  public mutating func adopt(_ configuration: borrowing AllyConfiguration) {
+    guard configuration.generation != configurationGeneration else { return }
+    configurationGeneration = configuration.generation
+    partition = configuration.partition
+  }
 
   /// Translates the address of an access.
   ///
@@ -101,8 +132,10 @@ public struct MMU: ~Copyable {
       remappingGeneration = remapping.generation
     }
     var entry: TLBEntry
-    if let hit = tlb.entry(for: virtual.pageNumber), isCanonical(virtual), hit.rights.isSuperset(of: rights),
-      hit.allowsUser || privilege == .supervisor, hit.isDirty || !rights.contains(.write)
+    // The TLB's tag leaves out the uppermost bits, so they have to be checked on a hit too.
+    if let hit = tlb.entry(for: virtual.pageNumber), controls.isCanonical(virtual, isPaging: root != nil),
+      hit.rights.isSuperset(of: rights), hit.allowsUser || privilege == .supervisor,
+      hit.isDirty || !rights.contains(.write)
     {
       counters.hits &+= 1
       entry = hit
@@ -115,16 +148,11 @@ public struct MMU: ~Copyable {
     let physical = PhysicalAddress(entry.physicalPage << 12 | offset)
     guard entry.redirection else { return .physical(physical) }
     counters.remappingLookups &+= 1
-    guard let row = remapping.row(at: physical, length: length) else { return .physical(physical) }
+    guard let row = handler.hardware.row(at: physical, length: length, in: remapping) else {
+      return .physical(physical)
+    }
     counters.redirections &+= 1
     return .redirected(physical, row: row)
-  }
-
-  /// The TLB has no PCID: its tag is bits 47–12, so other bits have to be checked, as long as paging is on. With paging
-  /// off the bits above 47 are no part of a physical address here.
-  private func isCanonical(_ virtual: VirtualAddress) -> Bool {
-    let upper = Int64(bitPattern: virtual.rawValue) >> 47
-    return root == nil ? virtual.rawValue >> 48 == 0 : upper == 0 || upper == -1
   }
 
   private mutating func fill(
@@ -132,7 +160,6 @@ public struct MMU: ~Copyable {
     remapping: borrowing RemappingTable
   ) -> TLBFill {
     counters.misses &+= 1
-    guard isCanonical(virtual) else { return .fault(.nonCanonical) }
     let filled = handler.fill(
       virtual, rights: rights, privilege: privilege, root: root, memory: memory, remapping: remapping)
     switch filled {

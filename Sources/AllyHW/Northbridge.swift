@@ -10,13 +10,15 @@ public struct Northbridge: ~Copyable {
   public var iommu: IOMMU
   public var interrupts: InterruptUnit
   public var remapping: RemappingTable
+  /// Ally's configuration registers. They begin with the partition of the IOMMU, and without a lock.
+  public internal(set) var configuration: AllyConfiguration
 
-  @inlinable
   public init(
     memory: consuming PhysicalMemory, iommu: consuming IOMMU, interrupts: consuming InterruptUnit,
     remapping: consuming RemappingTable
   ) {
     self.memory = memory
+    self.configuration = AllyConfiguration(partition: iommu.partition)
     self.iommu = iommu
     self.interrupts = interrupts
     self.remapping = remapping

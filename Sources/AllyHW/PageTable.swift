@@ -63,7 +63,7 @@ public enum Privilege: Sendable, BitwiseCopyable {
 /// Why a virtual address has no translation for an access.
 @frozen
 public enum TranslationFault: UInt8, Error, Sendable, BitwiseCopyable {
-  /// Bits 63–48 are not copies of bit 47.
+  /// The upper bits are not copies of the highest bit that is translated (47, or 56 with five levels).
   case nonCanonical
   /// An entry on the way is not present.
   case notPresent
@@ -81,4 +81,9 @@ public enum TranslationFault: UInt8, Error, Sendable, BitwiseCopyable {
   case dpiMemory
   /// The access crosses from one page into the next; its maker has to split it.
   case crossesPage
+  /// The second stage has no translation for a guest-physical address, or not for such an access: an EPT violation, which
+  /// the hypervisor takes.
+  case nestedViolation
+  /// An entry of the second stage's tables is not valid: an EPT misconfiguration.
+  case nestedMisconfiguration
 }

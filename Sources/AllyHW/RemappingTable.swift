@@ -105,10 +105,17 @@ public struct RemappingCounters: Sendable, BitwiseCopyable, Equatable {
 public struct RemappingTable: ~Copyable {
   /// How many devices fit.
   public static var maximumDevices: Int { 16 }
+  /// More rows than these no table has: nine of each device, and some.
+  public static var maximumRows: Int { 256 }
 
   /// Sorted by address. Invariant: `rowCount <= rowCapacity`, and the rows below `rowCount` are initialized.
-  @usableFromInline let rows: UnsafeMutablePointer<RemappingRow>
-  @usableFromInline let rowCapacity: Int
+  @usableFromInline var rows: UnsafeMutablePointer<RemappingRow>
+  /// How many rows fit where the table lies.
+  public private(set) var rowCapacity: Int
+  /// Where in DPI memory the rows lie.
+  public private(set) var base: PhysicalAddress
+  /// The lines of the Last Level Cache that the rows occupy (paper §4.3).
+  public let cache: LastLevelCache
   @usableFromInline let devices: UnsafeMutablePointer<InterceptedDevice?>
   public private(set) var rowCount: Int
   /// Grows with every change, and is never 0.
@@ -125,11 +132,14 @@ public struct RemappingTable: ~Copyable {
   @unsafe
   public init?(at address: PhysicalAddress, rows rowCapacity: Int = 32, in memory: borrowing PhysicalMemory) {
     let length = Self.byteCount(rows: rowCapacity)
-    guard rowCapacity > 0, let place = unsafe memory.pointer(at: address, length: UInt64(length), for: .readWrite),
+    guard rowCapacity > 0, rowCapacity <= Self.maximumRows,
+      let place = unsafe memory.pointer(at: address, length: UInt64(length), for: .readWrite),
       UInt(bitPattern: place) & 7 == 0
     else { return nil }
     unsafe self.rows = place.bindMemory(to: RemappingRow.self, capacity: rowCapacity)
     self.rowCapacity = rowCapacity
+    self.base = address
+    self.cache = LastLevelCache()
     unsafe self.devices = .allocate(capacity: Self.maximumDevices)
     unsafe devices.initialize(repeating: nil, count: Self.maximumDevices)
     self.rowCount = 0
@@ -190,6 +200,31 @@ public struct RemappingTable: ~Copyable {
     }
   }
 
+  /// Moves the rows to another place in DPI memory, as a write to the configuration registers does.
+  ///
+  /// The segment there must stay mapped as long as the table is used.
+  ///
+  /// - Returns: false, and nothing changes, when no single segment has room for `rows` rows there, when the place is not
+  ///   8-byte aligned, or when there are more rows than would fit.
+  @unsafe
+  public mutating func move(to address: PhysicalAddress, rows capacity: Int, in memory: borrowing PhysicalMemory)
+    -> Bool
+  {
+    guard capacity > 0, capacity >= rowCount, capacity <= Self.maximumRows,
+      let place = unsafe memory.pointer(at: address, length: UInt64(Self.byteCount(rows: capacity)), for: .readWrite),
+      UInt(bitPattern: place) & 7 == 0
+    else { return false }
+    let target = unsafe place.bindMemory(to: RemappingRow.self, capacity: capacity)
+    // The two places may overlap.
+    unsafe target.update(from: rows, count: rowCount)
+    unsafe rows = target
+    rowCapacity = capacity
+    base = address
+    cache.invalidate()
+    generation &+= 1
+    return true
+  }
+
   /// The record of an intercepted device.
   public borrowing func device(_ requester: RequesterID) -> InterceptedDevice? {
     for index in 0..<Self.maximumDevices {
@@ -239,10 +274,13 @@ public struct RemappingTable: ~Copyable {
     return nil
   }
 
-  /// Whether any row has a byte in the 4 KiB page that begins at `page`: what the TLB Miss Handler asks.
-  @inlinable
-  public borrowing func holdsRegister(inPageAt page: PhysicalAddress) -> Bool {
-    row(at: page, length: 0x1000) != nil
+  /// What an MMU asks: like ``row(at:length:)``, and the lines of the table that have to be read for the answer come from
+  /// the Last Level Cache, or into it.
+  public borrowing func lookUp(_ address: PhysicalAddress, length: UInt64) -> Int? {
+    let found = row(at: address, length: length)
+    let read = found.map { $0 &+ 1 } ?? rowCount
+    cache.read(base, length: UInt64(read &* MemoryLayout<RemappingRow>.stride))
+    return found
   }
 
   /// Does an OS core's load of a register in a row.

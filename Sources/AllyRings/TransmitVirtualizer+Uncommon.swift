@@ -69,7 +69,7 @@ extension TransmitVirtualizer {
     let state = unsafe ring.state
     let nic = nicSlots
     let descriptor = os.slots.load(at: pass.taken)
-    let endsFrame = descriptor.kind == .segment && descriptor.endsFrame
+    let endsFrame = descriptor.kind != .context && descriptor.endsFrame
     if pass.isDiscarding {
       setDisposition(.dropped, at: pass.taken)
       pass.taken = unsafe state.pointee.osQueue.next(after: pass.taken)

@@ -3,7 +3,8 @@ public import AllyRings
 
 /// Where a simulated machine has what, and how much of it.
 public struct MachineLayout: Sendable {
-  /// Bytes of OS memory: a multiple of 2 MiB; the boundary to DPI memory lies there.
+  /// Bytes of OS memory: a multiple of 2 MiB. The boundary to DPI memory lies there; with more than 2 GiB it lies above
+  /// 4 GiB, behind the devices' addresses, and the OS has 3 GiB at least.
   public var osMemory: UInt64
   /// What the queue pair may take; DPI memory follows.
   public var limits: RingLimits
@@ -41,7 +42,13 @@ public struct MachineLayout: Sendable {
   /// Where the OS driver may put rings and buffers.
   public static var driverMemory: PhysicalAddress { PhysicalAddress(0x40_0000) }
 
-  var boundary: PhysicalAddress { PhysicalAddress(osMemory) }
+  var boundary: PhysicalAddress {
+    osMemory <= 2 << 30 ? PhysicalAddress(osMemory) : DRAM.address(after: max(osMemory, DRAM.holeStart))
+  }
+  /// How much memory the machine needs, for DPI memory that ends there.
+  func memory(upTo end: PhysicalAddress) -> UInt64 {
+    end.rawValue <= DRAM.holeStart ? end.rawValue : end.rawValue - (DRAM.holeEnd - DRAM.holeStart)
+  }
   /// DPI memory: the Remapping Table, the shadow registers, the access log, the queue pair.
   var remappingTable: PhysicalAddress { boundary }
   var shadowRegisters: PhysicalAddress { boundary.advanced(by: 0x1000) }

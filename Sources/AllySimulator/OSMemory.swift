@@ -11,12 +11,12 @@ public struct OSMemory: ~Copyable {
   /// The NIC's register BAR is here.
   public static var deviceMap: UInt64 { 0xFFFF_C900_0000_0000 }
 
-  public var core: Core
+  public var core: Core<AllyExtension>
 
   /// Accesses that ended in a fault: an OS would have panicked.
   public private(set) var faults: UInt64 = 0
 
-  init(core: consuming Core) { self.core = core }
+  init(core: consuming Core<AllyExtension>) { self.core = core }
 
   /// The kernel's address of a physical one.
   public static func virtual(_ physical: PhysicalAddress) -> VirtualAddress {
@@ -48,6 +48,7 @@ public struct OSMemory: ~Copyable {
   public mutating func read(
     _ physical: PhysicalAddress, count: Int, into bytes: inout [UInt8], _ northbridge: borrowing Northbridge
   ) -> Bool {
+    core.mmu.adopt(northbridge.configuration)
     var address = Self.virtual(physical)
     var left = count
     while left > 0 {
@@ -71,6 +72,7 @@ public struct OSMemory: ~Copyable {
   public mutating func write(
     _ source: RawSpan, to physical: PhysicalAddress, _ northbridge: borrowing Northbridge
   ) -> Bool {
+    core.mmu.adopt(northbridge.configuration)
     var address = Self.virtual(physical)
     var done = 0
     while done < source.byteCount {

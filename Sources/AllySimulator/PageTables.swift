@@ -1,16 +1,19 @@
 public import AllyHW
 
-/// Builds x86-64 four-level page tables in simulated memory, as an operating system does (Intel SDM volume 3, §4.5).
+/// Builds x86-64 page tables in simulated memory, as an operating system does (Intel 64 SDM volume 3, §4.5).
 public struct PageTables {
   /// The top-level table: what goes into CR3.
   public let root: PhysicalAddress
+  /// 4, or 5 for a core with ``PagingControls/fiveLevels``.
+  public let levels: Int
   private var nextTable: UInt64
   private let lastTable: UInt64
 
   /// Tables may take the `pages` pages from `arena` on, all zero; the first becomes the root.
-  public init(arena: PhysicalAddress, pages: UInt64) {
-    precondition(pages > 0 && arena.rawValue % 0x1000 == 0)
+  public init(arena: PhysicalAddress, pages: UInt64, levels: Int = 4) {
+    precondition(pages > 0 && arena.rawValue % 0x1000 == 0 && (levels == 4 || levels == 5))
     root = arena
+    self.levels = levels
     nextTable = arena.rawValue + 0x1000
     lastTable = arena.rawValue + pages * 0x1000
   }
@@ -32,7 +35,7 @@ public struct PageTables {
       case .size1GiB: 3
       }
     var table = root
-    var level = 4
+    var level = levels
     while level > leafLevel {
       let entryAddress = entry(of: virtual, level: level, in: table)
       guard let raw = memory.load(UInt64.self, at: entryAddress) else { return false }

@@ -31,7 +31,10 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     }
     let end = layout.end(ringMemory: RingVirtualizer<Driver>.requiredMemory(limits: layout.limits))
     let partition = Partition(boundary: layout.boundary, end: end)
-    let dram = try DRAM(size: end.rawValue)
+    guard layout.boundary.rawValue >= DRAM.holeEnd || end.rawValue <= DRAM.holeStart else {
+      throw .layout("DPI memory up to \(end.rawValue) reaches over the devices' addresses; expected less")
+    }
+    let dram = try DRAM(size: layout.memory(upTo: end))
     let memory = try Self.memory(of: dram)
     let registers = try Self.shadowRegisters(layout, memory)
     let accesses = try Self.accessLog(layout, memory)
@@ -137,11 +140,18 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
   ) throws(SimulatorError) -> PhysicalAddress {
     var tables = PageTables(arena: MachineLayout.pageTables, pages: MachineLayout.pageTablePages)
-    for page in stride(from: 0, to: layout.osMemory, by: 2 << 20) {
-      guard
-        tables.map(
-          OSMemory.virtual(PhysicalAddress(page)), to: PhysicalAddress(page), size: .size2MiB, in: memory)
-      else { throw .layout("OS memory is too large for the kernel's page tables") }
+    let boundary = layout.boundary.rawValue
+    for range in [0..<min(boundary, DRAM.holeStart), min(boundary, DRAM.holeEnd)..<boundary] {
+      var page = range.lowerBound
+      while page < range.upperBound {
+        // As kernels do: pages as large as fit.
+        let gigabyte = PageSize.size1GiB.rawValue
+        let size: PageSize = page % gigabyte == 0 && range.upperBound - page >= gigabyte ? .size1GiB : .size2MiB
+        guard
+          tables.map(OSMemory.virtual(PhysicalAddress(page)), to: PhysicalAddress(page), size: size, in: memory)
+        else { throw .layout("OS memory is too large for the kernel's page tables") }
+        page += size.rawValue
+      }
     }
     for page in stride(from: 0, to: MachineLayout.nicRegisterLength, by: 0x1000) {
       guard

@@ -141,7 +141,7 @@ import Testing
 
   /// Whatever arrives: no crash, and every record is one line.
   @Test func anyBytesAreSurvived() throws {
-    var random = Seeded(seed: 0x5EED_0004)
+    var random = SeededGenerator(seed: 0x5EED_0004)
     var engine = try TestEngine(
       """
       alert ip any any -> any any (ttl:>0; sid:1;)

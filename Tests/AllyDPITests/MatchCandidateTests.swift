@@ -13,7 +13,7 @@ import Testing
   }
 
   @Test func agreesWithASortedSet() {
-    var random = Seeded(seed: 0x5EED_0002)
+    var random = SeededGenerator(seed: 0x5EED_0002)
     for _ in 0..<200 {
       let capacity = Int.random(in: 1...20_000, using: &random)
       var set = CandidateSet(capacity: capacity)
@@ -59,7 +59,7 @@ import Testing
 @Suite struct MatchIntervalTests {
   /// Against looking through all intervals.
   @Test func anIndexAgreesWithLookingThroughAll() {
-    var random = Seeded(seed: 0x5EED_0005)
+    var random = SeededGenerator(seed: 0x5EED_0005)
     for round in 0..<100 {
       let entries = (0..<UInt32.random(in: 0...20, using: &random)).map { signature in
         let ends = (0..<2).map { _ in [0, 1, 79, 80, 81, 443, 65_534, 65_535].randomElement(using: &random)! as UInt16 }

@@ -22,7 +22,7 @@ import Testing
 
   /// Against the plainest search there is.
   @Test func agreesWithANaiveSearch() {
-    var random = Seeded(seed: 0x5EED_0001)
+    var random = SeededGenerator(seed: 0x5EED_0001)
     for _ in 0..<3000 {
       let bytes = random.bytes(count: 0...40, among: [0x61, 0x41, 0x62, 0x00])
       let needle = random.bytes(count: 1...4, among: [0x61, 0x41, 0x62, 0x00])
@@ -53,26 +53,6 @@ import Testing
       unsafe bytes.span.bytes.withByteView {
         LiteralSearch.find(literal, in: $0, from: from, to: to, isCaseless: isCaseless)
       }
-    }
-  }
-}
-
-/// A generator whose sequence a test can repeat.
-struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
-  }
-
-  mutating func bytes(count: ClosedRange<Int>, among alphabet: [UInt8]? = nil) -> [UInt8] {
-    (0..<Int.random(in: count, using: &self)).map { _ in
-      alphabet?.randomElement(using: &self) ?? UInt8.random(in: .min ... .max, using: &self)
     }
   }
 }

@@ -47,17 +47,3 @@ func address(_ text: String) -> IPAddress {
   let parts = text.split(separator: ".").map { UInt32($0)! }
   return IPAddress(v4: parts.reduce(0) { $0 << 8 | $1 })
 }
-
-/// SplitMix64: the seed alone decides what a test sees.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-}

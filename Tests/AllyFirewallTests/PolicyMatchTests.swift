@@ -147,6 +147,56 @@ import Testing
     #expect(firewall.counters.rules.map(\.packets) == [1])
   }
 
+  /// Sets of many elements, against a look at each.
+  @Test(arguments: [61, 62, 63] as [UInt64])
+  func `Large sets hold what they list and nothing else`(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    // Disjoint ranges of the numbers below 65,536: between pairs of different bounds, some of one number only.
+    var bounds = Set<UInt16>()
+    while bounds.count < 2 * Int.random(in: 1...60, using: &random) || bounds.count % 2 == 1 {
+      bounds.insert(UInt16.random(in: 1...65_534, using: &random))
+    }
+    let sorted = bounds.sorted()
+    let ranges = stride(from: 0, to: sorted.count, by: 2).map { index in
+      index % 3 == 0 ? sorted[index]...sorted[index] : sorted[index]...sorted[index + 1]
+    }.shuffled(using: &random)
+    let four = { (number: UInt16) in "10.0.\(number >> 8).\(number & 255)" }
+    let six = { (number: UInt16) in "2001:db8::\(String(number, radix: 16))" }
+    func list(_ text: (UInt16) -> String) -> String {
+      ranges.map { $0.count == 1 ? text($0.lowerBound) : "\(text($0.lowerBound))-\(text($0.upperBound))" }
+        .joined(separator: ", ")
+    }
+    let policy = try FirewallPolicy(
+      """
+      table inet t {
+        set named { type inet_service; flags interval; elements = { \(list { String($0) }) }; }
+        chain c {
+          type filter hook forward priority 0; policy accept;
+          tcp dport @named drop
+          udp dport != { \(list { String($0) }) } drop
+          ip saddr { \(list(four)) } drop
+          ip6 daddr { \(list(six)) } drop
+        }
+      }
+      """)
+    var firewall = FirewallInspector(policy: policy)
+    let numbers =
+      sorted.flatMap { [$0 - 1, $0, $0 + 1] } + [0, 65_535]
+      + (0..<500).map { _ in UInt16.random(in: 0...65_535, using: &random) }
+    for number in numbers {
+      let isListed = ranges.contains { $0.contains(number) }
+      let packets: [(TestPacket, Bool)] = [
+        (TestPacket(destinationPort: number), isListed),
+        (TestPacket(transport: .udp, destinationPort: number), !isListed),
+        (TestPacket(source: four(number), transport: .other(47)), isListed),
+        (TestPacket(source: "2001:db8::", destination: six(number), transport: .other(47)), isListed),
+      ]
+      for (packet, isDropped) in packets {
+        #expect((firewall.judge(packet) == .drop) == isDropped, "seed \(seed), \(number)")
+      }
+    }
+  }
+
   @Test func `A table of one family sees the packets of that family only`() throws {
     for (family, four, six) in [("ip", Verdict.drop, Verdict.accept), ("ip6", .accept, .drop), ("inet", .drop, .drop)] {
       var firewall = FirewallInspector(policy: try FirewallPolicy(Self.policyThatDrops(family)))

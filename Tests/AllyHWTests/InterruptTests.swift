@@ -123,8 +123,9 @@ struct InterruptUnitTests {
   func undeliverable() {
     var unit = unit()
     unit.signal(MessageSignaledInterrupt(core: LocalAPICID(9), vector: 0x55), from: disk)
-    unit.signal(MessageSignaledInterrupt(address: 0xFEE0_0004, data: 0x55), from: disk)
-    unit.signal(MessageSignaledInterrupt(address: 0xFEE0_0000, data: 0x455), from: disk)
+    // To no logical destination, and with a delivery mode that is reserved.
+    unit.signal(MessageSignaledInterrupt(address: 0xFEE0_000C, data: 0x55), from: disk)
+    unit.signal(MessageSignaledInterrupt(address: 0xFEE0_0000, data: 0x355), from: disk)
     #expect(unit.counters.undeliverable == 3)
     #expect(unit.pending(at: os) == nil)
     unit.signal(MessageSignaledInterrupt(address: 0xFEE0_0000, data: 3), from: disk)
@@ -184,10 +185,10 @@ struct IDTFilterTests {
   @Test("a filter that is full refuses more")
   func full() {
     var filter = IDTFilter(isEnabled: true)
-    for vector in 0..<UInt8(32) { #expect(filter.authorize(.core(os), vector: 0x20 + vector) == true) }
-    #expect(filter.authorize(.core(os), vector: 0x80) == false)
+    for vector in 0..<UInt8(IDTFilter.capacity) { #expect(filter.authorize(.core(os), vector: 0x20 + vector) == true) }
+    #expect(filter.authorize(.core(os), vector: 0xF0) == false)
     #expect(filter.authorize(.core(os), vector: 0x20) == true)
-    #expect(filter.admit(.core(os), vector: 0x80) == false)
+    #expect(filter.admit(.core(os), vector: 0xF0) == false)
   }
 }
 

@@ -28,6 +28,7 @@ import Testing
       alert tcp any any -> any any (msg:"request"; flow:to_server; content:"GET "; depth:4; sid:2;)
       alert tcp any any -> any any (msg:"answer"; flow:to_client,established; content:"HTTP/1."; sid:3;)
       alert udp any any -> any any (msg:"zeros"; content:"|00 00|"; sid:4;)
+      alert pkthdr any any -> any any (msg:"cut"; decode-event:ipv4.trunc_pkt; sid:5;)
 
       """)
     let ids = try CommandRun.run("ids", ["-r", capture, "-S", rules, "-l", folder.path + "/ids"], in: folder)

@@ -17,7 +17,9 @@ import Testing
     var broken: [String] = []
     for document in documents where !document.contains("/.build") {
       let file = root.appending(path: document)
-      for link in try String(contentsOf: file, encoding: .utf8).matches(of: /\]\(([^)#\s]+)[^)]*\)/) {
+      // Code is no prose: its brackets are no links.
+      let prose = try String(contentsOf: file, encoding: .utf8).replacing(#/(?s)```.*?```/#, with: "")
+      for link in prose.matches(of: /\]\(([^)#\s]+)[^)]*\)/) {
         let target = String(link.output.1)
         if target.contains("://") || target.hasPrefix("mailto:") { continue }
         if !manager.fileExists(atPath: file.deletingLastPathComponent().appending(path: target).path) {

@@ -25,8 +25,7 @@ public struct InspectCommand {
     var reader = try openCapture()
     let rules = try loadRules(settings)
     let eve = try openEVEFile(settings)
-    let program = try compile(rules, settings)
-    var engine = try makeEngine(program, settings, eve)
+    var engine = try makeEngine(rules.program, settings, eve)
 
     reader.stop { eve.failure != nil }
     var summary = RunSummary()
@@ -80,14 +79,6 @@ public struct InspectCommand {
 
   private static func evePath(_ settings: DPISettings) -> String {
     FileSystem.resolve(settings.eve.fileName, in: settings.logFolder)
-  }
-
-  private func compile(_ rules: RuleSet, _ settings: DPISettings) throws(CommandFailure) -> DetectionProgram {
-    do {
-      return try DetectionProgram(rules: rules.report.rules, configuration: settings.engine)
-    } catch {
-      throw CommandFailure(.internalFault, "the rules cannot be compiled: \(error)")
-    }
   }
 
   private func makeEngine(

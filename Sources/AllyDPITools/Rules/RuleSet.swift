@@ -4,10 +4,12 @@ internal import AllyTools
 /// The rules of a run: those of all files together, with what a threshold file says about them.
 struct RuleSet {
   private(set) var report = RuleReport()
+  /// The rules that load, compiled.
+  let program: DetectionProgram
   /// What is wrong with the threshold file.
   private(set) var thresholdProblems: [RuleProblem] = []
 
-  /// Reads rule files.
+  /// Reads and compiles rule files.
   ///
   /// - Throws: ``ExitStatus/missingInput`` when a file cannot be read. What is wrong inside a file is in ``report``.
   init(files: [String], settings: DPISettings) throws(CommandFailure) {
@@ -21,6 +23,12 @@ struct RuleSet {
       thresholds.apply(to: &report)
       thresholdProblems = thresholds.problems
     }
+    do {
+      program = try DetectionProgram(rules: report.rules, configuration: settings.engine)
+    } catch {
+      throw CommandFailure(.internalFault, "the rules cannot be compiled: \(error)")
+    }
+    report.refuse(program.problems)
   }
 
   /// Tells about the rules that were skipped, on standard error.

@@ -19,8 +19,8 @@ final class TestMachine {
 
   private let storage: UnsafeMutableRawPointer
   var northbridge: Northbridge
-  var core: Core
-  var dpiCore: Core
+  var core: Core<AllyExtension>
+  var dpiCore: Core<AllyExtension>
   var window: DeviceWindow<RecordingDevice>
   var tables: PageTables
 

@@ -9,7 +9,6 @@ public struct RuleReport: Sendable {
 
   /// Where each signature stands in `rules`.
   private var indexes: [Signature: Int] = [:]
-  /// Holes that replaced rules leave in `rules` are filled at once: a newer rule takes the place of the older one.
 
   private struct Signature: Hashable, Sendable {
     var gid: UInt32
@@ -51,6 +50,16 @@ public struct RuleReport: Sendable {
     problems += other.problems
     warnings += other.warnings
     for rule in other.rules { add(rule) }
+  }
+
+  /// Takes rules out that could be read but not compiled (``DetectionProgram/problems``).
+  public mutating func refuse(_ problems: [RuleProblem]) {
+    guard !problems.isEmpty else { return }
+    let refused = Set(problems.map(\.sid))
+    rules.removeAll { refused.contains($0.sid) }
+    indexes.removeAll()
+    for (index, rule) in rules.enumerated() { indexes[Signature(gid: rule.gid, sid: rule.sid)] = index }
+    self.problems += problems
   }
 
   /// Changes the rules that load, for a threshold file.
