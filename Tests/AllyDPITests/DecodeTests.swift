@@ -106,7 +106,7 @@ struct DecodeNetworkTests {
     "IPv4 options are checked for their form",
     arguments: [
       ([7, 3, 5, 0], DecoderEvent.ipv4OptionMalformed), ([7, 2, 0, 0], .ipv4OptionInvalidLength),
-      ([68, 40, 5, 0], .ipv4OptionInvalidLength), ([99, 4, 0, 0], .ipv4OptionInvalid),
+      ([68, 4, 5, 0], .ipv4OptionInvalidLength), ([99, 4, 0, 0], .ipv4OptionInvalid),
       ([1, 1, 1, 7], .ipv4OptionEndOfListRequired), ([148, 4, 0, 0, 148, 4, 0, 0], .ipv4OptionDuplicate),
       ([1, 1, 1, 0], .ipv4OptionPadRequired),
     ] as [([UInt8], DecoderEvent)])
@@ -209,6 +209,46 @@ struct DecodeTransportTests {
     #expect(trusting.see(good, .raw).last.flaws.isEmpty)
     good[8] ^= 1
     #expect(validating.see(good, .raw).last.flaws == [.transportChecksum, .networkChecksum])
+  }
+
+  @Test("odd options are named and leave the packet as it is; options that cannot be told apart do not")
+  func optionsAndPackets() {
+    var dissector = FrameDissector(validatesChecksums: false)
+    func see(_ options: [UInt8]) -> DecodedPacket {
+      dissector.see(FrameBuilder.ipv4(protocol: 17, options: options, FrameBuilder.udp(1, 2, [65])), .raw).last
+    }
+    let odd = see([7, 3, 5, 0])
+    #expect(odd.transport == .udp && odd.hasFlow && odd.flaws.isEmpty)
+    let broken = see([7, 0, 5, 0])
+    #expect(broken.ipVersion == 0 && broken.flaws.contains(.invalid) && !broken.hasFlow)
+    #expect(broken.events.contains(.ipv4OptionInvalidLength))
+  }
+
+  @Test("TCP Fast Open under its own number and as the experiment it was")
+  func fastOpen() {
+    var dissector = FrameDissector(validatesChecksums: false)
+    for options: [UInt8] in [[34, 2, 1, 1], [34, 6, 1, 2, 3, 4, 1, 1], [254, 4, 0xF9, 0x89]] {
+      let segment = FrameBuilder.tcp(1, 2, sequence: 1, flags: TCPFlag.syn, options: options)
+      let packet = dissector.see(FrameBuilder.ipv4(protocol: 6, segment), .raw).last
+      #expect(packet.tcp.options == .fastOpen && packet.events.isEmpty)
+    }
+    let other = FrameBuilder.tcp(1, 2, sequence: 1, flags: TCPFlag.syn, options: [254, 4, 0, 1])
+    #expect(dissector.see(FrameBuilder.ipv4(protocol: 6, other), .raw).last.tcp.options == [])
+  }
+
+  @Test("what has no transport header of its own has no payload: fragments, carriers, other protocols, broken headers")
+  func payloads() {
+    var dissector = FrameDissector()
+    let inner = FrameBuilder.ipv4(protocol: 17, FrameBuilder.udp(1, 2, [65]))
+    for datagram in [
+      FrameBuilder.ipv4(protocol: 89, [1, 2, 3]), FrameBuilder.ipv4(protocol: 6, [1, 2, 3]),
+      FrameBuilder.ipv4(protocol: 17, fragment: 0x2000, [1, 2, 3, 4, 5, 6, 7, 8]),
+      FrameBuilder.ipv4(protocol: 4, inner),
+    ] {
+      #expect(dissector.see(datagram, .raw).first.payloadLength == 0)
+    }
+    #expect(
+      dissector.see(FrameBuilder.ipv4(protocol: 50, [UInt8](repeating: 7, count: 11)), .raw).first.payloadLength == 3)
   }
 
   @Test("UDP: the length field rules, and a longer one is an error")

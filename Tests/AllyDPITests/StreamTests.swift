@@ -400,7 +400,8 @@ struct StreamConnectionTests {
         Array(connected[0...1]), talk.fromServer(at: 3, flags: C.syn | C.ack),
         .threeWayHandshakeSYNACKResendWithDifferentSequence
       ),
-      (connected, connected[0], .establishedSYNResend), (connected, connected[1], .establishedSYNACKResend),
+      (connected, connected[0], .establishedSYNResend),
+      (connected + [talk.fromServer()], connected[1], .establishedSYNACKResend),
       (connected, otherSYN.handshake[0], .establishedSYNResendDifferentSequence),
       (connected, talk.fromServer(flags: C.syn), .establishedSYNToClient),
       (connected, talk.fromClient("x", at: 200_000), .establishedPacketOutOfWindow),
@@ -441,6 +442,23 @@ struct StreamConnectionTests {
     // The client's 1,000 means 128,000 bytes for the server.
     #expect(harness.send(talk.fromServer("x", at: 127_000)).isInStream)
     #expect(harness.send(talk.fromServer("x", at: 129_000)).streamEvents.contains(.establishedPacketOutOfWindow))
+  }
+
+  @Test("an answer to a SYN must echo a timestamp that was sent")
+  func timestampEcho() {
+    func option(_ value: UInt32, _ echo: UInt32) -> [UInt8] {
+      [1, 1, 8, 10] + FrameBuilder.bytes(value) + FrameBuilder.bytes(echo)
+    }
+    let talk = Conversation()
+    for (echo, isTaken) in [(UInt32(500), true), (600, true), (0, true), (499, false), (601, false)] {
+      var harness = FlowHarness()
+      harness.send(talk.fromClient(at: -1, flags: Conversation.syn, options: option(500, 0)))
+      harness.send(talk.fromClient(at: -1, flags: Conversation.syn, options: option(600, 0)))
+      let reset = harness.send(
+        talk.fromServer(at: -5001, flags: Conversation.rst | Conversation.ack, options: option(9, echo)))
+      #expect(reset.streamEvents.contains(.packetInvalidTimestamp) == !isTaken, "echo \(echo)")
+      #expect((harness.tracker.connection(reset.flow)?.state == .closed) == isTaken, "echo \(echo)")
+    }
   }
 
   @Test("data with the SYN counts when the client asks for it (Fast Open)")

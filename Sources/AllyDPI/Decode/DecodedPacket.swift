@@ -17,7 +17,8 @@ struct DecodedPacket: BitwiseCopyable, Sendable {
 
   /// 4 or 6; 0 when no IP header was found, and then nothing below holds but ``events``.
   var ipVersion: UInt8 = 0
-  /// The protocol after the IP header and the extension headers, also when its header is absent or broken.
+  /// The protocol after the IP header and the extension headers, also when its header is broken. Where the extension headers
+  /// lead to no protocol (a fragment, a broken chain) the first of them.
   var ipProtocol: UInt8 = 0
   /// Which transport header was found whole.
   var transport: Transport = .none
@@ -44,10 +45,11 @@ struct DecodedPacket: BitwiseCopyable, Sendable {
   var networkEnd: UInt32 = 0
   /// The first byte of the transport header, or of what stands in its place.
   var transportOffset: UInt32 = 0
-  /// The first byte after the transport header. Without a known transport it is the first byte after the IP header.
+  /// The first byte after the transport header; without a known transport, or for a fragment, after the network headers.
   var payloadOffset: UInt32 = 0
+  /// Bytes to inspect: 0 for a fragment, for what has no known transport header, and for what carries a packet of its own.
   var payloadLength: UInt32 = 0
-  /// The payload is a packet of its own and is inspected as such; the carrier's headers are inspected, its payload is not.
+  /// The payload is a packet of its own, or completes one, and is inspected as such.
   var carriesPacket = false
   /// Bytes that this packet counts for in a flow's byte counters.
   var accountedLength: UInt32 = 0
@@ -102,7 +104,8 @@ extension DecodedPacket {
     /// The TCP checksum is wrong: the packet updates its flow but never its stream. The checksums of UDP and ICMP bar
     /// nothing and are computed when a rule asks (``Checksum``).
     static var transportChecksum: Flaws { Flaws(rawValue: 2) }
-    /// A header is broken or cut: there is no flow, and only rules on the decoder's events see the packet.
+    /// A header is broken or cut. When it is the transport header, the packet has no flow, no ports and no payload; when it is the
+    /// network header, not even addresses, and only rules on the decoder's events can see it.
     static var invalid: Flaws { Flaws(rawValue: 4) }
   }
 
@@ -120,6 +123,8 @@ extension DecodedPacket {
     var headerOffset: UInt32 = 0
     /// The byte that announces the IPv6 Fragment header: the next-header field before it.
     var nextHeaderOffset: UInt32 = 0
+    /// What the datagram carries; IPv6 only, where ``DecodedPacket/ipProtocol`` is the first header of a fragment.
+    var nextHeader: UInt8 = 0
     /// Whether this is a piece of a datagram; a reassembled datagram is none.
     var isFragment: Bool { more || offset != 0 }
   }

@@ -17,7 +17,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case greVersion1Checksum
   case greVersion1Flags
   case greVersion1HeaderTooBig
-  case greVersion1MalformedSREHeader
   case greVersion1NoKey
   case greVersion1Recursion
   case greVersion1Route
@@ -61,7 +60,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case ipv6ExtensionHeaderAHReservedNotNull
   case ipv6ExtensionHeaderDuplicateAH
   case ipv6ExtensionHeaderDuplicateDestinationOptions
-  case ipv6ExtensionHeaderDuplicateESP
   case ipv6ExtensionHeaderDuplicateFragmentHeader
   case ipv6ExtensionHeaderDuplicateHopByHop
   case ipv6ExtensionHeaderDuplicateRoutingHeader
@@ -111,7 +109,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case tcpOptionDuplicate
   case tcpOptionInvalidLength
   case tcpPacketTooSmall
-  case udpHeaderLengthInvalid
   case udpHeaderLengthTooSmall
   case udpLengthInvalid
   case udpPacketTooSmall
@@ -120,7 +117,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case vlanUnknownType
   case vntagHeaderTooSmall
   case vntagUnknownType
-  case vxlanUnknownPayloadType
 
   /// The name that rules use.
   var name: StaticString {
@@ -140,7 +136,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .greVersion1Checksum: "gre.version1_chksum"
     case .greVersion1Flags: "gre.version1_flags"
     case .greVersion1HeaderTooBig: "gre.version1_hdr_too_big"
-    case .greVersion1MalformedSREHeader: "gre.version1_malformed_sre_hdr"
     case .greVersion1NoKey: "gre.version1_no_key"
     case .greVersion1Recursion: "gre.version1_recur"
     case .greVersion1Route: "gre.version1_route"
@@ -184,7 +179,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .ipv6ExtensionHeaderAHReservedNotNull: "ipv6.exthdr_ah_res_not_null"
     case .ipv6ExtensionHeaderDuplicateAH: "ipv6.exthdr_dupl_ah"
     case .ipv6ExtensionHeaderDuplicateDestinationOptions: "ipv6.exthdr_dupl_dh"
-    case .ipv6ExtensionHeaderDuplicateESP: "ipv6.exthdr_dupl_eh"
     case .ipv6ExtensionHeaderDuplicateFragmentHeader: "ipv6.exthdr_dupl_fh"
     case .ipv6ExtensionHeaderDuplicateHopByHop: "ipv6.exthdr_dupl_hh"
     case .ipv6ExtensionHeaderDuplicateRoutingHeader: "ipv6.exthdr_dupl_rh"
@@ -234,7 +228,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .tcpOptionDuplicate: "tcp.opt_duplicate"
     case .tcpOptionInvalidLength: "tcp.opt_invalid_len"
     case .tcpPacketTooSmall: "tcp.pkt_too_small"
-    case .udpHeaderLengthInvalid: "udp.hlen_invalid"
     case .udpHeaderLengthTooSmall: "udp.hlen_too_small"
     case .udpLengthInvalid: "udp.len_invalid"
     case .udpPacketTooSmall: "udp.pkt_too_small"
@@ -243,7 +236,6 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .vlanUnknownType: "vlan.unknown_type"
     case .vntagHeaderTooSmall: "vntag.header_too_small"
     case .vntagUnknownType: "vntag.unknown_type"
-    case .vxlanUnknownPayloadType: "vxlan.unknown_payload_type"
     }
   }
 }

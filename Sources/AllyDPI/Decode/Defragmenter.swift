@@ -54,7 +54,8 @@ struct Defragmenter: ~Copyable {
   ) -> Bool {
     statistics.fragments += 1
     let start = Int(packet.fragment.offset)
-    let length = Int(packet.payloadLength)
+    let range = Int(packet.payloadOffset)..<Int(packet.networkEnd)
+    let length = range.count
     let headerLength = Int(packet.payloadOffset - packet.networkOffset)
     let isIPv4 = packet.ipVersion == 4
     let limit = isIPv4 ? 65_535 - 20 : 65_535
@@ -72,7 +73,6 @@ struct Defragmenter: ~Copyable {
     }
     touch(place, time: time)
 
-    let range = packet.payloadRange
     for _ in 0..<8 where !store.blocks.hasRoom(for: length) && oldest != place { evictOldest() }
     var list = datagrams[place].pieces
     let insertion = store.insert(bytes.extracting(range), at: start, policy: policy, into: &list)
@@ -91,7 +91,11 @@ struct Defragmenter: ~Copyable {
     guard record.hasLast, !record.header.isNone, record.pieces.covered == record.end else { return false }
     let isWhole = assemble(place, into: &output)
     remove(place)
-    if isWhole { statistics.reassembled += 1 } else { ignored(&packet) }
+    if isWhole {
+      statistics.reassembled += 1
+    } else {
+      packet.events.insert(isIPv4 ? .ipv4FragmentPacketTooLarge : .ipv6FragmentPacketTooLarge)
+    }
     return isWhole
   }
 
@@ -136,7 +140,8 @@ extension Defragmenter {
       identification = packet.fragment.identification
       context =
         UInt64(packet.vlans.0) | UInt64(packet.vlans.1) << 12 | UInt64(packet.vlans.2) << 24
-        | UInt64(packet.depth) << 36 | UInt64(packet.ipProtocol) << 44 | UInt64(packet.ipVersion) << 52
+        | UInt64(packet.depth) << 36 | UInt64(packet.ipVersion) << 52
+        | UInt64(packet.ipVersion == 4 ? packet.ipProtocol : packet.fragment.nextHeader) << 44
     }
 
     func hash(seed: UInt64) -> UInt64 {
@@ -228,7 +233,7 @@ extension Defragmenter {
     datagrams[place].header = block
     datagrams[place].headerLength = end - start
     datagrams[place].nextHeaderOffset = Int(packet.fragment.nextHeaderOffset) - start
-    datagrams[place].next = packet.ipProtocol
+    datagrams[place].next = packet.fragment.nextHeader
   }
 
   /// Writes header and pieces one after the other.

@@ -103,6 +103,7 @@ struct FrameDissector: ~Copyable {
     carried = decoder.decode(inner, in: bytes(of: packets[outer], in: frame), into: &packet)
     if packet.ipVersion == 0 && (packet.flaws.contains(.invalid) || inner.layer == .teredo) { return false }
     packets[outer].carriesPacket = true
+    packets[outer].payloadLength = 0
     packets[outer + 1] = packet
     return true
   }

@@ -17,13 +17,16 @@ extension PacketDecoder {
     case 4: check(code, atMost: 0, bytes, at: offset, into: &packet)
     case 5: check(code, atMost: 3, bytes, at: offset, into: &packet)
     case 11: check(code, atMost: 1, bytes, at: offset, into: &packet)
-    case 12: check(code, atMost: 2, bytes, at: offset, into: &packet)
-    case 9: if code != 0 && code != 16 { packet.events.insert(.icmpv4UnknownCode) }
-    case 10: if code != 0 { packet.events.insert(.icmpv4UnknownCode) }
+    case 12: check(code, atMost: 0, bytes, at: offset, into: &packet)
+    case 9:
+      // Router advertisement (RFC 1256 §3.1): so many addresses of so many words.
+      if Int(header.u8(4)) * Int(header.u8(5)) * 4 > bytes.byteCount - offset - 8 {
+        packet.events.insert(.icmpv4IPv4TruncatedPacket)
+      }
     case 13, 14:
       packet.takeICMPIdentifier(header)
       if code != 0 { packet.events.insert(.icmpv4UnknownCode) }
-      if bytes.byteCount - offset < 20 { packet.reject(.icmpv4PacketTooSmall) }
+      if bytes.byteCount - offset < 20 { packet.events.insert(.icmpv4IPv4TruncatedPacket) }
     case 15, 16, 17, 18:
       packet.takeICMPIdentifier(header)
       if code != 0 { packet.events.insert(.icmpv4UnknownCode) }
@@ -42,11 +45,11 @@ extension PacketDecoder {
     let start = offset + 8
     guard bytes.byteCount > start else { return }
     guard let quoted = Window<20>(bytes, at: start) else {
-      packet.reject(.icmpv4IPv4TruncatedPacket)
+      packet.events.insert(.icmpv4IPv4TruncatedPacket)
       return
     }
     guard quoted.u8(0) >> 4 == 4 else {
-      packet.reject(.icmpv4IPv4UnknownVersion)
+      packet.events.insert(.icmpv4IPv4UnknownVersion)
       return
     }
     packet.icmp.hasQuotation = true
@@ -76,10 +79,10 @@ extension PacketDecoder {
       if code != 0 { packet.events.insert(.icmpv6UnknownCode) }
       if packet.hopLimit != 1 { packet.events.insert(.icmpv6MLDMessageWithInvalidHopLimit) }
     case 133...137: if code != 0 { packet.events.insert(.icmpv6UnknownCode) }
-    case 138: if code != 0 && code != 1 && code != 255 { packet.events.insert(.icmpv6UnknownCode) }
+    case 138: if code > 2 && code != 255 { packet.events.insert(.icmpv6UnknownCode) }
     case 139, 140: if code > 2 { packet.events.insert(.icmpv6UnknownCode) }
-    case 141...145, 147...153: if code != 0 { packet.events.insert(.icmpv6UnknownCode) }
-    case 146, 154...159: break
+    case 141...145, 147...153, 157, 158: if code != 0 { packet.events.insert(.icmpv6UnknownCode) }
+    case 146, 154...156, 159: break
     case 5...99, 102...126, 160...199, 202...254: packet.events.insert(.icmpv6UnassignedType)
     case 100, 101, 127, 200, 201: packet.events.insert(.icmpv6ExperimentationType)
     default: packet.events.insert(.icmpv6UnknownType)
@@ -95,13 +98,12 @@ extension PacketDecoder {
       return
     }
     let start = offset + 8
-    guard bytes.byteCount > start else { return }
     guard let quoted = Window<40>(bytes, at: start) else {
-      packet.reject(.icmpv6IPv6TruncatedPacket)
+      packet.events.insert(.icmpv6IPv6TruncatedPacket)
       return
     }
     guard quoted.u8(0) >> 4 == 6 else {
-      packet.reject(.icmpv6IPv6UnknownVersion)
+      packet.events.insert(.icmpv6IPv6UnknownVersion)
       return
     }
     packet.icmp.hasQuotation = true

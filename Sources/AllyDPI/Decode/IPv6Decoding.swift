@@ -41,10 +41,9 @@ extension PacketDecoder {
     // Where `next` was read: the fixed header's field, then the first byte of each extension header.
     var announcedAt = start - 34
     while true {
-      packet.ipProtocol = next
+      packet.ipProtocol = Self.isExtensionHeader(next) ? first : next
       packet.transportOffset = UInt32(offset)
       packet.payloadOffset = UInt32(offset)
-      packet.payloadLength = UInt32(bytes.byteCount - offset)
       let left = bytes.byteCount - offset
       // Behind an extension header that announces another one there must be something.
       if left < 2 && offset != start && next != IPProtocolNumber.noNextHeader {
@@ -109,9 +108,8 @@ extension PacketDecoder {
           packet.fragment.nextHeaderOffset = UInt32(announcedAt)
           if packet.fragment.isFragment {
             // What follows is a piece of something: it is decoded once the datagram is whole.
-            packet.ipProtocol = head.u8(0)
+            packet.fragment.nextHeader = head.u8(0)
             packet.payloadOffset = UInt32(offset + 8)
-            packet.payloadLength = UInt32(left - 8)
             return nil
           }
           packet.events.insert(.ipv6ExtensionHeaderUselessFragmentHeader)
@@ -133,19 +131,27 @@ extension PacketDecoder {
         if head.u16(2) != 0 { packet.events.insert(.ipv6ExtensionHeaderAHReservedNotNull) }
         if let duplicate = seen.insert(next) {
           packet.events.insert(duplicate)
-          return nil
         }
         next = head.u8(0)
         announcedAt = offset
         offset += length
       case IPProtocolNumber.esp:
-        // RFC 4303: from here on the packet is encrypted.
-        if left < 8 { packet.reject(.ipv6TruncatedExtensionHeader) }
+        decodeESP(bytes, at: offset, into: &packet)
         return nil
       default:
         packet.events.insert(.ipv6UnknownNextHeader)
         return nil
       }
+    }
+  }
+
+  private static func isExtensionHeader(_ number: UInt8) -> Bool {
+    switch number {
+    case IPProtocolNumber.hopByHop, IPProtocolNumber.destinationOptions, IPProtocolNumber.routing,
+      IPProtocolNumber.fragment, IPProtocolNumber.authentication, IPProtocolNumber.mobility,
+      IPProtocolNumber.hostIdentity, IPProtocolNumber.shim6, IPProtocolNumber.noNextHeader:
+      true
+    default: false
     }
   }
 
@@ -179,7 +185,7 @@ extension PacketDecoder {
         if length == 0 { packet.events.insert(.ipv6ZeroLengthPadN) }
       case 5, 0xC2, 0xC9:
         // Router alert (RFC 2711), jumbo payload (RFC 2675), home address (RFC 6275).
-        others += 1
+        if type != 0xC2 { others += 1 }
         guard length == (type == 5 ? 2 : type == 0xC2 ? 4 : 16) else {
           packet.events.insert(.ipv6ExtensionHeaderInvalidOptionLength)
           break loop

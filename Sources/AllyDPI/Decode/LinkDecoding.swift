@@ -162,21 +162,11 @@ extension PacketDecoder {
       if entry.u32(0) & 0x100 != 0 { break }
     }
     switch label {
-    case 0:
-      guard bytes.byteCount - offset >= 20 else {
-        packet.reject(.mplsPacketTooSmall)
-        return nil
-      }
-      return decodeIPv4(bytes, at: offset, layers: &layers, into: &packet)
+    case 0: return decodeIPv4(bytes, at: offset, layers: &layers, into: &packet)
     case 1:
       packet.reject(.mplsBadLabelRouterAlert)
       return nil
-    case 2:
-      guard bytes.byteCount - offset >= 40 else {
-        packet.reject(.mplsPacketTooSmall)
-        return nil
-      }
-      return decodeIPv6(bytes, at: offset, layers: &layers, into: &packet)
+    case 2: return decodeIPv6(bytes, at: offset, layers: &layers, into: &packet)
     case 3:
       packet.reject(.mplsBadLabelImplicitNull)
       return nil
@@ -208,6 +198,10 @@ extension PacketDecoder {
       packet.reject(.pppoePacketTooSmall)
       return nil
     }
+    // Compressed protocol field (RFC 1661 §6.5): an odd first byte is the whole of it.
+    if header.u8(6) & 1 != 0 {
+      return decodePPPProtocol(UInt16(header.u8(6)), bytes, at: offset + 7, layers: &layers, into: &packet)
+    }
     return decodePPPProtocol(header.u16(6), bytes, at: offset + 8, layers: &layers, into: &packet)
   }
 
@@ -223,20 +217,17 @@ extension PacketDecoder {
       packet.reject(.pppoeWrongCode)
       return
     }
-    let end = offset + 6 + Int(header.u16(4))
-    guard end <= bytes.byteCount else {
-      packet.reject(.pppoeMalformedTags)
-      return
-    }
+    // Fewer than four bytes at the end are padding.
+    var left = Int(header.u16(4))
     var tag = offset + 6
-    while tag < end {
-      guard tag + 4 <= end, let head = Window<4>(bytes, at: tag) else {
+    while left >= 4 {
+      guard let head = Window<4>(bytes, at: tag), tag + 4 + Int(head.u16(2)) <= bytes.byteCount else {
         packet.events.insert(.pppoeMalformedTags)
         return
       }
+      left -= 4 + Int(head.u16(2))
       tag += 4 + Int(head.u16(2))
     }
-    if tag > end { packet.events.insert(.pppoeMalformedTags) }
   }
 
   /// PPP in HDLC-like framing (RFC 1662 §3.1), address and control field optional.
@@ -284,7 +275,9 @@ extension PacketDecoder {
         return nil
       }
       return decodeIPv6(bytes, at: offset, layers: &layers, into: &packet)
-    case 0x0003...0x0BFF where number & 1 == 1, 0x8021...0xC229 where number & 1 == 1:
+    // Other network protocols, their control protocols, link quality and authentication: known, and nothing to inspect.
+    case 0x0023, 0x0025, 0x0027, 0x0029, 0x002B, 0x002D, 0x0031, 0x0033, 0x0035, 0x0231, 0x0233, 0x0281, 0x0283, 0x8021,
+      0x8023, 0x8025, 0x8027, 0x8029, 0x802B, 0x8031, 0x8033, 0x8035, 0x8057, 0x8281, 0xC021, 0xC023, 0xC025, 0xC223:
       packet.events.insert(.pppUnsupportedProtocol)
       return nil
     default:

@@ -47,7 +47,7 @@ extension PacketDecoder {
       guard end - offset >= 2 else { return }
       let length = Int(bytes.byte(at: offset + 1))
       guard length >= 2, length <= end - offset else {
-        packet.reject(.tcpOptionInvalidLength)
+        packet.events.insert(.tcpOptionInvalidLength)
         return
       }
       switch type {
@@ -73,12 +73,13 @@ extension PacketDecoder {
           packet.tcp.timestampEcho = value.u32(4)
         }
       case 34:
-        _ = take(.fastOpen, valid: length == 2 || (length >= 6 && length <= 18 && length % 2 == 0), into: &packet)
-      case 254:
-        // Experimental numbering of TCP Fast Open (RFC 7413 §4.1.1).
-        if length >= 4, let magic = Window<2>(bytes, at: offset + 2), magic.u16(0) == 0xF989 {
-          _ = take(
-            .fastOpen, valid: length == 4 || (length >= 8 && length <= 20 && length % 2 == 0), into: &packet)
+        _ = take(.fastOpen, valid: length == 2 || (length >= 4 && length <= 18 && length % 2 == 0), into: &packet)
+      case 253, 254:
+        // Experiments (RFC 6994); the one with this number is TCP Fast Open (RFC 7413 §4.1.1), and of its length must be others.
+        if length != 4 && length != 12 {
+          packet.events.insert(.tcpOptionInvalidLength)
+        } else if let magic = Window<2>(bytes, at: offset + 2), magic.u16(0) == 0xF989 {
+          _ = take(.fastOpen, valid: true, into: &packet)
         }
       case 19: if length != 18 { packet.events.insert(.tcpOptionInvalidLength) }
       case 29: if length < 4 { packet.events.insert(.tcpOptionInvalidLength) }
@@ -123,6 +124,16 @@ extension PacketDecoder {
     packet.payloadLength = UInt32(length - 8)
     return decodeUDPTunnel(
       bytes.extracting(first: offset + length), at: offset + 8, layers: layers, packet: &packet)
+  }
+
+  /// ESP (RFC 4303 §2): behind its first eight bytes all is encrypted.
+  func decodeESP(_ bytes: RawSpan, at offset: Int, into packet: inout DecodedPacket) {
+    guard bytes.byteCount - offset >= 8 else {
+      packet.reject(.espPacketTooSmall)
+      return
+    }
+    packet.payloadOffset = UInt32(offset + 8)
+    packet.payloadLength = UInt32(bytes.byteCount - offset - 8)
   }
 
   /// SCTP (RFC 9260 §3): the common header; the chunks are the payload.

@@ -171,8 +171,6 @@ struct Detector: ~Copyable {
         group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
       if marks.hasFlow { marks.flags.insert(evaluated) }
     }
-    // Of a packet with a broken header the addresses and the events are all there is.
-    if packet.flaws.contains(.invalid) { return }
     insert(group.always)
     let prefilter = tables.prefilter
     insert(group.byDestinationPort.list(for: packet.destinationPort, in: prefilter.portBounds, prefilter.lists))

@@ -6,10 +6,8 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case threeWayHandshakeACKInWrongDirection
   case threeWayHandshakeAsyncWrongSequence
   case threeWayHandshakeRightSequenceWrongACKEvasion
-  case threeWayHandshakeSYNFlood
   case threeWayHandshakeSYNResendDifferentSequenceOnSYNRecv
   case threeWayHandshakeSYNToClientOnSYNRecv
-  case threeWayHandshakeSYNACKFlood
   case threeWayHandshakeSYNACKInWrongDirection
   case threeWayHandshakeSYNACKResendWithDifferentACK
   case threeWayHandshakeSYNACKResendWithDifferentSequence
@@ -27,7 +25,6 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case closeWaitPacketBeforeLastACK
   case closingACKWrongSequence
   case closingInvalidACK
-  case establishedACKZeroWindowProbeData
   case establishedInvalidACK
   case establishedPacketOutOfWindow
   case establishedPacketBeforeLastACK
@@ -57,14 +54,11 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case packetRetransmission
   case packetSpuriousRetransmission
   case reassemblyDepthReached
-  case reassemblyInsertInvalid
   case reassemblyInsertLimit
   case reassemblyInsertMemoryCap
-  case reassemblyNoSegment
   case reassemblyOverlapDifferentData
   case reassemblySegmentBeforeBaseSequence
   case reassemblySequenceGap
-  case reassemblyUrgentOutOfBandLimitReached
   case rstButNoSession
   case rstInvalidACK
   case rstWithData
@@ -72,7 +66,6 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case suspectedRSTInject
   case timeWaitACKWrongSequence
   case timeWaitInvalidACK
-  case wrongThread
 
   /// The name that rules use.
   var name: StaticString {
@@ -81,10 +74,8 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .threeWayHandshakeACKInWrongDirection: "3whs_ack_in_wrong_dir"
     case .threeWayHandshakeAsyncWrongSequence: "3whs_async_wrong_seq"
     case .threeWayHandshakeRightSequenceWrongACKEvasion: "3whs_right_seq_wrong_ack_evasion"
-    case .threeWayHandshakeSYNFlood: "3whs_syn_flood"
     case .threeWayHandshakeSYNResendDifferentSequenceOnSYNRecv: "3whs_syn_resend_diff_seq_on_syn_recv"
     case .threeWayHandshakeSYNToClientOnSYNRecv: "3whs_syn_toclient_on_syn_recv"
-    case .threeWayHandshakeSYNACKFlood: "3whs_synack_flood"
     case .threeWayHandshakeSYNACKInWrongDirection: "3whs_synack_in_wrong_direction"
     case .threeWayHandshakeSYNACKResendWithDifferentACK: "3whs_synack_resend_with_different_ack"
     case .threeWayHandshakeSYNACKResendWithDifferentSequence: "3whs_synack_resend_with_diff_seq"
@@ -102,7 +93,6 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .closeWaitPacketBeforeLastACK: "closewait_pkt_before_last_ack"
     case .closingACKWrongSequence: "closing_ack_wrong_seq"
     case .closingInvalidACK: "closing_invalid_ack"
-    case .establishedACKZeroWindowProbeData: "est_ack_zwp_data"
     case .establishedInvalidACK: "est_invalid_ack"
     case .establishedPacketOutOfWindow: "est_packet_out_of_window"
     case .establishedPacketBeforeLastACK: "est_pkt_before_last_ack"
@@ -132,14 +122,11 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .packetRetransmission: "pkt_retransmission"
     case .packetSpuriousRetransmission: "pkt_spurious_retransmission"
     case .reassemblyDepthReached: "reassembly_depth_reached"
-    case .reassemblyInsertInvalid: "reassembly_insert_invalid"
     case .reassemblyInsertLimit: "reassembly_insert_limit"
     case .reassemblyInsertMemoryCap: "reassembly_insert_memcap"
-    case .reassemblyNoSegment: "reassembly_no_segment"
     case .reassemblyOverlapDifferentData: "reassembly_overlap_different_data"
     case .reassemblySegmentBeforeBaseSequence: "reassembly_segment_before_base_seq"
     case .reassemblySequenceGap: "reassembly_seq_gap"
-    case .reassemblyUrgentOutOfBandLimitReached: "reassembly_urgent_oob_limit_reached"
     case .rstButNoSession: "rst_but_no_session"
     case .rstInvalidACK: "rst_invalid_ack"
     case .rstWithData: "rst_with_data"
@@ -147,7 +134,6 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .suspectedRSTInject: "suspected_rst_inject"
     case .timeWaitACKWrongSequence: "timewait_ack_wrong_seq"
     case .timeWaitInvalidACK: "timewait_invalid_ack"
-    case .wrongThread: "wrong_thread"
     }
   }
 }

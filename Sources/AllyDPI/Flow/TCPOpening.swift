@@ -60,7 +60,7 @@ extension TCPConnection {
     // In the midst: who opened the connection is not known; the lower port is more often the server's.
     swaps = packet.sourcePort < packet.destinationPort
     state = .established
-    flags = [.midstream, .confirmed]
+    flags = .midstream
     if policy.asyncOneSide { flags.insert(.asynchronous) }
     own.begin(at: tcp.sequence &- 1)
     own.nextSequence = tcp.sequence &+ packet.payloadLength
@@ -86,6 +86,10 @@ extension TCPConnection {
     policy: TCPPolicy, events: inout StreamEventSet
   ) -> Bool {
     let tcp = packet.tcp
+    if side == .toClient && !echoesTimestamp(tcp, of: other) {
+      events.insert(.packetInvalidTimestamp)
+      return false
+    }
     if tcp.isRST {
       if side == .toServer {
         guard tcp.sequence == own.initialSequence || tcp.sequence == own.nextSequence else { return false }
@@ -129,6 +133,8 @@ extension TCPConnection {
       }
       own.begin(at: tcp.sequence)
       acceptSYNACK(packet, &own, &other, time: time)
+      // The server took the data: it counts as connected (RFC 7413 §3).
+      if flags.contains(.fastOpen) && tcp.acknowledgement != other.initialSequence &+ 1 { state = .established }
       return true
     }
     if tcp.isSYN {
@@ -140,6 +146,9 @@ extension TCPConnection {
       } else if tcp.sequence != own.initialSequence {
         // A new attempt from the same port.
         own.begin(at: tcp.sequence)
+        own.lastTimestamp = 0
+        own.take(timestampOf: tcp, time: time)
+      } else {
         own.take(timestampOf: tcp, time: time)
       }
       return true
@@ -151,7 +160,7 @@ extension TCPConnection {
       events.insert(.threeWayHandshakeAsyncWrongSequence)
       return false
     }
-    flags.formUnion([.asynchronous, .confirmed])
+    flags.insert(.asynchronous)
     state = .established
     other.begin(at: tcp.acknowledgement &- 1)
     other.lastACK = tcp.acknowledgement
@@ -160,6 +169,15 @@ extension TCPConnection {
     own.nextSequence = tcp.sequence &+ packet.payloadLength
     own.lastACK = tcp.sequence
     return true
+  }
+
+  /// Whether an answer to a SYN shows a timestamp that the client sent, as far as it shows any (RFC 7323 §3.2).
+  private func echoesTimestamp(_ tcp: DecodedPacket.TCPFields, of client: TCPSide) -> Bool {
+    guard flags.contains(.clientOffersTimestamps), tcp.options.contains(.timestamp), tcp.timestampEcho != 0 else {
+      return true
+    }
+    return Int32(bitPattern: tcp.timestampEcho &- client.firstTimestamp) >= 0
+      && Int32(bitPattern: client.lastTimestamp &- tcp.timestampEcho) >= 0
   }
 
   /// Whether an acknowledgement is for the client's SYN, with or without the data that came with it.
@@ -270,7 +288,6 @@ extension TCPConnection {
       events.insert(.threeWayHandshakeWrongSequenceWrongACK)
       return false
     }
-    flags.insert(.confirmed)
     state = .established
     if tcp.isFIN { return followFIN(packet, from: side, &own, &other, time: time, events: &events) }
     accept(packet, &own, &other, time: time)
@@ -290,6 +307,7 @@ extension TCPSide {
 
   mutating func take(timestampOf tcp: DecodedPacket.TCPFields, time: UInt64) {
     guard tcp.options.contains(.timestamp) else { return }
+    if lastTimestamp == 0 { firstTimestamp = tcp.timestampValue }
     lastTimestamp = tcp.timestampValue
     lastTimestampTime = time
   }

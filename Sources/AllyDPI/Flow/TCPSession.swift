@@ -102,7 +102,7 @@ struct TCPConnection: BitwiseCopyable, Sendable {
     static var fourWay: Flags { Flags(rawValue: 16) }
     /// The client sent data with its SYN (RFC 7413).
     static var fastOpen: Flags { Flags(rawValue: 32) }
-    /// The client has acknowledged the server's SYN.
+    /// The server has gone on after the handshake: it got the client's ACK.
     static var confirmed: Flags { Flags(rawValue: 64) }
     static var clientOffersTimestamps: Flags { Flags(rawValue: 128) }
     static var clientOffersScaling: Flags { Flags(rawValue: 256) }
@@ -140,7 +140,8 @@ struct TCPSide: BitwiseCopyable, Sendable {
   var window: UInt32 = 0
   /// The right edge of that room; never moves back.
   var nextWindow: UInt32 = 0
-  /// The last timestamp in order, and when it was seen (nanoseconds).
+  /// The timestamp of the SYN (RFC 7323 §3), and the last one in order with the time it was seen (nanoseconds).
+  var firstTimestamp: UInt32 = 0
   var lastTimestamp: UInt32 = 0
   var lastTimestampTime: UInt64 = 0
   var finSequence: UInt32 = 0

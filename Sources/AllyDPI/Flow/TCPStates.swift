@@ -36,8 +36,9 @@ extension TCPConnection {
     if tcp.isRST { return followReset(packet, &own, &other, time: time, events: &events) }
     if tcp.isSYN && !tcp.isFIN { return followLateSYN(packet, from: side, own, other, events: &events) }
     if tcp.isFIN { return followFIN(packet, from: side, &own, &other, time: time, events: &events) }
-    guard tcp.isACK else { return false }
-    return followData(packet, from: side, &own, &other, time: time, events: &events)
+    guard tcp.isACK, followData(packet, from: side, &own, &other, time: time, events: &events) else { return false }
+    if side == .toClient { flags.insert(.confirmed) }
+    return true
   }
 
   /// A SYN or SYN+ACK after the handshake: a retransmission at best.
@@ -84,6 +85,7 @@ extension TCPConnection {
     events: inout StreamEventSet
   ) -> Bool {
     let tcp = packet.tcp
+    if packet.payloadLength > 0 { events.insert(.rstWithData) }
     if flags.contains(.timestamps) && tcp.options.contains(.timestamp)
       && !hasValidTimestamp(packet, own, time: time, events: &events)
     {
@@ -232,9 +234,8 @@ extension TCPConnection {
     other.window = UInt32(tcp.window) << UInt32(other.windowScale)
     let edge = other.lastACK &+ other.window
     if SequenceNumber.greater(edge, other.nextWindow) { other.nextWindow = edge }
-    if flags.contains(.asynchronous) && SequenceNumber.greater(tcp.acknowledgement, other.nextSequence) {
-      other.nextSequence = tcp.acknowledgement
-    }
+    // What was acknowledged was sent, seen or not.
+    if SequenceNumber.greater(tcp.acknowledgement, other.nextSequence) { other.nextSequence = tcp.acknowledgement }
   }
 
   // MARK: Judgements
@@ -288,8 +289,9 @@ extension TCPConnection {
     guard tcp.flags & (TCPFlag.syn | TCPFlag.fin | TCPFlag.rst) == 0, tcp.isACK else { return false }
     let window = UInt32(tcp.window) << UInt32(other.windowScale)
     guard window < other.window, other.window - window > packet.payloadLength else { return false }
-    return SequenceNumber.greater(tcp.acknowledgement, other.nextSequence)
-      && SequenceNumber.greater(tcp.sequence, own.nextSequence)
+    // A FIN takes a number, too.
+    return SequenceNumber.greater(tcp.acknowledgement, other.nextSequence &+ (other.flags.contains(.finSent) ? 1 : 0))
+      && SequenceNumber.greater(tcp.sequence, own.nextSequence &+ (own.flags.contains(.finSent) ? 1 : 0))
   }
 
   private func noteRetransmission(_ packet: DecodedPacket, _ own: TCPSide, events: inout StreamEventSet) {
