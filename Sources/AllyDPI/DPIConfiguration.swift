@@ -95,6 +95,8 @@ public struct RecordKinds: OptionSet, Sendable {
   public static var http: RecordKinds { RecordKinds(rawValue: 32) }
   /// `dns`: questions and answers.
   public static var dns: RecordKinds { RecordKinds(rawValue: 64) }
+  /// `anomaly` of type `applayer`: events of application protocols.
+  public static var applicationAnomalies: RecordKinds { RecordKinds(rawValue: 256) }
   /// `fileinfo`: files that were transferred.
   public static var files: RecordKinds { RecordKinds(rawValue: 128) }
   /// `anomaly` of type `stream`: stream events.

@@ -66,7 +66,7 @@ struct ApplicationLayer: ~Copyable {
   ) -> (any ApplicationParser.Type)? {
     var needsMore = false
     for parser in ApplicationParsers.all where parser.transports.contains(transport) {
-      switch parser.recognize(start, from: side, serverPort: flow.serverPort) {
+      switch parser.recognize(start, from: side, serverPort: flow.serverPort, transport: transport) {
       case .yes: return parser
       case .needsMore: needsMore = true
       case .no: break
@@ -82,7 +82,7 @@ struct ApplicationLayer: ~Copyable {
   }
 
   private mutating func open(_ parser: any ApplicationParser.Type, flow: inout Flow) -> Bool {
-    let session = ApplicationSession(parser, limits: limits)
+    let session = ApplicationSession(parser, limits: limits, transport: flow.ipProtocol)
     if let place = free.popLast() {
       sessions[Int(place)] = session
       flow.application = place
@@ -109,17 +109,19 @@ final class ApplicationSession {
   let parser: any ApplicationParser
   /// The kind of the protocol's records.
   let recordKind: RecordKinds
+  let eventNames: [StaticString]
   /// How far each side of the stream has been fed.
   private var nextToServer: UInt64 = 0
   private var nextToClient: UInt64 = 0
   private var isClosedToServer = false
   private var isClosedToClient = false
 
-  init(_ type: any ApplicationParser.Type, limits: ApplicationLimits) {
+  init(_ type: any ApplicationParser.Type, limits: ApplicationLimits, transport: UInt8) {
     application = type.applicationProtocol
     index = ApplicationParsers.index(of: type.applicationProtocol)
     recordKind = type.recordKind
-    parser = type.init(limits: limits)
+    eventNames = type.eventNames
+    parser = type.init(limits: limits, transport: transport)
   }
 
   /// Feeds what is new in a window, and says what is missing before it.

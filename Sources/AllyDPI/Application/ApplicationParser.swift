@@ -19,7 +19,8 @@ protocol ApplicationParser: AnyObject {
   /// - Parameters:
   ///   - start: the first bytes of a stream in that direction, or a datagram.
   ///   - serverPort: a hint only: a protocol is found on any port.
-  static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16) -> Recognition
+  ///   - transport: one of ``transports``.
+  static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition
 
   /// When a buffer can be inspected; nil when it does not exist in what this side says.
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability?
@@ -27,7 +28,7 @@ protocol ApplicationParser: AnyObject {
   /// Every event, by the name behind `app-layer-event:PROTOCOL.`; the place is the event's number, 0 to 127.
   static var eventNames: [StaticString] { get }
 
-  init(limits: ApplicationLimits)
+  init(limits: ApplicationLimits, transport: UInt8)
 
   /// Takes the bytes that follow, of a stream, or a whole datagram.
   func receive(_ data: RawSpan, from side: FlowSide)
@@ -70,10 +71,28 @@ protocol ApplicationTransaction: AnyObject {
   var events: ApplicationEvents { get }
   /// Files that it carries or carried, in the order of appearance.
   var files: [TransferredFile] { get }
-  /// Writes the protocol's fields of a record, as `"http":{…}`.
+  /// A number that rules compare; nil when there is none.
+  func value(of number: ApplicationNumber) -> UInt32?
+  /// Writes what records of alerts and files say about the transaction, as `"http":{…}`.
   func writeFields(to json: inout JSONWriter)
+  /// How many records of its own it has once it is complete.
+  var recordCount: Int { get }
+  /// Writes what is particular to one of them.
+  func writeRecord(_ index: Int, to json: inout JSONWriter)
   /// What the engine keeps about the transaction.
   var inspection: TransactionInspection { get }
+}
+
+extension ApplicationTransaction {
+  var files: [TransferredFile] { [] }
+  var recordCount: Int { 1 }
+  func value(of number: ApplicationNumber) -> UInt32? { nil }
+
+  func writeRecord(_ index: Int, to json: inout JSONWriter) {
+    json.key("tx_id")
+    json.number(number)
+    writeFields(to: &json)
+  }
 }
 
 /// Stages that all protocols share; those between are each protocol's own.

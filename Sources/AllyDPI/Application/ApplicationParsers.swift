@@ -1,7 +1,9 @@
 /// The parsers that the engine has. A new protocol is one more line.
 enum ApplicationParsers {
   static var all: [any ApplicationParser.Type] { parsers }
-  private static let parsers: [any (ApplicationParser & SendableMetatype).Type] = [HTTPParser.self]
+  private static let parsers: [any (ApplicationParser & SendableMetatype).Type] = [
+    HTTPParser.self, DNSParser.self,
+  ]
 
   /// No protocol.
   static var none: UInt8 { .max }

@@ -62,15 +62,21 @@ extension UInt8 {
 
 extension Collection<UInt8> {
   /// Whether the bytes are `text`, letters in whichever case.
-  func isCaselessEqual(to text: StaticString) -> Bool {
-    guard count == text.utf8CodeUnitCount else { return false }
+  ///
+  /// - Parameter ignoringNUL: NUL bytes do not count, as for clients that drop them.
+  func isCaselessEqual(to text: StaticString, ignoringNUL: Bool = false) -> Bool {
+    let length = text.utf8CodeUnitCount
+    guard count == length || ignoringNUL && count > length else { return false }
     return text.withUTF8Buffer { other in
       var index = 0
       for byte in self {
-        if unsafe LiteralSearch.lowercase(byte) != LiteralSearch.lowercase(other[index]) { return false }
+        if ignoringNUL && byte == 0 { continue }
+        guard index < length, unsafe LiteralSearch.lowercase(byte) == LiteralSearch.lowercase(other[index]) else {
+          return false
+        }
         index &+= 1
       }
-      return true
+      return index == length
     }
   }
 }
@@ -83,6 +89,9 @@ extension ArraySlice<UInt8> {
     while let last = slice.last, last.isLinearSpace { slice.removeLast() }
     return slice
   }
+
+  /// Without NUL bytes, which some clients drop.
+  var withoutNUL: ArraySlice<UInt8> { contains(0) ? filter { $0 != 0 }[...] : self }
 
   /// Whether `text`, in lower case, occurs, letters in whichever case.
   func containsCaseless(_ text: StaticString) -> Bool {

@@ -39,8 +39,8 @@ final class TransactionInspection {
   var toClient = Side()
   /// Signatures that matched: each matches a transaction once.
   var matched: [UInt32] = []
-  /// The protocol's record has been written.
-  var isRecorded = false
+  /// Events that have been recorded.
+  var eventsRecorded = ApplicationEvents()
   /// How many of the transaction's files have been recorded.
   var filesRecorded = 0
 
@@ -48,7 +48,7 @@ final class TransactionInspection {
     toServer.reset()
     toClient.reset()
     matched.removeAll(keepingCapacity: true)
-    isRecorded = false
+    eventsRecorded = ApplicationEvents()
     filesRecorded = 0
   }
 

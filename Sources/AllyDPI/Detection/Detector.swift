@@ -236,6 +236,8 @@ struct Detector: ~Copyable {
         guard condition.matches(marks, context) else { return false }
       case .applicationEvent(let event):
         guard transaction?.events.contains(event.number(in: marks.protocolNumber)) == true else { return false }
+      case .applicationNumber(let number, let condition):
+        guard let value = transaction?.value(of: number), condition.matches(value) else { return false }
       default:
         guard test.matches(packet, bytes: bytes, streamEvents: context.streamEvents) else { return false }
       }

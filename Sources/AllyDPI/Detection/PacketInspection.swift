@@ -179,6 +179,14 @@ struct PacketInspection: ~Copyable {
         }
         inspection.filesRecorded += 1
       }
+      if records.contains(.applicationAnomalies) && inspection.eventsRecorded != transaction.events {
+        for (number, event) in session.eventNames.enumerated() {
+          let number = UInt8(number)
+          guard transaction.events.contains(number), !inspection.eventsRecorded.contains(number) else { continue }
+          eve.writeAnomaly(event, of: transaction, session, flow: flow, about: subject)
+        }
+        inspection.eventsRecorded = transaction.events
+      }
       let isComplete =
         transaction.stage(of: .toServer) == TransactionStage.complete
         && transaction.stage(of: .toClient) == TransactionStage.complete

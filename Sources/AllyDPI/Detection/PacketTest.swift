@@ -28,6 +28,7 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case bits(BitCondition)
   case applicationProtocol(ProtocolCondition)
   case applicationEvent(EventCondition)
+  case applicationNumber(ApplicationNumber, NumberTest)
 
   /// ``TCPFlagsMatch``, flat.
   struct TCPFlags: BitwiseCopyable, Sendable {
@@ -92,7 +93,7 @@ extension PacketTest {
       packet.hasICMP && packet.icmp.hasIdentifier && test.matches(UInt32(packet.icmp.sequence))
     case .decoderEvent(let event): packet.events.contains(event)
     case .streamEvent(let event): streamEvents.contains(event)
-    case .bits, .applicationProtocol, .applicationEvent: true
+    case .bits, .applicationProtocol, .applicationEvent, .applicationNumber: true
     }
   }
 }

@@ -337,6 +337,7 @@ struct RuleCompiler {
       guard let event = StreamEvent.named(name) else { throw unknownEvent("stream-event", name, of: rule) }
       return .streamEvent(event)
     case .applicationProtocol(let match): return .applicationProtocol(ProtocolCondition(match))
+    case .applicationNumber(let number, let match): return .applicationNumber(number, NumberTest(match))
     case .applicationEvent(let event):
       guard let condition = EventCondition(event) else { throw unknownEvent("app-layer-event", event.name, of: rule) }
       return .applicationEvent(condition)

@@ -54,11 +54,11 @@ struct EVEWriter: ~Copyable {
     about subject: borrowing Subject
   ) {
     beginRecord("alert", flow: flow, about: subject)
-    let transaction = transaction(of: match, in: session)
+    let transaction = transaction(of: match, isDatagram: subject.packet.transport == .udp, in: session)
     if let transaction {
       json.key("tx_id")
       json.number(transaction.number)
-      if match.transaction == Detector.Match.noTransaction {
+      if match.transaction == Detector.Match.noTransaction && match.isStream {
         json.key("tx_guessed")
         json.bool(true)
       }
@@ -125,12 +125,12 @@ struct EVEWriter: ~Copyable {
   }
 
   /// The transaction that a rule matched in. Of one that matched in the stream, the newest is as good a guess as any.
-  private func transaction(of match: Detector.Match, in session: ApplicationSession?)
+  private func transaction(of match: Detector.Match, isDatagram: Bool, in session: ApplicationSession?)
     -> (any ApplicationTransaction)?
   {
     guard let session else { return nil }
     if match.transaction != Detector.Match.noTransaction { return session.transaction(match.transaction) }
-    guard match.isStream, session.parser.transactionCount > 0 else { return nil }
+    guard match.isStream || isDatagram, session.parser.transactionCount > 0 else { return nil }
     return session.parser.transaction(at: session.parser.transactionCount - 1)
   }
 
@@ -182,12 +182,12 @@ struct EVEWriter: ~Copyable {
     _ transaction: any ApplicationTransaction, _ session: ApplicationSession, flow: Flow,
     about subject: borrowing Subject
   ) {
-    beginRecord(ApplicationParsers.all[Int(session.index)].recordName, flow: flow, from: .toServer, about: subject)
-    json.key("tx_id")
-    json.number(transaction.number)
-    transaction.writeFields(to: &json)
-    json.endObject()
-    submit()
+    for index in 0..<transaction.recordCount {
+      beginRecord(ApplicationParsers.all[Int(session.index)].recordName, flow: flow, from: .toServer, about: subject)
+      transaction.writeRecord(index, to: &json)
+      json.endObject()
+      submit()
+    }
   }
 
   /// `fileinfo`: a file that was transferred; its sender is the source.
@@ -344,6 +344,33 @@ struct EVEWriter: ~Copyable {
     submit()
   }
 
+  /// `anomaly` of an application: one for each event of a transaction.
+  mutating func writeAnomaly(
+    _ event: StaticString, of transaction: any ApplicationTransaction, _ session: ApplicationSession, flow: Flow,
+    about subject: borrowing Subject
+  ) {
+    beginRecord("anomaly", flow: flow, about: subject)
+    json.key("tx_id")
+    json.number(transaction.number)
+    json.key("anomaly")
+    json.beginObject()
+    json.key("app_proto")
+    json.string(ApplicationParsers.all[Int(session.index)].recordName)
+    json.key("type")
+    json.string("applayer")
+    json.key("event")
+    json.string { text in
+      event.withUTF8Buffer { name in
+        for unsafe byte in unsafe name { text.append(byte &- 0x61 < 26 ? byte & 0xDF : byte) }
+      }
+    }
+    json.key("layer")
+    json.string("proto_parser")
+    json.endObject()
+    json.endObject()
+    submit()
+  }
+
   // MARK: flow
 
   /// A flow that ended.
@@ -386,6 +413,7 @@ struct EVEWriter: ~Copyable {
         json.number(flow.icmp.replyCode)
       }
     }
+    applicationProtocol(of: flow)
     json.key("flow")
     json.beginObject()
     counters(flow)

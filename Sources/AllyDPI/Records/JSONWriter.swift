@@ -85,13 +85,13 @@ struct JSONWriter {
   }
 
   /// Writes text that came over a network: as it is when it is UTF-8, else with `\\xNN` for each byte that is not
-  /// printable ASCII.
+  /// ASCII.
   mutating func text(_ value: ArraySlice<UInt8>) {
     separate()
     bytes.append(UInt8(ascii: "\""))
     let isText = value.allSatisfy { $0 < 0x80 } || UTF8Check.isValid(value)
     for byte in value {
-      if !isText && (byte < 0x20 || byte > 0x7E) {
+      if !isText && byte >= 0x80 {
         bytes.appendText("\\\\x")
         hexadecimal(byte)
       } else {

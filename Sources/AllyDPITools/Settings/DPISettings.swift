@@ -144,6 +144,7 @@ struct DPISettings {
     default:
       if try tree.flag(path + ".types.decode") ?? false { engine.records.insert(.decodeAnomalies) }
       if try tree.flag(path + ".types.stream") ?? false { engine.records.insert(.streamAnomalies) }
+      if try tree.flag(path + ".types.applayer") ?? true { engine.records.insert(.applicationAnomalies) }
     }
   }
 

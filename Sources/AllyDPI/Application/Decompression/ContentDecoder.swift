@@ -67,12 +67,24 @@ final class ContentDecoder {
     if outcome == .ended { layer.hasEnded = true }
   }
 
+  /// What comes out last of a piece is held back until it is known that the piece was no accident: other text may well begin
+  /// like the bare format.
   private func inflate(_ data: RawSpan, _ layer: Layer, _ index: Int, _ body: (RawSpan) -> Void) -> Inflater.Outcome {
-    layer.inflater.inflate(data) { piece in
+    var held: [UInt8] = []
+    let outcome = layer.inflater.inflate(data) { piece in
+      if piece.byteCount < Inflater.pieceSize {
+        held.append(piece)
+        return true
+      }
       layer.produced += piece.byteCount
       decode(piece, layer: index + 1, body)
       return produced < limit
     }
+    if !held.isEmpty, outcome != .failed || layer.produced > 0 {
+      layer.produced += held.count
+      decode(held.rawBytes, layer: index + 1, body)
+    }
+    return outcome
   }
 
   private func restart(_ layer: Layer) -> Bool {

@@ -8,6 +8,9 @@ final class Inflater {
   /// What became of a piece.
   enum Outcome { case more, ended, failed }
 
+  /// What comes out is handed on in pieces of this many bytes; only the last one is smaller.
+  static var pieceSize: Int { 8192 }
+
   // zlib keeps the stream's address, so that it must not move.
   private let stream: UnsafeMutablePointer<z_stream>
   private var isOpen: Bool
@@ -41,7 +44,7 @@ final class Inflater {
     return isOpen
   }
 
-  /// Decompresses a piece, and hands on what it becomes in pieces of at most 8 KiB.
+  /// Decompresses a piece, and hands on what it becomes in pieces of ``pieceSize``.
   ///
   /// - Parameter body: returns whether it wants more.
   func inflate(_ data: RawSpan, _ body: (RawSpan) -> Bool) -> Outcome {
@@ -52,7 +55,7 @@ final class Inflater {
       guard let start = input.baseAddress else { return }
       unsafe stream.pointee.next_in = UnsafeMutablePointer(mutating: start.assumingMemoryBound(to: UInt8.self))
       unsafe stream.pointee.avail_in = UInt32(input.count)
-      unsafe withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 16) { output in
+      unsafe withUnsafeTemporaryAllocation(byteCount: Self.pieceSize, alignment: 16) { output in
         while true {
           unsafe stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
           unsafe stream.pointee.avail_out = UInt32(output.count)

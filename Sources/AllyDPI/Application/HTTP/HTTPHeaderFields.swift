@@ -22,7 +22,7 @@ struct HTTPHeaderFields {
   func value(_ index: Int) -> ArraySlice<UInt8> { text[fields[index].value] }
 
   func index(of name: StaticString) -> Int? {
-    fields.firstIndex { text[$0.name].isCaselessEqual(to: name) }
+    fields.firstIndex { text[$0.name].isCaselessEqual(to: name, ignoringNUL: true) }
   }
 
   /// The value of a field; of one that occurs several times, all of them with `, ` between (RFC 9110 §5.3).

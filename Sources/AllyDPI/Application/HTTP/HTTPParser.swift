@@ -28,7 +28,7 @@ final class HTTPParser: ApplicationParser {
   /// After an upgrade the bytes are another protocol's.
   var isTunnel = false
 
-  init(limits: ApplicationLimits) { self.limits = limits }
+  init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 
   // MARK: the seam
 
@@ -51,7 +51,10 @@ final class HTTPParser: ApplicationParser {
   func close(_ side: FlowSide) {
     switch side {
     case .toServer: closeRequest()
-    case .toClient: closeResponse()
+    case .toClient:
+      closeResponse()
+      // What was not answered will not be.
+      for transaction in transactions { transaction.response.stage = .complete }
     }
   }
 

@@ -2,7 +2,7 @@ internal import AllyPacket
 
 extension HTTPParser {
   /// A request begins with a method and a space, a response with `HTTP/`.
-  static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16) -> Recognition {
+  static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition {
     switch side {
     case .toServer:
       var first = 0

@@ -234,7 +234,7 @@ extension HTTPParser {
     transaction.response.stage = .body
     responseSide.decoder = decoder(
       for: fields.value(of: "content-encoding"), of: transaction, layers: limits.encodingLayers)
-    if let encoding, encoding.filter({ $0 != 0 })[...].containsCaseless("chunked") {
+    if let encoding, encoding.withoutNUL.containsCaseless("chunked") {
       if !encoding.isCaselessEqual(to: "chunked") { transaction.note(.responseAbnormalTransferEncoding) }
       if transaction.response.versionNumber < .http11 { transaction.note(.responseChunkedOldProtocol) }
       responseSide.state = .chunkLength
@@ -435,7 +435,7 @@ extension HTTPParser {
 
   /// What undoes the encodings that a `Content-Encoding` names; nil when there is nothing to undo.
   func decoder(for value: ArraySlice<UInt8>?, of transaction: HTTPTransaction, layers limit: Int) -> ContentDecoder? {
-    guard let value, !value.isEmpty else { return nil }
+    guard let value = value?.withoutNUL, !value.isEmpty else { return nil }
     let decoder = ContentDecoder(limit: limits.decompressedBody)
     var layers = 0
     for token in value.split(whereSeparator: { $0 == UInt8(ascii: ",") || $0 == 0x20 }) {

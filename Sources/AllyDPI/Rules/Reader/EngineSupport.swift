@@ -30,9 +30,10 @@ public struct EngineSupport: Sendable {
       .httpUserAgent, .httpCookie, .httpContentType, .httpContentLength, .httpReferer, .httpAccept,
       .httpAcceptEncoding, .httpAcceptLanguage, .httpConnection, .httpLocation, .httpServer, .httpStart,
       .httpStatusCode, .httpStatusMessage, .httpRequestBody, .httpResponseBody, .fileData, .fileName,
+      .dnsQuery,
     ],
-    protocols: [.http1],
-    features: [.applicationProtocol, .applicationEvents])
+    protocols: [.http1, .dns],
+    features: [.applicationProtocol, .applicationEvents], numbers: [.dnsOpcode])
 
   /// All that can be read: for those who look at rules and run none.
   public static let everything = EngineSupport(
