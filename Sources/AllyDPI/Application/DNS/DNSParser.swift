@@ -56,7 +56,8 @@ final class DNSParser: ApplicationParser {
     let opcode = flags >> 11 & 15
     let isResponse = flags & 0x8000 != 0
     guard opcode <= 6, isResponse == (side == .toClient) else { return false }
-    return header.u16(4) <= 8 && (isResponse || header.u16(6) == 0)
+    // Only a query has no answers: a notification (RFC 1996) may.
+    return header.u16(4) <= 8 && (isResponse || opcode != 0 || header.u16(6) == 0)
   }
 
   // MARK: data

@@ -25,15 +25,16 @@ final class HTTPParser: ApplicationParser {
   var currentResponse: HTTPTransaction?
   /// How many transactions have been given a response.
   private var responsesBegun: UInt64 = 0
-  /// After an upgrade the bytes are another protocol's.
-  var isTunnel = false
+  /// What the bytes are after `CONNECT` or an upgrade.
+  enum Tunnel { case none, awaitsResponse, unknown, other }
+  var tunnel = Tunnel.none
 
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 
   // MARK: the seam
 
   func receive(_ data: RawSpan, from side: FlowSide) {
-    if isTunnel { return }
+    if isTunnelled(data, from: side) { return }
     switch side {
     case .toServer: receiveRequest(data)
     case .toClient: receiveResponse(data)
@@ -41,11 +42,26 @@ final class HTTPParser: ApplicationParser {
   }
 
   func skip(_ count: Int, from side: FlowSide) {
-    if isTunnel { return }
+    if tunnel != .none { return }
     switch side {
     case .toServer: skipRequest(count)
     case .toClient: skipResponse(count)
     }
+  }
+
+  /// Whether bytes belong to another protocol, or come too early. In a tunnel, HTTP may go on.
+  private func isTunnelled(_ data: RawSpan, from side: FlowSide) -> Bool {
+    switch (tunnel, side) {
+    case (.none, _), (.awaitsResponse, .toClient): return false
+    case (.other, _), (.awaitsResponse, .toServer): return true
+    case (.unknown, .toClient): tunnel = .other
+    case (.unknown, .toServer):
+      var start = 0
+      while start < data.byteCount, data.byte(at: start).isWhiteSpace { start += 1 }
+      if start == data.byteCount { return true }
+      tunnel = HTTPMethod.word(in: data, from: start) == .method ? .none : .other
+    }
+    return tunnel == .other
   }
 
   func close(_ side: FlowSide) {

@@ -292,9 +292,10 @@ extension HTTPParser {
       requestSide.state = .idle
       return input.isEmpty ? .needsMore : .continue
     }
-    if transaction.isMethod("CONNECT") && !input.isEmpty && currentResponse !== transaction {
+    if transaction.isMethod("CONNECT"), transaction.response.stage != .complete {
+      // The answer says whether what follows is still HTTP.
       completeRequest(transaction)
-      isTunnel = true
+      tunnel = .awaitsResponse
       return .needsMore
     }
     if !input.isEmpty, transaction.request.stage > .line, !HTTPMethod.begins(input) {

@@ -23,7 +23,7 @@ extension HTTPParser {
     var input = HTTPInput(data)
     while true {
       switch responseStep(&input) {
-      case .continue: if isTunnel { return }
+      case .continue: if tunnel == .unknown || tunnel == .other { return }
       case .needsMore: return
       case .stop:
         responseSide.state = .stopped
@@ -223,8 +223,11 @@ extension HTTPParser {
     let length = fields.value(of: "content-length")
     let hasFraming = encoding != nil || length != nil
 
-    if transaction.isMethod("CONNECT"), status >= 200, status < 300 { return endResponse(transaction, tunnels: true) }
-    if status == 101, !hasFraming { return endResponse(transaction, tunnels: true) }
+    if transaction.isMethod("CONNECT") {
+      if status >= 200, status < 300 { return endResponse(transaction, tunnel: .unknown) }
+      tunnel = .none
+    }
+    if status == 101, !hasFraming { return endResponse(transaction, tunnel: .other) }
     if status == 100, encoding == nil, length.flatMap({ HTTPLine.contentLength($0)?.length }) ?? 0 == 0 {
       return continueResponse(transaction)
     }
@@ -324,17 +327,17 @@ extension HTTPParser {
 
   // MARK: end
 
-  private func endResponse(_ transaction: HTTPTransaction, tunnels: Bool = false) {
+  private func endResponse(_ transaction: HTTPTransaction, tunnel: Tunnel = .none) {
     responseSide.state = .finished
     responseSide.left = 0
-    if tunnels {
-      completeResponse(transaction)
-      if let request = currentRequest, request === transaction {
-        request.request.stage = .complete
-        currentRequest = nil
-      }
-      isTunnel = true
+    if tunnel == .none { return }
+    completeResponse(transaction)
+    if let request = currentRequest, request === transaction {
+      request.request.stage = .complete
+      currentRequest = nil
+      requestSide.state = .idle
     }
+    self.tunnel = tunnel
   }
 
   /// What follows a response and does not look like one belongs to its body.
@@ -350,7 +353,7 @@ extension HTTPParser {
     let start = responseSide.line.count
     let isLine = input.takeLine(into: &responseSide.line)
     guard isLine else { return responseLineIsTooLong ? flushUnexpected(transaction) : .needsMore }
-    if HTTPStatusLine.isBody(HTTPLine.withoutEnd(responseSide.line[...])) && !HTTPLine.isBlank(responseSide.line[...]) {
+    if HTTPStatusLine.isBody(responseSide.line[...]) {
       return flushUnexpected(transaction)
     }
     // Read it again as the next response's.
