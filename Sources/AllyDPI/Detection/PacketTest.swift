@@ -137,6 +137,7 @@ extension DecodedPacket {
     case .udpHeader: transport == .udp ? Int(transportOffset)..<Int(payloadOffset) : nil
     case .icmpv4Header: transport == .icmpv4 ? icmpv4Header(bytes: bytes) : nil
     case .icmpv6Header: transport == .icmpv6 ? Int(transportOffset)..<Int(payloadOffset) : nil
+    default: nil
     }
   }
 

@@ -252,8 +252,8 @@ struct RuleCompiler {
           IsDataAtStep(
             position: StepValue(test.position), isNegated: test.isNegated, isRelative: test.isRelative))
       )
-    case .bufferSize(let buffer, let match):
-      return (buffer, .bufferSize(NumberTest(match)))
+    case .bufferSize(let view, let match):
+      return (view.buffer, .bufferSize(NumberTest(match)))
     default:
       return nil
     }
@@ -396,6 +396,10 @@ extension NumberRead {
     case .digits(let base):
       self.base = base == 0 ? 1 : UInt8(base)
       isLittleEndian = false
+    case .dce:
+      // Rules that ask for it do not load: see EngineSupport.
+      base = 0
+      self.isLittleEndian = true
     }
     hasMask = mask != nil && mask != 0
     self.mask = mask ?? 0

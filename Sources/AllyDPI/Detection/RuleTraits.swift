@@ -53,9 +53,9 @@ struct RuleTraits {
         needsPacket = needsPacket || test.buffer.isHeader
         hasAbsolutePositions = hasAbsolutePositions || !test.isRelative
         others += 1
-      case .bufferSize(let buffer, _):
-        hasPayload = hasPayload || !buffer.isHeader
-        needsPacket = needsPacket || buffer.isHeader
+      case .bufferSize(let view, _):
+        hasPayload = hasPayload || !view.isHeader
+        needsPacket = needsPacket || view.isHeader
         hasAbsolutePositions = true
         others += 1
       case .flow(let match):

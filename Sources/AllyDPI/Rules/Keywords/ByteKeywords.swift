@@ -29,9 +29,10 @@ enum ByteKeywords {
         throw part.expected("relative, big, little, string, hex, dec, oct or bitmask")
       }
     }
-    test.buffer = builder.buffer
+    test.view = builder.view
     test.format = try format.format(count: test.byteCount, textLimit: 23, at: parts[0])
     test.bitmask = format.bitmask
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteTest(test), at: option.keyword)
   }
 
@@ -78,9 +79,10 @@ enum ByteKeywords {
         }
       }
     }
-    jump.buffer = builder.buffer
+    jump.view = builder.view
     jump.format = try format.format(count: jump.byteCount, textLimit: 23, at: parts[0])
     jump.bitmask = format.bitmask
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteJump(jump), at: option.keyword)
   }
 
@@ -116,8 +118,9 @@ enum ByteKeywords {
         }
       }
     }
-    extract.buffer = builder.buffer
+    extract.view = builder.view
     extract.format = try format.format(count: .constant(count), textLimit: format.extractLimit, at: parts[0])
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteExtract(extract), at: option.keyword)
   }
 
@@ -141,7 +144,7 @@ enum ByteKeywords {
         if word.string == "endian" { _ = try format.takeOrder(value) }
         if word.string == "string" { try format.takeDigits(value) }
       default:
-        guard word.string == "bitmask" || word.string == "dce", try format.take(part, takesBitmask: true) else {
+        guard word.string == "bitmask", try format.take(part, takesBitmask: true) else {
           throw part.expected("bytes, offset, oper, rvalue, result, relative, endian, string or bitmask")
         }
       }
@@ -155,9 +158,10 @@ enum ByteKeywords {
       byteCount: count, offset: try offset.number(in: offsets), operation: try operation(oper), operand: operand,
       variable: try builder.define(result))
     math.isRelative = isRelative
-    math.buffer = builder.buffer
+    math.view = builder.view
     math.format = try format.format(count: count, textLimit: 10, at: bytes)
     math.bitmask = format.bitmask
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteMath(math), at: option.keyword)
   }
 
@@ -191,7 +195,7 @@ enum ByteKeywords {
       default: throw part.expected("relative or rawbytes")
       }
     }
-    match.buffer = builder.buffer
+    match.view = builder.view
     builder.append(.isDataAt(match), at: option.keyword)
   }
 
@@ -203,6 +207,9 @@ struct ByteFormatText {
   private(set) var bitmask: UInt32?
   private var isLittleEndian = false
   private var isText = false
+  private var hasOrder = false
+  /// The byte order that the DCE/RPC header says.
+  private(set) var isDCE = false
   private var base: RuleSlice?
 
   /// Takes the word if it is one of these.
@@ -215,13 +222,14 @@ struct ByteFormatText {
       if !value.isEmpty { base = value }
     case "hex", "dec", "oct": base = word
     case "bitmask" where takesBitmask: bitmask = UInt32(try value.anyNumber(in: 1...Int(UInt32.max)))
-    case "dce": throw word.unsupported("the byte order of DCE/RPC ('dce') is not supported")
+    case "dce": isDCE = true
     default: return false
     }
     return true
   }
 
   mutating func takeOrder(_ text: RuleSlice) throws(RuleSyntaxError) -> Bool {
+    hasOrder = true
     switch text.string {
     case "big": isLittleEndian = false
     case "little": isLittleEndian = true
@@ -248,13 +256,16 @@ struct ByteFormatText {
   ///   - textLimit: the most digits.
   ///   - place: where the count stands.
   func format(count: RuleValue, textLimit: Int, at place: RuleSlice) throws(RuleSyntaxError) -> ByteFormat {
+    if isDCE {
+      guard !isText, !hasOrder else { throw place.error("expected no 'string', 'big' or 'little' beside 'dce'") }
+    }
     let limit = isText ? textLimit : 8
     if let number = count.constant, number > limit {
       throw place.expected("at most \(limit) bytes")
     }
     guard isText else {
       if let base { throw base.error("expected 'string' beside \(base.quoted)") }
-      return .binary(isLittleEndian: isLittleEndian)
+      return isDCE ? .dce : .binary(isLittleEndian: isLittleEndian)
     }
     switch base?.string {
     case "hex": return .digits(base: 16)

@@ -18,11 +18,11 @@ enum ContentKeywords {
   private static let farthest = 1 << 20
 
   @Sendable
-  private static func content(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
+  static func content(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
     var content = ContentMatch(
       bytes: try ContentText.bytes(of: option.value), location: option.keyword.location)
     content.isNegated = option.isNegated
-    content.buffer = builder.buffer
+    content.view = builder.view
     builder.append(.content(content), at: option.keyword)
     for modifier in option.modifiers { try apply(modifier, to: &builder) }
   }
@@ -199,7 +199,7 @@ enum ContentKeywords {
     case .flow: return
     default: break
     }
-    guard last.buffer == nil, last.needsPacket else {
+    guard last.view == nil, last.needsPacket else {
       throw option.keyword.error("expected a content or an option about a header in front of 'prefilter'")
     }
   }

@@ -22,6 +22,7 @@ enum FlowKeywords {
             + "only_stream, no_stream, only_frag or no_frag")
       }
     }
+    if let side = match.side { try builder.restrict(to: side, at: option.keyword) }
     builder.append(.flow(match), at: option.keyword)
   }
 

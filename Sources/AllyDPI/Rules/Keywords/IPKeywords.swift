@@ -1,17 +1,32 @@
 /// Options about the IP header.
 enum IPKeywords {
-  static let table: [Keyword] = [
-    .number("ttl", in: NumberText.byte) { .ttl($0) },
-    .exactly("id", in: NumberText.short) { .ipID($0) },
-    Keyword("tos", .plain, tos),
-    Keyword("ip_proto", .plain, ipProtocol),
-    Keyword("ipopts", .plain, ipOption),
-    Keyword("fragbits", .plain, fragmentBits),
-    Keyword("fragoffset", .plain, fragmentOffset),
-    Keyword("sameip", .none) { builder, option throws(RuleSyntaxError) in
-      builder.append(.sameIP, at: option.keyword)
-    },
-  ]
+  static let table: [Keyword] =
+    [
+      .number("ttl", in: NumberText.byte) { .ttl($0) },
+      .exactly("id", in: NumberText.short) { .ipID($0) },
+      Keyword("tos", .plain, tos),
+      Keyword("ip_proto", .plain, ipProtocol),
+      Keyword("ipopts", .plain, ipOption),
+      Keyword("fragbits", .plain, fragmentBits),
+      Keyword("fragoffset", .plain, fragmentOffset),
+      .number("icmpv6.mtu", in: NumberText.long) { .icmpv6MTU($0) },
+      Keyword("sameip", .none) { builder, option throws(RuleSyntaxError) in
+        builder.append(.sameIP, at: option.keyword)
+      },
+    ] + ChecksumMatch.Layer.allCases.map(checksum)
+
+  /// `valid` or `invalid`.
+  private static func checksum(_ layer: ChecksumMatch.Layer) -> Keyword {
+    Keyword(layer.rawValue, .plain, isUnique: true) { builder, option throws(RuleSyntaxError) in
+      let isValid: Bool
+      switch option.value.lowercased {
+      case "valid": isValid = true
+      case "invalid": isValid = false
+      default: throw option.value.expected("valid or invalid")
+      }
+      builder.append(.checksum(ChecksumMatch(layer: layer, isValid: isValid)), at: option.keyword)
+    }
+  }
 
   /// Decimal, or hexadecimal behind an `x`; `!` in front.
   @Sendable

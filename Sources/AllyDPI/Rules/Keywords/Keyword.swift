@@ -63,7 +63,7 @@ struct Keyword: Sendable {
   }
 
   /// Snort 3 writes the modifiers of a content behind it.
-  private var takesModifiers: Bool { name == "content" }
+  private var takesModifiers: Bool { name == "content" || name == "uricontent" }
 }
 
 /// All keywords.
@@ -74,7 +74,10 @@ enum KeywordTable {
     let families = [
       BookkeepingKeywords.table, RequirementKeywords.table, ContentKeywords.table, PatternKeywords.table,
       ByteKeywords.table,
-      BufferKeywords.table, IPKeywords.table, TransportKeywords.table, FlowKeywords.table, StateKeywords.table,
+      BufferKeywords.table, ModifierKeywords.table, TransformKeywords.table, Base64Keywords.table,
+      DataSetKeywords.table, FileKeywords.table, StreamKeywords.table, ApplicationKeywords.table, NumberKeywords.table,
+      TLSKeywords.table, DCERPCKeywords.table, ProtocolKeywords.table, IndustrialKeywords.table, IPKeywords.table,
+      TransportKeywords.table, FlowKeywords.table, StateKeywords.table,
       ThresholdKeywords.table, EventKeywords.table,
     ]
     return Dictionary(uniqueKeysWithValues: families.joined().map { ($0.name, $0) })

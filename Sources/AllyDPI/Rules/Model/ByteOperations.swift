@@ -4,6 +4,8 @@ public enum ByteFormat: Sendable, Equatable {
   case binary(isLittleEndian: Bool)
   /// `string`: digits of this base, 8, 10 or 16; 0 takes the base from the digits' prefix, as C's `strtoul` does.
   case digits(base: Int)
+  /// `dce`: in the byte order that the DCE/RPC header says.
+  case dce
 }
 
 /// `byte_test`: reads a number and compares it.
@@ -15,7 +17,7 @@ public struct ByteTest: Sendable, Equatable {
     /// `^`: some bit differs.
     case xor
   }
-  public var buffer: InspectionBuffer = .payload
+  public var view: BufferView = .payload
   /// Bytes to read.
   public var byteCount: RuleValue
   public var isNegated: Bool = false
@@ -47,7 +49,7 @@ public struct ByteJump: Sendable, Equatable {
     /// `from_end`: the end of the buffer.
     case end
   }
-  public var buffer: InspectionBuffer = .payload
+  public var view: BufferView = .payload
   /// Bytes to read; 0 only with `from_end`, where nothing is read and the number is 0.
   public var byteCount: RuleValue
   public var offset: RuleValue
@@ -71,7 +73,7 @@ public struct ByteJump: Sendable, Equatable {
 
 /// `byte_extract`: reads a number into a variable and moves the cursor behind the bytes read.
 public struct ByteExtract: Sendable, Equatable {
-  public var buffer: InspectionBuffer = .payload
+  public var view: BufferView = .payload
   public var byteCount: Int
   public var offset: Int
   public var isRelative: Bool = false
@@ -94,7 +96,7 @@ public struct ByteExtract: Sendable, Equatable {
 /// read.
 public struct ByteMath: Sendable, Equatable {
   public enum Operation: Sendable, BitwiseCopyable { case add, subtract, multiply, divide, shiftLeft, shiftRight }
-  public var buffer: InspectionBuffer = .payload
+  public var view: BufferView = .payload
   public var byteCount: RuleValue
   public var offset: Int
   public var operation: Operation
@@ -117,7 +119,7 @@ public struct ByteMath: Sendable, Equatable {
 
 /// `isdataat`: whether the buffer goes on for `position` bytes, from its start or from the end of the previous match.
 public struct IsDataAt: Sendable, Equatable {
-  public var buffer: InspectionBuffer = .payload
+  public var view: BufferView = .payload
   public var position: RuleValue
   public var isNegated: Bool = false
   public var isRelative: Bool = false

@@ -1,6 +1,6 @@
 /// `content` with its modifiers.
 public struct ContentMatch: Sendable {
-  public var buffer: InspectionBuffer = .payload
+  public var view: BufferView = .payload
   /// The literal, escapes and hex resolved; never empty.
   public var bytes: [UInt8]
   public var isNegated: Bool = false

@@ -11,6 +11,12 @@ public struct Rule: Sendable {
   public var direction: RuleDirection
   public var destination: AddressList
   public var destinationPorts: PortList
+  /// What the flow's application protocol must be, from the header, `service` and the options; nil for whatever it is.
+  public var applicationProtocols: ApplicationProtocolSet? = nil
+  /// Snort's `service`: once the protocol is known, the header's ports do not count.
+  public var servicesReplacePorts: Bool = false
+  /// The side that `flow` names, else the one that alone has the buffers of the rule; nil for both.
+  public var side: FlowMatch.Side? = nil
 
   public var sid: UInt32 = 0
   public var gid: UInt32 = 1
@@ -43,6 +49,11 @@ public struct Rule: Sendable {
   public var noAlert: Bool = false
   /// `alert`: a rule of another action writes a record besides.
   public var alsoAlerts: Bool = false
+  public var tag: Tag? = nil
+  /// `filestore`: files are kept; it changes no verdict.
+  public var storesFiles: Bool = false
+  /// `bypass`: behind a match the flow is not inspected any more.
+  public var bypasses: Bool = false
   /// The rule's text, for records that carry it; continuation lines are joined, bytes that are not UTF-8 replaced.
   public var text: String = ""
 

@@ -12,7 +12,10 @@ public enum RuleOption: Sendable {
   case byteMath(ByteMath)
   case isDataAt(IsDataAt)
   /// `bsize`: the length of the buffer in bytes.
-  case bufferSize(InspectionBuffer, NumberMatch)
+  case bufferSize(BufferView, NumberMatch)
+  case base64Decode(Base64Decode)
+  case dataset(DataSetMatch)
+  case dataReputation(DataReputationMatch)
   /// `dsize`: the length of the packet's payload in bytes; never of a stream.
   case dsize(NumberMatch)
 
@@ -46,13 +49,49 @@ public enum RuleOption: Sendable {
   /// `icmp_id`, `icmp_seq`: in host order; types that have no such field do not match.
   case icmpID(NumberMatch)
   case icmpSequence(NumberMatch)
+  /// `icmpv6.mtu`: of a "packet too big".
+  case icmpv6MTU(NumberMatch)
+  case checksum(ChecksumMatch)
+  case ipReputation(IPReputationMatch)
 
   // The flow.
   case flow(FlowMatch)
   case flowbits(StateBits)
   case hostbits(StateBits)
   case xbits(StateBits)
+  case flowInteger(FlowInteger)
+  case streamSize(StreamSize)
+  /// `flow.age`: seconds since its first packet.
+  case flowAge(NumberMatch)
 
+  // The application.
+  case applicationProtocol(ApplicationProtocolMatch)
+  case applicationEvent(ApplicationEvent)
+  case applicationNumber(ApplicationNumber, NumberMatch)
+  /// All bits of `set` are there, and none of `clear`.
+  case applicationFlags(ApplicationFlags, set: UInt32, clear: UInt32)
+  case fileDigest(FileDigestMatch)
+  case dcerpcInterface(DCERPCInterface)
+  /// `dcerpc.opnum`: one of these.
+  case dcerpcOperation([ClosedRange<UInt16>])
+  case tlsVersion(TLSVersionMatch)
+  case tlsState(TLSStateMatch)
+  case certificateValidity(CertificateValidity)
+  case modbus(ModbusMatch)
+  /// `dnp3_obj`.
+  case dnp3Object(group: UInt8, variation: UInt8)
+  case cipService(CIPService)
+  /// `http2.settings`: the setting by its number, RFC 9113 §6.5.2.
+  case http2Setting(UInt16, NumberMatch)
+  /// `ike.chosen_sa_attribute`: Suricata's name of the attribute.
+  case ikeAttribute(String, UInt32)
+  /// `krb5.ticket_encryption`: one of these types.
+  case krb5TicketEncryption([Int32], isNegated: Bool)
+  case ftpDataCommand(FTPDataCommand)
+  /// `ftpbounce`: a PORT command with an address that is not the client's.
+  case ftpBounce
+
+  /// `decode-event`: Suricata's name of the event, `ipv4.pkt_too_small`.
   /// `decode-event`: Suricata's name of the event, `ipv4.pkt_too_small`.
   case decodeEvent(String)
   /// `stream-event`: likewise, `3whs_ack_in_wrong_dir`.

@@ -2,8 +2,10 @@ internal import CPCRE2
 
 /// Whether PCRE2 takes a pattern. Patterns are compiled for use later, by the engine.
 enum PatternCheck {
+  /// How many groups of a pattern capture.
+  ///
   /// - Parameter text: where the pattern stands.
-  static func check(_ pattern: PatternMatch, at text: RuleSlice) throws(RuleSyntaxError) {
+  static func groupCount(_ pattern: PatternMatch, at text: RuleSlice) throws(RuleSyntaxError) -> Int {
     var code: Int32 = 0
     var offset = 0
     // An empty array may have no address, and PCRE2 wants one: a NUL behind the pattern sees to it.
@@ -11,8 +13,10 @@ enum PatternCheck {
       unsafe pcre2_compile_8(buffer.baseAddress, buffer.count - 1, pattern.compileOptions, &code, &offset, nil)
     }
     if let compiled = unsafe compiled {
+      var count: UInt32 = 0
+      _ = unsafe pcre2_pattern_info_8(compiled, UInt32(PCRE2_INFO_CAPTURECOUNT), &count)
       unsafe pcre2_code_free_8(compiled)
-      return
+      return Int(count)
     }
     throw RuleSyntaxError(
       offset: text.range.lowerBound + min(offset, text.range.count), reason: "PCRE2 says: \(message(code))")

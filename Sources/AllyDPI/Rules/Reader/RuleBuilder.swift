@@ -4,11 +4,20 @@ struct RuleBuilder {
   let text: RuleText
   let header: RuleHeader
   let classifications: Classifications
+  let support: EngineSupport
+  let dialect: RuleDialect
 
-  /// The buffer that options look at: the last sticky buffer's.
-  private(set) var buffer: InspectionBuffer = .payload
-  /// Where each sticky buffer was first asked for.
-  private var bufferPlaces: [InspectionBuffer: RuleSlice] = [:]
+  /// What options look at: the last sticky buffer.
+  private(set) var view: BufferView = .payload
+  /// Where the sticky buffer in force stands; nil while options look at the payload.
+  private var sticky: RuleSlice?
+  /// Whether a transform may stand here: behind a sticky buffer, in front of the first option that looks at it.
+  private var takesTransforms = false
+  private static let mostTransforms = 16
+  /// Each sticky buffer and where it was asked for.
+  private var idle: [(view: BufferView, place: RuleSlice)] = []
+  /// The option that first said which side or protocol the rule is about.
+  private var sidePlace: RuleSlice?
   /// Where each keyword stood that may stand only once.
   private var seen: [String: RuleSlice] = [:]
   /// Where the options of `rule.options` stand, one for each.
@@ -16,15 +25,21 @@ struct RuleBuilder {
   private var hasPriority = false
   private var warnings: [RuleSyntaxError] = []
 
-  init(header: RuleHeader, text: RuleText, classifications: Classifications) {
+  init(
+    header: RuleHeader, text: RuleText, classifications: Classifications, support: EngineSupport,
+    dialect: RuleDialect
+  ) {
     self.header = header
     self.text = text
     self.classifications = classifications
+    self.support = support
+    self.dialect = dialect
     rule = Rule(
       location: header.protocolText.text.location(at: text.all.trimmed.range.lowerBound), action: header.action,
       ruleProtocol: header.ruleProtocol, source: header.source, sourcePorts: header.sourcePorts,
       direction: header.direction, destination: header.destination, destinationPorts: header.destinationPorts)
     rule.text = text.all.trimmed.string
+    rule.applicationProtocols = header.applicationProtocols
   }
 
   /// Looks the option's keyword up and lets it parse.
@@ -70,20 +85,100 @@ struct RuleBuilder {
   mutating func append(_ option: RuleOption, at place: RuleSlice) {
     rule.options.append(option)
     places.append(place)
+    if option.view != nil { takesTransforms = false }
   }
 
-  /// Lets the options that follow look at `buffer`.
-  mutating func select(_ buffer: InspectionBuffer, at place: RuleSlice) {
-    self.buffer = buffer
-    if buffer != .payload && bufferPlaces[buffer] == nil { bufferPlaces[buffer] = place }
+  // MARK: - Protocol and side
+
+  /// Only flows of these protocols can match from here on.
+  mutating func restrict(to protocols: ApplicationProtocolSet, at place: RuleSlice) throws(RuleSyntaxError) {
+    guard let known = rule.applicationProtocols else {
+      rule.applicationProtocols = protocols
+      return
+    }
+    let both = known.intersection(protocols)
+    guard !both.isEmpty else {
+      throw place.error(
+        "'\(place.string)' is of \(protocols.names), and the rule is about \(known.names) already")
+    }
+    rule.applicationProtocols = both
   }
 
-  /// Changes the last content of the current buffer: that is what a modifier is about.
+  /// Snort's `service`: widens rather than narrows what the header says.
+  mutating func setServices(_ services: ApplicationProtocolSet) {
+    rule.servicesReplacePorts = true
+    rule.applicationProtocols = services.union(header.applicationProtocols ?? [])
+  }
+
+  /// Only messages that have the buffer can match.
+  mutating func restrict(toBuffer buffer: InspectionBuffer, at place: RuleSlice) throws(RuleSyntaxError) {
+    if let protocols = buffer.protocols { try restrict(to: protocols, at: place) }
+    if let side = buffer.side { try restrict(to: side, at: place) }
+  }
+
+  /// Only this side's messages can match.
+  mutating func restrict(to side: FlowMatch.Side, at place: RuleSlice) throws(RuleSyntaxError) {
+    if let known = rule.side, known != side {
+      throw place.error(
+        "'\(place.string)' is of messages \(side == .toServer ? "to the server" : "to the client"), and "
+          + "'\(sidePlace?.string ?? "flow")' of the others")
+    }
+    if rule.side == nil { sidePlace = place }
+    rule.side = side
+  }
+
+  /// Lets the options that follow look at a sticky buffer.
+  mutating func select(_ view: BufferView, at place: RuleSlice) throws(RuleSyntaxError) {
+    if self.view.buffer == .base64Data, view.buffer != .payload {
+      throw place.error("expected 'pkt_data' behind 'base64_data' before any other buffer")
+    }
+    try restrict(toBuffer: view.buffer, at: place)
+    self.view = view
+    takesTransforms = view.buffer != .payload
+    sticky = view.buffer == .payload ? nil : place
+    if view.buffer != .payload { idle.append((view, place)) }
+  }
+
+  /// Adds a transform to the sticky buffer in force. Options in front of it look at the buffer as it was.
+  mutating func add(_ transform: BufferTransform, at place: RuleSlice) throws(RuleSyntaxError) {
+    guard hasSticky, takesTransforms || view.transforms.isEmpty else {
+      throw place.error("expected a sticky buffer directly in front of '\(place.string)'")
+    }
+    guard view.transforms.count < Self.mostTransforms else {
+      throw place.error("expected at most \(Self.mostTransforms) transforms of a buffer")
+    }
+    if takesTransforms { idle.removeLast() }
+    takesTransforms = true
+    view.transforms.append(transform)
+    idle.append((view, place))
+  }
+
+  /// Moves the last content to another buffer: the older way to name a buffer.
+  mutating func moveLastContent(to buffer: InspectionBuffer, for option: RuleOptionText) throws(RuleSyntaxError) {
+    if sticky != nil {
+      throw option.keyword.error("expected no sticky buffer in force; 'pkt_data' in front of the content ends it")
+    }
+    let last = rule.options.lastIndex { option in
+      if case .content(let content) = option { content.view == .payload } else { false }
+    }
+    guard let last, case .content(var content) = rule.options[last] else {
+      throw option.keyword.error("expected a content in front of '\(option.name)'")
+    }
+    guard !content.isRaw else { throw option.keyword.error("expected no 'rawbytes' at a content of '\(option.name)'") }
+    try restrict(toBuffer: buffer, at: option.keyword)
+    content.view = BufferView(buffer)
+    rule.options[last] = .content(content)
+  }
+
+  /// Whether a sticky buffer is in force.
+  var hasSticky: Bool { sticky != nil }
+
+  /// Changes the last content that a modifier can be about: of the sticky buffer in force, else of the whole rule.
   mutating func modifyLastContent(
     for option: RuleOptionText, _ change: (inout ContentMatch) throws(RuleSyntaxError) -> Void
   ) throws(RuleSyntaxError) {
     for index in rule.options.indices.reversed() {
-      guard case .content(var content) = rule.options[index], content.buffer == buffer else { continue }
+      guard case .content(var content) = rule.options[index], sticky == nil || content.view == view else { continue }
       try change(&content)
       rule.options[index] = .content(content)
       return
@@ -91,31 +186,35 @@ struct RuleBuilder {
     throw option.keyword.error("expected a content in front of '\(option.name)'")
   }
 
-  /// Whether there is a content or pattern in front, of whatever buffer: a relative pattern asks for one.
-  var hasMatch: Bool {
+  /// Whether there is a content or pattern in front in the buffer: a relative pattern asks for one.
+  func hasMatch(in view: BufferView) -> Bool {
     rule.options.contains { option in
       switch option {
-      case .content, .pcre: true
+      case .content, .pcre: option.view == view
       default: false
       }
     }
   }
 
-  /// The content in front of the last one, in the current buffer.
+  /// The content in front of the last one, in the same buffer.
   var contentBeforeLast: ContentMatch? {
-    var isLast = true
+    var last: ContentMatch?
     for option in rule.options.reversed() {
-      guard case .content(let content) = option, content.buffer == buffer else { continue }
-      if !isLast { return content }
-      isLast = false
+      guard case .content(let content) = option, sticky == nil || content.view == view else { continue }
+      guard let last else {
+        last = content
+        continue
+      }
+      if content.view == last.view { return content }
     }
     return nil
   }
 
-  /// Whether some content already has `fast_pattern`.
+  /// Whether a content of the payload already has `fast_pattern`. Suricata takes several in other buffers, and the first
+  /// is the one that counts.
   var hasFastPattern: Bool {
     rule.options.contains { option in
-      if case .content(let content) = option { content.fastPattern != nil } else { false }
+      if case .content(let content) = option, content.view == .payload { content.fastPattern != nil } else { false }
     }
   }
 
@@ -142,14 +241,20 @@ struct RuleBuilder {
 
   /// What can only be checked when all options are read.
   mutating func finish() throws(RuleSyntaxError) {
-    for (buffer, place) in bufferPlaces where !rule.options.contains(where: { $0.buffer == buffer }) {
+    for (view, place) in idle where !rule.options.contains(where: { $0.view == view }) {
       throw place.error("expected a content, pcre or bsize behind the buffer '\(place.string)'")
     }
     guard has("sid") else {
       throw RuleSyntaxError(offset: text.all.trimmed.range.lowerBound, reason: "expected a sid, the rule has none")
     }
+    for (index, option) in rule.options.enumerated() {
+      if case .content(let content) = option, content.view.transforms.isEmpty {
+        rule.options[index] = .content(content.buffer.normalized(content))
+      }
+    }
     let check = RuleCheck(rule: rule, places: places, header: header)
     try check.run()
+    try support.check(rule, places: places, header: header)
   }
 
   func reportWarnings(to report: inout RuleReport) {

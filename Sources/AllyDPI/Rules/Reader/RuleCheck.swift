@@ -10,9 +10,10 @@ struct RuleCheck {
       let option = rule.options[index]
       try checkProtocol(option, places[index])
       try checkPacketOnly(option, places[index])
+      if case .content(let content) = option { try checkContent(content, places[index]) }
       switch option {
       case .dsize(let number): try checkLength(number, of: .payload, "dsize", places[index])
-      case .bufferSize(let buffer, let number): try checkLength(number, of: buffer, "bsize", places[index])
+      case .bufferSize(let view, let number): try checkLength(number, of: view, "bsize", places[index])
       default: break
       }
     }
@@ -24,12 +25,12 @@ struct RuleCheck {
     let fits: Bool =
       switch (buffer, rule.ruleProtocol) {
       case (_, .ip), (_, .pkthdr), (_, .ip4), (_, .ip6): true
-      case (.payload, _), (.ipv4Header, _), (.ipv6Header, _): true
+      case (.ipv4Header, _), (.ipv6Header, _), (.ipSource, _), (.ipDestination, _): true
       case (.tcpHeader, .tcp), (.tcpHeader, .tcpPkt), (.tcpHeader, .tcpStream): true
       case (.udpHeader, .udp): true
       case (.icmpv4Header, .icmp), (.icmpv4Header, .icmpv4): true
       case (.icmpv6Header, .icmp), (.icmpv6Header, .icmpv6): true
-      default: false
+      default: !buffer.isHeader
       }
     guard fits else { throw place.error("the rule's protocol \(header.protocolText.quoted) never has this header") }
   }
@@ -41,11 +42,34 @@ struct RuleCheck {
     if isStreamOnly && isPacketOnly {
       throw place.error("expected no option about packets in a rule for the stream only (tcp-stream, only_stream)")
     }
+    let isAboutTransactions = rule.options.contains { $0.isAboutTransactions }
+    let excludesTransactions =
+      option.excludesTransactions || rule.ruleProtocol == .tcpPkt || rule.flow?.noStream == true
+    if isAboutTransactions && excludesTransactions {
+      throw place.error("expected no option about packets beside one about an application's messages")
+    }
+    if option.buffer?.protocols == .files {
+      switch rule.ruleProtocol {
+      case .udp, .sctp, .icmp, .icmpv4, .icmpv6:
+        throw place.error("the rule's protocol \(header.protocolText.quoted) never carries a file")
+      default: break
+      }
+    }
+  }
+
+  /// What is known of the bytes in a buffer.
+  private func checkContent(_ content: ContentMatch, _ place: RuleSlice) throws(RuleSyntaxError) {
+    if let reason = content.view.transforms.last?.objection(to: content) { throw place.error(reason) }
+    guard content.view.transforms.isEmpty else { return }
+    if let reason = content.buffer.objection(to: content) { throw place.error(reason) }
+    if content.buffer == .httpHeaderRaw, rule.side == nil, !rule.servicesReplacePorts {
+      throw place.error("expected 'flow' with a side: 'http.header.raw' is of requests and of responses")
+    }
   }
 
   /// Contents that cannot fit into the length that `dsize` or `bsize` allows.
   private func checkLength(
-    _ number: NumberMatch, of buffer: InspectionBuffer, _ keyword: String, _ place: RuleSlice
+    _ number: NumberMatch, of view: BufferView, _ keyword: String, _ place: RuleSlice
   ) throws(RuleSyntaxError) {
     let limit: Int
     switch number {
@@ -53,20 +77,20 @@ struct RuleCheck {
     case .range(let range): limit = Int(range.upperBound) + 1
     case .greater, .greaterOrEqual, .notEqual, .notRange: return
     }
-    let required = requiredLength(of: buffer)
+    let required = requiredLength(of: view)
     guard required <= limit else {
       throw place.error("the contents need \(required) bytes, which is more than \(keyword) allows")
     }
   }
 
-  /// The fewest bytes in which the contents of `buffer` can stand.
-  private func requiredLength(of buffer: InspectionBuffer) -> Int {
+  /// The fewest bytes in which the contents of `view` can stand.
+  private func requiredLength(of view: BufferView) -> Int {
     var required = 0
     // The first byte at which the last match may have ended.
     var cursor = 0
     for option in rule.options {
       switch option {
-      case .content(let content) where content.buffer == buffer && !content.isNegated:
+      case .content(let content) where content.view == view && !content.isNegated:
         let start = content.isRelative ? cursor + (content.distance?.constant ?? 0) : content.offset?.constant ?? 0
         cursor = max(0, start) + content.bytes.count
         required = max(required, cursor)
@@ -96,18 +120,47 @@ extension Rule {
 }
 
 extension RuleOption {
-  /// The buffer that the option looks at; nil for options about headers and state.
-  public var buffer: InspectionBuffer? {
+  /// What the option looks at; nil for options about headers and state.
+  public var view: BufferView? {
     switch self {
-    case .content(let match): match.buffer
-    case .pcre(let match): match.buffer
-    case .byteTest(let test): test.buffer
-    case .byteJump(let jump): jump.buffer
-    case .byteExtract(let extract): extract.buffer
-    case .byteMath(let math): math.buffer
-    case .isDataAt(let isDataAt): isDataAt.buffer
-    case .bufferSize(let buffer, _): buffer
+    case .content(let match): match.view
+    case .pcre(let match): match.view
+    case .byteTest(let test): test.view
+    case .byteJump(let jump): jump.view
+    case .byteExtract(let extract): extract.view
+    case .byteMath(let math): math.view
+    case .isDataAt(let isDataAt): isDataAt.view
+    case .bufferSize(let view, _): view
+    case .base64Decode(let decode): decode.view
+    case .dataset(let match): match.view
+    case .dataReputation(let match): match.view
     default: nil
+    }
+  }
+
+  /// The buffer that the option looks at, transforms aside; nil for options about headers and state.
+  public var buffer: InspectionBuffer? { view?.buffer }
+
+  /// Whether the option asks about a message of an application.
+  var isAboutTransactions: Bool {
+    switch self {
+    case .applicationEvent, .applicationNumber, .applicationFlags, .fileDigest, .dcerpcInterface, .dcerpcOperation,
+      .tlsVersion, .certificateValidity, .modbus, .dnp3Object, .cipService, .http2Setting, .ikeAttribute,
+      .krb5TicketEncryption, .ftpDataCommand, .ftpBounce:
+      true
+    default: buffer?.origin == .transaction
+    }
+  }
+
+  /// Whether the option cannot stand beside one about an application's messages.
+  var excludesTransactions: Bool {
+    switch self {
+    case .dsize, .ttl, .ipID, .tos, .ipProtocol, .ipOption, .fragmentBits, .fragmentOffset, .sameIP, .tcpFlags,
+      .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .icmpType, .icmpCode, .icmpID, .icmpSequence, .icmpv6MTU,
+      .flowAge:
+      true
+    default:
+      if let buffer, buffer != .ipSource, buffer != .ipDestination { buffer.isHeader } else { false }
     }
   }
 
@@ -116,11 +169,9 @@ extension RuleOption {
     switch self {
     case .dsize, .ttl, .ipID, .tos, .ipProtocol, .ipOption, .fragmentBits, .fragmentOffset, .sameIP, .tcpFlags,
       .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .icmpType, .icmpCode, .icmpID, .icmpSequence,
-      .decodeEvent, .streamEvent:
+      .icmpv6MTU, .checksum, .decodeEvent, .streamEvent:
       true
-    case .content, .pcre, .byteTest, .byteJump, .byteExtract, .byteMath, .isDataAt, .bufferSize:
-      buffer?.isHeader ?? false
-    case .flow, .flowbits, .hostbits, .xbits: false
+    default: buffer?.isHeader ?? false
     }
   }
 }

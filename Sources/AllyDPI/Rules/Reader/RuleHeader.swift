@@ -2,6 +2,8 @@
 struct RuleHeader {
   var action: RuleAction
   var ruleProtocol: RuleProtocol
+  /// When the protocol is an application's.
+  var applicationProtocols: ApplicationProtocolSet?
   /// For messages.
   var protocolText: RuleSlice
   var source: AddressList
@@ -14,7 +16,12 @@ struct RuleHeader {
     var fields = Fields(rest: text)
     action = try Self.action(fields.next("an action such as 'alert'"))
     protocolText = try fields.next("a protocol such as 'tcp'")
-    ruleProtocol = try Self.ruleProtocol(protocolText)
+    (ruleProtocol, applicationProtocols) = try Self.ruleProtocol(protocolText)
+    // Snort's short header: addresses and ports are whatever they are.
+    if fields.rest.trimmed.isEmpty, applicationProtocols != nil {
+      (source, destination, sourcePorts, destinationPorts, direction) = (.any, .any, .any, .any, .forward)
+      return
+    }
     let addresses = AddressReader(variables: variables)
     let ports = PortReader(variables: variables)
     source = try addresses.read(fields.next("source addresses"))
@@ -38,17 +45,22 @@ struct RuleHeader {
     }
   }
 
-  private static func ruleProtocol(_ field: RuleSlice) throws(RuleSyntaxError) -> RuleProtocol {
+  /// An application's protocol stands for the transports that carry it.
+  private static func ruleProtocol(
+    _ field: RuleSlice
+  ) throws(RuleSyntaxError) -> (RuleProtocol, ApplicationProtocolSet?) {
     let name = field.lowercased
     switch name {
-    case "ipv4": return .ip4
-    case "ipv6": return .ip6
+    case "ipv4": return (.ip4, nil)
+    case "ipv6": return (.ip6, nil)
     default: break
     }
-    guard let known = RuleProtocol(rawValue: name) else {
+    if let known = RuleProtocol(rawValue: name) { return (known, nil) }
+    guard let protocols = ApplicationProtocolSet(named: name) else {
       throw field.unsupported("the protocol \(field.quoted) is not supported")
     }
-    return known
+    let transports = protocols.transports
+    return (transports.tcp && transports.udp ? .ip : transports.tcp ? .tcp : .udp, protocols)
   }
 
   private static func direction(_ field: RuleSlice) throws(RuleSyntaxError) -> RuleDirection {

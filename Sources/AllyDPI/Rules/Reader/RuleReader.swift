@@ -4,13 +4,18 @@
 public struct RuleReader: Sendable {
   let variables: RuleVariables
   let classifications: Classifications
+  let support: EngineSupport
 
   /// - Parameters:
   ///   - configuration: whose variables the rules may use.
   ///   - classifications: what `classtype` may name.
-  public init(configuration: DPIConfiguration, classifications: Classifications = .standard) {
+  ///   - support: what rules may ask for and still load.
+  public init(
+    configuration: DPIConfiguration, classifications: Classifications = .standard, support: EngineSupport = .current
+  ) {
     variables = RuleVariables(configuration: configuration)
     self.classifications = classifications
+    self.support = support
   }
 
   /// Reads one rule file's bytes. Never fails as a whole: a rule that does not load becomes a ``RuleProblem``.
@@ -40,7 +45,9 @@ public struct RuleReader: Sendable {
   private func rule(_ text: RuleText) throws(RuleSyntaxError) -> RuleBuilder {
     let parts = try RuleParts(text)
     let header = try RuleHeader(parts.header, variables: variables)
-    var builder = RuleBuilder(header: header, text: text, classifications: classifications)
+    var builder = RuleBuilder(
+      header: header, text: text, classifications: classifications, support: support,
+      dialect: RuleDialect(parts.options))
     for option in parts.options { try builder.apply(option) }
     try builder.finish()
     return builder

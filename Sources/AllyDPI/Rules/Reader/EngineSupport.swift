@@ -1,0 +1,149 @@
+/// What the engine evaluates of all that the rule language can say.
+///
+/// Reading a rule and evaluating it are two things: a rule that reads and asks for something that is not listed here does
+/// not load, and its ``RuleProblem`` says where it asks. A parser or evaluator that is added enters itself in
+/// ``current``.
+public struct EngineSupport: Sendable {
+  public var buffers: Set<InspectionBuffer>
+  public var protocols: ApplicationProtocolSet
+  public var features: Set<RuleFeature>
+  public var numbers: Set<ApplicationNumber>
+  public var flags: Set<ApplicationFlags>
+
+  public init(
+    buffers: Set<InspectionBuffer>, protocols: ApplicationProtocolSet, features: Set<RuleFeature>,
+    numbers: Set<ApplicationNumber> = [], flags: Set<ApplicationFlags> = []
+  ) {
+    self.buffers = buffers
+    self.protocols = protocols
+    self.features = features
+    self.numbers = numbers
+    self.flags = flags
+  }
+
+  /// What this version of the engine evaluates.
+  public static let current = EngineSupport(
+    buffers: [
+      .payload, .ipv4Header, .ipv6Header, .tcpHeader, .udpHeader, .icmpv4Header, .icmpv6Header,
+    ],
+    protocols: [],
+    features: [])
+
+  /// All that can be read: for those who look at rules and run none.
+  public static let everything = EngineSupport(
+    buffers: Set(InspectionBuffer.allCases), protocols: ApplicationProtocolSet(ApplicationProtocol.allCases),
+    features: Set(RuleFeature.allCases), numbers: Set(ApplicationNumber.allCases),
+    flags: Set(ApplicationFlags.allCases))
+}
+
+/// Abilities of an engine that only some rules ask for. The raw value is for messages.
+public enum RuleFeature: String, Sendable, Hashable, CaseIterable {
+  case transforms = "transforms"
+  case base64 = "base64_decode"
+  case dataSets = "dataset"
+  case dataReputations = "datarep"
+  case addressReputations = "iprep"
+  case fileDigests = "file digests"
+  case flowIntegers = "flowint"
+  case streamSizes = "stream_size"
+  case flowAge = "flow.age"
+  case checksums = "checksum keywords"
+  case icmpv6MTU = "icmpv6.mtu"
+  case applicationProtocol = "app-layer-protocol"
+  case applicationEvents = "app-layer-event"
+  case dcerpc = "dcerpc.iface and dcerpc.opnum"
+  case dcerpcByteOrder = "the byte order of DCE/RPC"
+  case tlsVersion = "tls.version"
+  case tlsState = "ssl_state"
+  case certificateValidity = "tls_cert_expired and tls_cert_valid"
+  case modbus = "modbus"
+  case dnp3Objects = "dnp3_obj"
+  case cipServices = "cip_service"
+  case http2Settings = "http2.settings"
+  case ikeAttributes = "ike.chosen_sa_attribute"
+  case krb5TicketEncryption = "krb5.ticket_encryption"
+  case ftpDataCommand = "ftpdata_command"
+  case ftpBounce = "ftpbounce"
+  case services = "service"
+  case bypass = "bypass"
+}
+
+extension RuleOption {
+  /// The ability that the option asks for; nil for what every engine has.
+  public var feature: RuleFeature? {
+    switch self {
+    case .base64Decode: .base64
+    case .dataset: .dataSets
+    case .dataReputation: .dataReputations
+    case .ipReputation: .addressReputations
+    case .fileDigest: .fileDigests
+    case .flowInteger: .flowIntegers
+    case .streamSize: .streamSizes
+    case .flowAge: .flowAge
+    case .checksum: .checksums
+    case .icmpv6MTU: .icmpv6MTU
+    case .applicationProtocol: .applicationProtocol
+    case .applicationEvent: .applicationEvents
+    case .dcerpcInterface, .dcerpcOperation: .dcerpc
+    case .tlsVersion: .tlsVersion
+    case .tlsState: .tlsState
+    case .certificateValidity: .certificateValidity
+    case .modbus: .modbus
+    case .dnp3Object: .dnp3Objects
+    case .cipService: .cipServices
+    case .http2Setting: .http2Settings
+    case .ikeAttribute: .ikeAttributes
+    case .krb5TicketEncryption: .krb5TicketEncryption
+    case .ftpDataCommand: .ftpDataCommand
+    case .ftpBounce: .ftpBounce
+    case .byteTest(let test): test.format == .dce ? .dcerpcByteOrder : nil
+    case .byteJump(let jump): jump.format == .dce ? .dcerpcByteOrder : nil
+    case .byteExtract(let extract): extract.format == .dce ? .dcerpcByteOrder : nil
+    case .byteMath(let math): math.format == .dce ? .dcerpcByteOrder : nil
+    default: nil
+    }
+  }
+}
+
+extension EngineSupport {
+  /// Why the engine cannot evaluate an option; nil when it can.
+  func objection(to option: RuleOption) -> String? {
+    if let view = option.view {
+      guard buffers.contains(view.buffer) else { return "the buffer '\(view.buffer.rawValue)'" }
+      if !view.transforms.isEmpty, !features.contains(.transforms) { return RuleFeature.transforms.rawValue }
+    }
+    if let feature = option.feature, !features.contains(feature) { return "'\(feature.rawValue)'" }
+    switch option {
+    case .applicationProtocol(let match):
+      if case .protocols(let asked) = match.subject, asked.isDisjoint(with: protocols) {
+        return "'app-layer-protocol' with \(asked.names)"
+      }
+      return nil
+    case .applicationNumber(let number, _) where !numbers.contains(number): return "'\(number.rawValue)'"
+    case .applicationFlags(let field, _, _) where !flags.contains(field): return "'\(field.rawValue)'"
+    default: return nil
+    }
+  }
+
+  /// Complains about the first thing in a rule that the engine cannot evaluate.
+  ///
+  /// - Parameter places: where each option stands.
+  func check(_ rule: Rule, places: [RuleSlice], header: RuleHeader) throws(RuleSyntaxError) {
+    func complain(_ what: String, _ place: RuleSlice) -> RuleSyntaxError {
+      place.unsupported("the engine does not support \(what) yet")
+    }
+    if let asked = header.applicationProtocols, asked.isDisjoint(with: protocols) {
+      throw complain("the protocol \(header.protocolText.quoted)", header.protocolText)
+    }
+    for (option, place) in zip(rule.options, places) {
+      if let what = objection(to: option) { throw complain(what, place) }
+    }
+    if rule.bypasses, !features.contains(.bypass) { throw complain("'bypass'", header.protocolText) }
+    if rule.servicesReplacePorts {
+      // A service that the engine does not know is told by its ports.
+      if !features.contains(.services) { throw complain("'service'", header.protocolText) }
+    } else if let asked = rule.applicationProtocols, asked.isDisjoint(with: protocols) {
+      throw complain("\(asked.names), which the rule's options are about,", header.protocolText)
+    }
+  }
+}
