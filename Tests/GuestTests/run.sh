@@ -244,7 +244,9 @@ case_option-rom() {
   # The BIOS lists one core of each package in the MP table.
   sequestered option-rom '0 '
   working_core
-  equal "NMIs that the core took" "$(report $((0x40)))" 8
+  # Eight were sent; a core that its host lets wait takes two that came meanwhile as one.
+  more "NMIs that the core took" "$(report $((0x40)))" 0
+  more "NMIs that were sent, and one" 9 "$(report $((0x40)))"
   equal "interrupts that the core took" "$(report $((0x48)))" 0
   check "the BIOS said so" grep -aq "ally: core and memory are sequestered" "$console"
 
