@@ -1,11 +1,13 @@
 # The two commands: `make demo` and `make test`. Each installs what is missing (Debian 12; with sudo when not root),
 # builds and runs.
 
-.PHONY: help demo test dependencies format lint docs clean
+.PHONY: help demo test test-guests soak dependencies format lint docs clean
 
 help:
 	@echo 'make demo    run the example IDS on a bundled capture and show its alerts'
 	@echo 'make test    run all tests that need no special rights and no guest'
+	@echo 'make test-guests   run a stock kernel in an emulated machine with a sequestered core (gets 1 GB of tools)'
+	@echo 'make soak    fuzz every reader of foreign bytes, ten minutes each'
 	@echo 'make format  format the sources'
 	@echo 'make lint    check formatting and scripts'
 	@echo 'make docs    build the documentation of the libraries'
@@ -17,10 +19,18 @@ demo: dependencies
 test: dependencies
 	swift test
 
+# A machine that cannot have the tools has its cases reported as skipped, by name.
+test-guests: dependencies
+	-scripts/install-guest-tools.sh
+	Tests/GuestTests/run.sh
+
+soak: dependencies
+	scripts/fuzz.sh 600
+
 dependencies:
 	@scripts/install-dependencies.sh
 
-swift_sources := Package.swift Sources Tests Examples Benchmarks
+swift_sources := Package.swift Sources Tests Examples Benchmarks Firmware Fuzzing/Package.swift Fuzzing/Sources
 
 format:
 	swift format --in-place --recursive --parallel $(swift_sources)
@@ -28,7 +38,7 @@ format:
 lint:
 	@scripts/install-dependencies.sh shellcheck
 	swift format lint --strict --recursive --parallel $(swift_sources)
-	shellcheck .ci/run $(wildcard scripts/*.sh Benchmarks/*.sh)
+	shellcheck .ci/run $(wildcard scripts/*.sh Benchmarks/*.sh Firmware/*/*.sh Tests/GuestTests/*.sh)
 
 docs: dependencies
 	scripts/documentation.sh

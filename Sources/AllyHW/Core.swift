@@ -110,6 +110,8 @@ public struct Core<Extension: MMUExtension>: ~Copyable {
     }
   }
 
+  mutating func noteMemoryAccess() { counters.memoryAccesses &+= 1 }
+
   /// An access to a page of the platform's registers.
   private mutating func platform(
     _ physical: PhysicalAddress, _ width: RegisterWidth, storing value: UInt64?, _ northbridge: inout Northbridge

@@ -297,6 +297,9 @@ public struct RemappingTable: ~Copyable {
     access(address, width: width, row: index, storing: value)
   }
 
+  /// Counts an access that is wider than any register and has a byte in a row: it does nothing.
+  mutating func refuseWide() { counters.straddling &+= 1 }
+
   @usableFromInline
   mutating func access(
     _ address: PhysicalAddress, width: RegisterWidth, row index: Int, storing value: UInt64?

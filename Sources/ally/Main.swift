@@ -7,8 +7,8 @@ internal import ArgumentParser
 struct Ally: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ally",
-    abstract: "Inspects captures and checks rules with the engine of a sequestered-core appliance.",
-    subcommands: [Inspect.self, Rules.self])
+    abstract: "Inspects captures, checks rules and edits firmware tables for a sequestered-core appliance.",
+    subcommands: [Inspect.self, Rules.self, Firmware.self])
 }
 
 struct Inspect: ParsableCommand {

@@ -394,6 +394,12 @@ struct DecodeTunnelTests {
     let origin: [UInt8] = [0, 0, 1, 2, 3, 4, 5, 6]
     expectInner(FrameBuilder.ipv4(protocol: 17, FrameBuilder.udp(3544, 9, origin + inner6)), .teredo)
     var dissector = FrameDissector()
+    let address = dissector.see(
+      FrameBuilder.ipv4(
+        protocol: 17, FrameBuilder.udp(9, 4789, vxlan + FrameBuilder.ethernet(0x0806, [UInt8](repeating: 0, count: 28)))
+      ),
+      .raw)
+    #expect(address.packets.count == 1 && address.first.payloadLength == 50)
     let plain = dissector.see(
       FrameBuilder.ipv4(protocol: 17, FrameBuilder.udp(9, 3544, FrameBuilder.text("plain"))), .raw)
     #expect(plain.packets.count == 1 && !plain.first.carriesPacket)

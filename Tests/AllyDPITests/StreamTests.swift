@@ -461,6 +461,20 @@ struct StreamConnectionTests {
     }
   }
 
+  @Test("an answer with a timestamp that nobody asked for does not count")
+  func uninvitedTimestamp() {
+    var harness = FlowHarness()
+    let talk = Conversation()
+    harness.send(talk.handshake[0])
+    let options: [UInt8] = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 1]
+    let forged = harness.send(
+      talk.fromServer(at: -5001, flags: Conversation.rst | Conversation.ack, options: options))
+    #expect(forged.streamEvents.contains(.packetInvalidTimestamp) && !forged.endsStream)
+    harness.send(talk.handshake[1])
+    harness.send(talk.handshake[2])
+    #expect(harness.send(talk.fromClient("GET")).isInStream)
+  }
+
   @Test("data with the SYN counts when the client asks for it (Fast Open)")
   func fastOpen() {
     var harness = FlowHarness()

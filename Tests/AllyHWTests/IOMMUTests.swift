@@ -162,3 +162,55 @@ struct NorthbridgeTests {
     #expect(machine.northbridge.interrupts.pending(at: TestMachine.osCore) == 0x41)
   }
 }
+
+@Suite("IOMMU: the log of faults")
+struct DMAFaultLogTests {
+  private let secret = BusAddress(TestMachine.boundary.rawValue)
+
+  private func fault(_ iommu: inout IOMMU, by requester: UInt16) {
+    _ = iommu.translate(secret, length: 8, rights: .write, requester: RequesterID(rawValue: requester))
+  }
+
+  @Test("faults come out in their order, with who, where and why")
+  func order() {
+    var iommu = IOMMU(partition: TestMachine.partition)
+    for requester: UInt16 in 1...3 { fault(&iommu, by: requester) }
+    for requester: UInt16 in 1...3 {
+      #expect(
+        iommu.takeFault()
+          == DMAFaultRecord(
+            requester: RequesterID(rawValue: requester), address: secret, rights: .write, cause: .dpiMemory))
+    }
+    #expect(iommu.takeFault() == nil)
+  }
+
+  @Test("a requester has credit for a burst, and for one more each millisecond, up to a burst")
+  func rate() {
+    var iommu = IOMMU(partition: TestMachine.partition)
+    func recorded(after nanoseconds: UInt64, _ iommu: inout IOMMU) -> Int {
+      iommu.advanceClock(to: nanoseconds)
+      for _ in 0..<20 { fault(&iommu, by: 9) }
+      var count = 0
+      while iommu.takeFault() != nil { count += 1 }
+      return count
+    }
+    #expect(recorded(after: 0, &iommu) == 8)
+    #expect(recorded(after: 999_999, &iommu) == 0)
+    #expect(recorded(after: 3_000_000, &iommu) == 3)
+    #expect(recorded(after: 3_000_000_000, &iommu) == 8)
+    // Time does not run backwards.
+    #expect(recorded(after: 1, &iommu) == 0)
+    #expect(recorded(after: .max, &iommu) == 8)
+    #expect(iommu.faults.dpiMemory == 120)
+    #expect(iommu.faultLog.suppressed == 120 - 27)
+  }
+
+  @Test("a log that nobody reads is full, and that is counted")
+  func overflow() {
+    var iommu = IOMMU(partition: TestMachine.partition)
+    for requester: UInt16 in 0..<64 { for _ in 0..<4 { fault(&iommu, by: requester) } }
+    #expect(iommu.faultLog.count == DMAFaultLog.capacity)
+    #expect(iommu.faultLog.overflowed == 64 * 4 - UInt64(DMAFaultLog.capacity))
+    #expect(iommu.takeFault()?.requester == RequesterID(rawValue: 0))
+  }
+}

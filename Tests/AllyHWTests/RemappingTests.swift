@@ -305,4 +305,38 @@ struct CoreTests {
     #expect(machine.load(0x1000) == .fault(.notPresent))
     #expect(machine.core.counters == CoreCounters())
   }
+
+  @Test("wide accesses: memory at once, registers that are not intercepted piece by piece, DPI memory not at all")
+  func wideAccesses() {
+    let machine = TestMachine()
+    machine.mapRegisters(at: 0x7F00_0000_0000)
+    machine.map(0x1000, to: 0x3_2000)
+    machine.map(0x2000, to: TestMachine.boundary.rawValue)
+    let source = (0..<UInt8(64)).map { $0 &+ 1 }
+    func move(_ address: UInt64, count: Int) -> (stored: AccessOutcome, loaded: [UInt8]) {
+      let part = Array(source.prefix(count))
+      let stored = machine.core.store(
+        part.span, at: VirtualAddress(address), on: &machine.northbridge, devices: &machine.window)
+      var bytes = [UInt8](repeating: 0xEE, count: count)
+      var span = bytes.mutableSpan
+      _ = machine.core.load(
+        into: &span, from: VirtualAddress(address), on: &machine.northbridge, devices: &machine.window)
+      return (stored, bytes)
+    }
+    for count in [1, 7, 16, 64] {
+      let (stored, loaded) = move(0x1003, count: count)
+      #expect(stored == .done(UInt64(count)))
+      #expect(loaded == Array(source.prefix(count)))
+    }
+    // From an odd offset: a byte, a word, a double word, a quad word, a byte.
+    let (stored, _) = move(0x7F00_0000_0301, count: 16)
+    #expect(stored == .done(16))
+    #expect(machine.window.device.accesses.prefix(5).map(\.offset) == [0x301, 0x302, 0x304, 0x308, 0x310])
+    #expect(machine.window.device.values[0x308] == 0x0F0E_0D0C_0B0A_0908)
+    let (refused, untouched) = move(0x2000, count: 16)
+    #expect(refused == .fault(.dpiMemory))
+    #expect(untouched == [UInt8](repeating: 0xEE, count: 16))
+    #expect(move(0x1FF1, count: 16).stored == .fault(.crossesPage))
+    #expect(move(0x1000, count: 0).stored == .fault(.crossesPage))
+  }
 }

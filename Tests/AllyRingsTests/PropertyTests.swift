@@ -56,7 +56,8 @@ import Testing
   func whatTheNICSendsIsWhatWasAccepted(_ protection: PacketProtection, seed: Int) throws {
     var random = SeededGenerator(seed: UInt64(seed))
     let count = UInt32([8, 16, 24, 64].randomElement(using: &random)!)
-    let limits = RingLimits(copyMemory: 0x4000)
+    // Little more than the longest frame, so that copies wait for each other.
+    let limits = RingLimits(copyMemory: 0x1800)
     let harness = try TransmitHarness(count: count, protection: protection, limits: limits)
     var inspector = ScriptedInspector(dropping: 200, 201)
     var expected: [[UInt8]] = []

@@ -110,6 +110,33 @@ extension Table1Tests {
       #expect(after == before)
     }
 
+    @Test("nor does one of a vector instruction, or a store of a whole cache line", arguments: [16, 32, 64])
+    func wideAccesses(length: Int) throws {
+      var hardware = try Self.hardware()
+      Self.map(MachineLayout.nicRegisters.advanced(by: Self.queuePage), &hardware)
+      let tail = UInt64(QueueRegister.receiveTail)
+      let before = hardware.nic.device.readRegister(QueueRegister.receiveTail, width: .doubleWord)
+      let source = [UInt8](repeating: 0xFF, count: length)
+      for offset in tail - 64...tail + 3 where offset + UInt64(length) > tail {
+        var loaded = [UInt8](repeating: 0xEE, count: length)
+        let address = VirtualAddress(Self.target.rawValue + offset - Self.queuePage)
+        let stored = hardware.os.core.store(
+          source.span, at: address, on: &hardware.northbridge, devices: &hardware.nic)
+        #expect(stored == .done(UInt64(length)))
+        var span = loaded.mutableSpan
+        let outcome = hardware.os.core.load(
+          into: &span, from: address, on: &hardware.northbridge, devices: &hardware.nic)
+        #expect(outcome == .done(UInt64(length)))
+        #expect(loaded == [UInt8](repeating: 0, count: length))
+      }
+      let after = hardware.nic.device.readRegister(QueueRegister.receiveTail, width: .doubleWord)
+      #expect(after == before)
+      let shadow = hardware.os.core.load(
+        VirtualAddress(Self.target.rawValue + tail - Self.queuePage), width: .doubleWord, on: &hardware.northbridge,
+        devices: &hardware.nic)
+      #expect(shadow == .done(0), "half a register is worse than none")
+    }
+
     @Test("a page that was in the TLB before its device was intercepted has no stale way to the device")
     func staleEntry() throws {
       var hardware = try Self.hardware()

@@ -101,7 +101,7 @@ struct FrameDissector: ~Copyable {
     packet.inherit(from: packets[outer], at: outer)
     packet.depth &+= 1
     carried = decoder.decode(inner, in: bytes(of: packets[outer], in: frame), into: &packet)
-    if packet.ipVersion == 0 && (packet.flaws.contains(.invalid) || inner.layer == .teredo) { return false }
+    if packet.ipVersion == 0 { return false }
     packets[outer].carriesPacket = true
     packets[outer].payloadLength = 0
     packets[outer + 1] = packet

@@ -92,7 +92,11 @@ extension TCPConnection {
     }
     if tcp.isRST {
       if side == .toServer {
-        guard tcp.sequence == own.initialSequence || tcp.sequence == own.nextSequence else { return false }
+        // Who withdraws his SYN repeats its number; another reset may be a forged answer's echo.
+        guard tcp.sequence == own.initialSequence, tcp.window == 0, tcp.acknowledgement == own.initialSequence &+ 1
+        else {
+          return false
+        }
       } else {
         // A refusal acknowledges the SYN.
         guard !tcp.isACK || isAcknowledgementOfSYN(tcp.acknowledgement, client: other) else {
@@ -171,11 +175,11 @@ extension TCPConnection {
     return true
   }
 
-  /// Whether an answer to a SYN shows a timestamp that the client sent, as far as it shows any (RFC 7323 §3.2).
+  /// Whether an answer to a SYN shows a timestamp only when asked to, and then one that the client sent (RFC 7323 §3.2).
   private func echoesTimestamp(_ tcp: DecodedPacket.TCPFields, of client: TCPSide) -> Bool {
-    guard flags.contains(.clientOffersTimestamps), tcp.options.contains(.timestamp), tcp.timestampEcho != 0 else {
-      return true
-    }
+    guard tcp.options.contains(.timestamp) else { return true }
+    guard flags.contains(.clientOffersTimestamps) else { return false }
+    if tcp.timestampEcho == 0 { return true }
     return Int32(bitPattern: tcp.timestampEcho &- client.firstTimestamp) >= 0
       && Int32(bitPattern: client.lastTimestamp &- tcp.timestampEcho) >= 0
   }

@@ -20,6 +20,8 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
   case cannotCreate = 73
   /// Writing failed midway, for example on a full disk (EX_IOERR). What was written before is whole.
   case cannotWrite = 74
+  /// A firmware table is not one, or is damaged (EX_PROTOCOL). Nothing is written.
+  case damagedTable = 76
   /// What the operator wrote is wrong: a configuration file, a firewall policy, or a rule with `--strict` (EX_CONFIG).
   case badConfiguration = 78
 }

@@ -29,7 +29,9 @@ final class TwinMemory {
   private static func reserve(_ length: Int) -> UnsafeMutableRawPointer {
     let place = unsafe mmap(
       nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    guard let place = unsafe place, unsafe place != MAP_FAILED else { fatalError("no address space for the test's memory") }
+    guard let place = unsafe place, unsafe place != MAP_FAILED else {
+      fatalError("no address space for the test's memory")
+    }
     return unsafe place
   }
 

@@ -14,10 +14,18 @@ enum Base64Keywords {
   private static func decode(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
     var decode = Base64Decode(view: builder.view)
     if option.hasValue {
+      // In this order; each may be left out.
+      var expected = ["bytes", "offset", "relative"][...]
       for part in option.value.separated() {
         let (word, value) = part.firstWord
+        guard let place = expected.firstIndex(of: word.string) else {
+          throw part.expected("bytes, offset and relative in this order")
+        }
+        expected = expected[(place + 1)...]
         switch word.string {
-        case "bytes": decode.byteCount = UInt32(try value.anyNumber(in: 1...Int(UInt32.max)))
+        case "bytes":
+          let count = UInt32(try value.anyNumber(in: NumberText.long))
+          decode.byteCount = count == 0 ? nil : count
         case "offset": decode.offset = UInt32(try value.anyNumber(in: NumberText.long))
         case "relative" where value.isEmpty: decode.isRelative = true
         default: throw part.expected("bytes, offset or relative")

@@ -32,7 +32,7 @@ enum ByteKeywords {
     test.view = builder.view
     test.format = try format.format(count: test.byteCount, textLimit: 23, at: parts[0])
     test.bitmask = format.bitmask
-    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteTest(test), at: option.keyword)
   }
 
@@ -82,7 +82,7 @@ enum ByteKeywords {
     jump.view = builder.view
     jump.format = try format.format(count: jump.byteCount, textLimit: 23, at: parts[0])
     jump.bitmask = format.bitmask
-    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteJump(jump), at: option.keyword)
   }
 
@@ -120,7 +120,7 @@ enum ByteKeywords {
     }
     extract.view = builder.view
     extract.format = try format.format(count: .constant(count), textLimit: format.extractLimit, at: parts[0])
-    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteExtract(extract), at: option.keyword)
   }
 
@@ -144,7 +144,7 @@ enum ByteKeywords {
         if word.string == "endian" { _ = try format.takeOrder(value) }
         if word.string == "string" { try format.takeDigits(value) }
       default:
-        guard word.string == "bitmask" || word.string == "dce", try format.take(part, takesBitmask: true) else {
+        guard word.string == "bitmask", try format.take(part, takesBitmask: true) else {
           throw part.expected("bytes, offset, oper, rvalue, result, relative, endian, string or bitmask")
         }
       }
@@ -161,7 +161,7 @@ enum ByteKeywords {
     math.view = builder.view
     math.format = try format.format(count: count, textLimit: 10, at: bytes)
     math.bitmask = format.bitmask
-    if format.isDCE { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
+    if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteMath(math), at: option.keyword)
   }
 
@@ -207,6 +207,7 @@ struct ByteFormatText {
   private(set) var bitmask: UInt32?
   private var isLittleEndian = false
   private var isText = false
+  private var hasOrder = false
   /// The byte order that the DCE/RPC header says.
   private(set) var isDCE = false
   private var base: RuleSlice?
@@ -228,6 +229,7 @@ struct ByteFormatText {
   }
 
   mutating func takeOrder(_ text: RuleSlice) throws(RuleSyntaxError) -> Bool {
+    hasOrder = true
     switch text.string {
     case "big": isLittleEndian = false
     case "little": isLittleEndian = true
@@ -255,7 +257,7 @@ struct ByteFormatText {
   ///   - place: where the count stands.
   func format(count: RuleValue, textLimit: Int, at place: RuleSlice) throws(RuleSyntaxError) -> ByteFormat {
     if isDCE {
-      guard !isText else { throw place.error("expected no 'string' beside 'dce'") }
+      guard !isText, !hasOrder else { throw place.error("expected no 'string', 'big' or 'little' beside 'dce'") }
     }
     let limit = isText ? textLimit : 8
     if let number = count.constant, number > limit {

@@ -17,7 +17,7 @@ enum DataSetKeywords {
     try checkSticky(builder, option)
     let fields = try Fields(parts[2...], takesFiles: ["load", "save", "state"])
     var match = DataSetMatch(
-      view: builder.view, action: action, name: try name(parts[1]), kind: fields.kind ?? .string)
+      view: builder.view, action: action, name: try name(parts[1]), kind: fields.kind)
     if let state = fields.files["state"] {
       guard fields.files["load"] == nil, fields.files["save"] == nil else {
         throw option.value.error("expected either 'state', or 'load' and 'save'")

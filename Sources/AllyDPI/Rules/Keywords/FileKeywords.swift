@@ -2,13 +2,13 @@
 enum FileKeywords {
   static let table: [Keyword] =
     [
-      Keyword("filename", .quotedNegatable) { builder, option throws(RuleSyntaxError) in
+      Keyword("filename", .any) { builder, option throws(RuleSyntaxError) in
         try content(&builder, option, in: .fileName, atEnd: false)
       },
-      Keyword("fileext", .quotedNegatable) { builder, option throws(RuleSyntaxError) in
+      Keyword("fileext", .any) { builder, option throws(RuleSyntaxError) in
         try content(&builder, option, in: .fileName, atEnd: true)
       },
-      Keyword("filemagic", .quotedNegatable) { builder, option throws(RuleSyntaxError) in
+      Keyword("filemagic", .any) { builder, option throws(RuleSyntaxError) in
         try content(&builder, option, in: .fileMagic, atEnd: false)
       },
       // Keeps files, and changes no verdict.
@@ -23,8 +23,11 @@ enum FileKeywords {
   private static func content(
     _ builder: inout RuleBuilder, _ option: RuleOptionText, in buffer: InspectionBuffer, atEnd: Bool
   ) throws(RuleSyntaxError) {
-    var content = ContentMatch(bytes: try ContentText.bytes(of: option.value), location: option.keyword.location)
-    content.isNegated = option.isNegated
+    var text = option.value
+    // Without quotes the `!` is still in front.
+    let isNegated = option.isNegated || (!option.isQuoted && text.skip(UInt8(ascii: "!")))
+    var content = ContentMatch(bytes: try ContentText.bytes(of: text.trimmed), location: option.keyword.location)
+    content.isNegated = isNegated
     content.isCaseless = true
     content.endsWith = atEnd
     content.view = BufferView(buffer)
@@ -52,8 +55,8 @@ enum FileKeywords {
       throw parts[0].expected("request, response, both, to_server or to_client")
     }
     guard parts.count > 1 else { return }
-    guard ["file", "tx", "ssn", "flow"].contains(parts[1].lowercased) else {
-      throw parts[1].expected("file, tx, ssn or flow")
+    guard ["file", "tx", "ssn", "flow", "global"].contains(parts[1].lowercased) else {
+      throw parts[1].expected("file, tx, ssn, flow or global")
     }
     if parts.count > 2 { throw parts[2].expected("a direction and a scope") }
   }

@@ -17,7 +17,7 @@ enum IPKeywords {
 
   /// `valid` or `invalid`.
   private static func checksum(_ layer: ChecksumMatch.Layer) -> Keyword {
-    Keyword(layer.rawValue, .any, isUnique: true) { builder, option throws(RuleSyntaxError) in
+    Keyword(layer.rawValue, .plain, isUnique: true) { builder, option throws(RuleSyntaxError) in
       let isValid: Bool
       switch option.value.lowercased {
       case "valid": isValid = true

@@ -1,10 +1,15 @@
 /// Numbers and bits in the messages of applications.
 enum NumberKeywords {
   static let table: [Keyword] =
-    comparisons.map { comparison($0.rawValue, $0) } + [
+    comparisons.map { comparison($0.rawValue, $0) } + equalities.map(equality) + [
+      Keyword("dns.opcode", .plain) { builder, option throws(RuleSyntaxError) in
+        let match = try NumberText.equality(option.value, in: NumberText.byte)
+        try builder.restrict(to: [.dns], at: option.keyword)
+        builder.append(.applicationNumber(.dnsOpcode, match), at: option.keyword)
+      },
       comparison("nfs_version", .nfsVersion),
       Keyword("mqtt.type", .plain) { builder, option throws(RuleSyntaxError) in
-        try named(&builder, option, .mqttType, values: mqttTypes)
+        try named(&builder, option, .mqttType, values: mqttTypes, takesNumbers: false, takesNegation: false)
       },
       Keyword("http2.frametype", .plain) { builder, option throws(RuleSyntaxError) in
         try named(&builder, option, .http2FrameType, values: http2FrameTypes)
@@ -13,7 +18,9 @@ enum NumberKeywords {
         try named(&builder, option, .http2ErrorCode, values: http2ErrorCodes)
       },
       Keyword("rfb.secresult", .plain) { builder, option throws(RuleSyntaxError) in
-        try named(&builder, option, .rfbSecurityResult, values: ["ok": 0, "fail": 1, "toomany": 2, "unknown": 3])
+        try named(
+          &builder, option, .rfbSecurityResult, values: rfbResults, takesNumbers: false,
+          takesNegation: false)
       },
       Keyword("dnp3_func", .plain) { builder, option throws(RuleSyntaxError) in
         try named(&builder, option, .dnp3Function, values: dnp3Functions)
@@ -37,11 +44,24 @@ enum NumberKeywords {
     ]
 
   private static let comparisons: [ApplicationNumber] = [
-    .dnsOpcode, .http2Priority, .http2Window, .http2SizeUpdate, .tlsCertificateChainLength, .mqttQualityOfService,
-    .mqttProtocolVersion, .mqttReasonCode, .snmpVersion, .snmpPDUType, .krb5MessageType, .krb5ErrorCode, .nfsProcedure,
+    .http2Priority, .http2Window, .http2SizeUpdate, .tlsCertificateChainLength,
+    .mqttProtocolVersion, .snmpVersion, .nfsProcedure,
     .nfsVersion, .rfbSecurityType, .ikeExchangeType, .ikeKeyExchangePayloadLength, .ikeNoncePayloadLength,
-    .dhcpLeaseTime, .dhcpRebindingTime, .dhcpRenewalTime, .enipCommand,
+    .dhcpLeaseTime, .dhcpRebindingTime, .dhcpRenewalTime,
   ]
+
+  /// Numbers that are only compared for equality.
+  private static let equalities: [ApplicationNumber] = [
+    .mqttQualityOfService, .mqttReasonCode, .snmpPDUType, .krb5MessageType, .krb5ErrorCode, .enipCommand,
+  ]
+
+  private static func equality(_ number: ApplicationNumber) -> Keyword {
+    Keyword(number.rawValue, .plain) { builder, option throws(RuleSyntaxError) in
+      let value = UInt32(try option.value.number(in: limits(of: number)))
+      try builder.restrict(to: number.protocols, at: option.keyword)
+      builder.append(.applicationNumber(number, .equal(value)), at: option.keyword)
+    }
+  }
 
   private static func comparison(_ name: String, _ number: ApplicationNumber) -> Keyword {
     Keyword(name, .plain) { builder, option throws(RuleSyntaxError) in
@@ -64,10 +84,10 @@ enum NumberKeywords {
   /// A number, or its name.
   private static func named(
     _ builder: inout RuleBuilder, _ option: RuleOptionText, _ number: ApplicationNumber, values: [String: UInt32],
-    takesNumbers: Bool = true
+    takesNumbers: Bool = true, takesNegation: Bool = true
   ) throws(RuleSyntaxError) {
     var name = option.value
-    let isNegated = name.skip(UInt8(ascii: "!"))
+    let isNegated = takesNegation && name.skip(UInt8(ascii: "!"))
     name = name.trimmed
     let match: NumberMatch
     if let value = values[name.lowercased] {
@@ -90,11 +110,12 @@ enum NumberKeywords {
     var clear: UInt32 = 0
     for part in option.value.separated() {
       var name = part
-      let isNegated = name.skip(UInt8(ascii: "!"))
+      let isNegated = field != .dnp3Indications && name.skip(UInt8(ascii: "!"))
       name = name.trimmed
       guard let bit = values[name.lowercased] else {
         throw part.expected("one of \(values.keys.sorted().joined(separator: ", "))")
       }
+      guard (set | clear) & bit == 0 else { throw part.error("expected \(part.quoted) only once") }
       if isNegated { clear |= bit } else { set |= bit }
     }
     try builder.restrict(to: field.protocols, at: option.keyword)
@@ -104,7 +125,20 @@ enum NumberKeywords {
   /// A comparison in bytes, with a unit or without: `>10MB`.
   @Sendable
   private static func fileSize(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
-    let match = try NumberText.match(option.value, in: NumberText.long)
+    let units: [(String, Int)] = [("kib", 10), ("mib", 20), ("gib", 30), ("kb", 10), ("mb", 20), ("gb", 30)]
+    guard let (unit, shift) = units.first(where: { option.value.lowercased.hasSuffix($0.0) }) else {
+      try append(try NumberText.match(option.value, in: NumberText.long), to: &builder, option)
+      return
+    }
+    var text = option.value
+    text.range = text.range.lowerBound..<text.range.upperBound - unit.utf8.count
+    let match = try NumberText.match(text, in: 0...Int(UInt32.max) >> shift)
+    try append(match.multiplied(by: UInt32(1) << UInt32(shift)), to: &builder, option)
+  }
+
+  private static func append(
+    _ match: NumberMatch, to builder: inout RuleBuilder, _ option: RuleOptionText
+  ) throws(RuleSyntaxError) {
     try builder.restrict(to: .files, at: option.keyword)
     builder.append(.applicationNumber(.fileSize, match), at: option.keyword)
   }
@@ -127,6 +161,9 @@ enum NumberKeywords {
     try builder.restrict(to: [.http2], at: option.keyword)
     builder.append(.http2Setting(setting, match), at: option.keyword)
   }
+
+  // RFC 6143 §7.1.3.
+  private static let rfbResults: [String: UInt32] = ["ok": 0, "fail": 1, "toomany": 2, "unknown": 3]
 
   // RFC 9113 §6.5.2.
   private static let http2Settings: [String: UInt16] = [
@@ -179,4 +216,21 @@ enum NumberKeywords {
     "event_buffer_overflow": 0x0008, "already_executing": 0x0010, "config_corrupt": 0x0020, "reserved_2": 0x0040,
     "reserved_1": 0x0080,
   ]
+}
+
+extension NumberMatch {
+  /// In another unit.
+  fileprivate func multiplied(by factor: UInt32) -> NumberMatch {
+    switch self {
+    case .equal(let n): .equal(n * factor)
+    case .notEqual(let n): .notEqual(n * factor)
+    case .less(let n): .less(n * factor)
+    case .lessOrEqual(let n): .lessOrEqual(n * factor)
+    case .greater(let n): .greater(n * factor)
+    case .greaterOrEqual(let n): .greaterOrEqual(n * factor)
+    // Both ends are inside, and what lies between them and their neighbours is too.
+    case .range(let r): .range((r.lowerBound - 1) * factor + 1...(r.upperBound + 1) * factor - 1)
+    case .notRange(let r): .notRange(r.lowerBound * factor...r.upperBound * factor)
+    }
+  }
 }

@@ -19,16 +19,21 @@ enum PatternKeywords {
     pattern.view = builder.view
     let flags = text.slice(end + 1..<text.range.upperBound)
     if let buffer = try apply(flags, to: &pattern) {
-      guard !builder.hasSticky else {
-        throw flags.error("expected no flag that names a buffer behind a sticky buffer")
+      // The body of a response and the file in it are the same.
+      let sticky = builder.view.buffer == .fileData ? .httpResponseBody : builder.view.buffer
+      guard !builder.hasSticky || sticky == buffer else {
+        throw flags.error("expected no flag that names another buffer than the sticky one in force")
       }
       try builder.restrict(toBuffer: buffer, at: option.keyword)
-      pattern.view = BufferView(buffer)
+      if !builder.hasSticky { pattern.view = BufferView(buffer) }
     }
-    if pattern.relative, !builder.hasMatch {
-      throw option.keyword.error("expected a content or pcre in front that /R can be relative to")
+    if pattern.relative, !builder.hasMatch(in: pattern.view) {
+      throw option.keyword.error("expected a content or pcre in front that /R can be relative to, in the same buffer")
     }
-    try PatternCheck.check(pattern, at: body)
+    let groups = try PatternCheck.groupCount(pattern, at: body)
+    guard pattern.captures.count <= groups else {
+      throw option.value.error("expected a group in the pattern for each of \(pattern.captures.count) names")
+    }
     builder.append(.pcre(pattern), at: option.keyword)
   }
 
@@ -51,11 +56,26 @@ enum PatternKeywords {
     UInt8(ascii: "Z"): .httpHostRaw,
   ]
 
+  /// `flow:NAME` or `pkt:NAME` for each group, for records.
+  private static func captures(_ text: RuleSlice) throws(RuleSyntaxError) -> [PatternMatch.Capture] {
+    var captures: [PatternMatch.Capture] = []
+    for part in text.separated() {
+      let words = part.separated(by: UInt8(ascii: ":"))
+      guard words.count == 2, !words[1].isEmpty, let scope = PatternMatch.Capture.Scope(rawValue: words[0].string)
+      else {
+        throw part.expected("'flow:' or 'pkt:' and a name")
+      }
+      captures.append(PatternMatch.Capture(scope: scope, name: words[1].string))
+    }
+    return captures
+  }
+
   /// - Returns: the buffer that the flags name.
   private static func apply(
     _ flags: RuleSlice, to pattern: inout PatternMatch
   ) throws(RuleSyntaxError) -> InspectionBuffer? {
     var buffer: InspectionBuffer?
+    var isRaw = false
     for index in flags.range {
       let place = flags.slice(index..<index + 1)
       switch flags.text.bytes[index] {
@@ -69,13 +89,17 @@ enum PatternKeywords {
       case UInt8(ascii: "R"): pattern.relative = true
       case UInt8(ascii: "O"): pattern.overridesMatchLimit = true
       // Nothing is decoded before the search, so the raw bytes are what is searched.
-      case UInt8(ascii: "B"): break
+      case UInt8(ascii: "B"):
+        guard buffer == nil else { throw place.error("expected only one flag that names a buffer") }
+        isRaw = true
       case let flag where buffers[flag] != nil:
         guard let named = buffers[flag] else { continue }
-        guard buffer == nil || buffer == named else { throw place.error("expected flags of one buffer only") }
+        guard buffer == nil, !isRaw else { throw place.error("expected only one flag that names a buffer") }
         buffer = named
       case UInt8(ascii: ","):
-        throw place.unsupported("capturing into variables with pcre is not supported")
+        pattern.captures = try captures(flags.slice(index + 1..<flags.range.upperBound))
+        return buffer
+      case UInt8(ascii: " "): break
       default:
         throw place.expected("a pcre flag (i s m x A E G R B O U I P Q H D M C S Y V W Z)")
       }

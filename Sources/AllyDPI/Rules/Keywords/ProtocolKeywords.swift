@@ -6,7 +6,7 @@ enum ProtocolKeywords {
       builder.append(.ftpBounce, at: option.keyword)
     },
     Keyword("ftpdata_command", .plain) { builder, option throws(RuleSyntaxError) in
-      guard let command = FTPDataCommand(rawValue: option.value.lowercased) else {
+      guard let command = FTPDataCommand(rawValue: option.value.string) else {
         throw option.value.expected("retr or stor")
       }
       try builder.restrict(to: [.ftpData], at: option.keyword)

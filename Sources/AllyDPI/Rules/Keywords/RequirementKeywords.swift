@@ -5,6 +5,9 @@ enum RequirementKeywords {
   /// Whose rule language this is: the version that `requires: version` is compared with.
   private static let version = [7, 0, 10]
 
+  /// What Suricata calls features and this reads.
+  private static let features: Set = ["ja3", "ja4", "output::file-store"]
+
   /// `version >= 7.0.3 < 8 | >= 8.1, feature NAME, keyword NAME`.
   @Sendable
   private static func requires(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
@@ -19,6 +22,10 @@ enum RequirementKeywords {
       case "keyword":
         guard KeywordTable.keyword(wish.lowercased) != nil else {
           throw requirement.unsupported("the rule requires the keyword \(wish.quoted)")
+        }
+      case "feature":
+        guard features.contains(wish.lowercased) else {
+          throw requirement.unsupported("the rule requires the feature \(wish.quoted)")
         }
       default:
         throw requirement.unsupported("the rule requires \(requirement.quoted)")

@@ -33,7 +33,8 @@ enum StreamKeywords {
     }
     var integer = FlowInteger(name: parts[0].string, operation: operation, operand: nil)
     if operation == .isSet || operation == .isNotSet {
-      guard parts.count == 2 else { throw parts[2].expected("nothing behind \(parts[1].quoted)") }
+      // A value is passed over.
+      guard parts.count <= 3 else { throw parts[3].expected("nothing behind \(parts[1].quoted)") }
     } else {
       guard parts.count >= 3, !parts[2].isEmpty else {
         throw parts[1].error("expected a value behind \(parts[1].quoted)")
@@ -57,7 +58,9 @@ enum StreamKeywords {
       default: index > 0 && byte.isDigit
       }
     }
-    guard isName, !text.isEmpty else { throw text.expected("a name: a letter, then letters, digits, '_', '.' and '/'") }
+    guard isName, text.range.count >= 2 else {
+      throw text.expected("a name: a letter, then at least one of letters, digits, '_', '.' and '/'")
+    }
   }
 
   /// `server|client|both|either, OPERATOR, BYTES`.
@@ -112,10 +115,12 @@ enum StreamKeywords {
       }
     }
     if isHost {
-      guard let side = parts.first else { throw option.value.error("expected 'src' or 'dst' for a tagged host") }
+      tag.scope = .sourceHost
+    }
+    if let side = parts.first {
       switch side.string {
-      case "src": tag.scope = .sourceHost
-      case "dst": tag.scope = .destinationHost
+      case "src": break
+      case "dst": if isHost { tag.scope = .destinationHost }
       default: throw side.expected("'src' or 'dst'")
       }
       parts.removeFirst()

@@ -1,16 +1,16 @@
 /// TLS and SSH.
 enum TLSKeywords {
   static let table: [Keyword] = [
-    Keyword("tls.version", .any, version),
+    Keyword("tls.version", .plain, version),
     Keyword("ssl_version", .plain, versions),
     Keyword("ssl_state", .plain, state),
-    Keyword("tls.subject", .any) { builder, option throws(RuleSyntaxError) in
+    Keyword("tls.subject", .quotedNegatable) { builder, option throws(RuleSyntaxError) in
       try content(&builder, option, in: .tlsCertificateSubject)
     },
-    Keyword("tls.issuerdn", .any) { builder, option throws(RuleSyntaxError) in
+    Keyword("tls.issuerdn", .quotedNegatable) { builder, option throws(RuleSyntaxError) in
       try content(&builder, option, in: .tlsCertificateIssuer)
     },
-    Keyword("tls.fingerprint", .any) { builder, option throws(RuleSyntaxError) in
+    Keyword("tls.fingerprint", .quotedNegatable) { builder, option throws(RuleSyntaxError) in
       try content(&builder, option, in: .tlsCertificateFingerprint, isWhole: true)
     },
     Keyword("ssh.softwareversion", .any) { builder, option throws(RuleSyntaxError) in
@@ -31,12 +31,10 @@ enum TLSKeywords {
 
   private static let numbers: [String: UInt16] = ["1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304]
 
-  /// `1.2`, or a number behind `0x`; a `!` in front.
+  /// `1.2`, or a number behind `0x`.
   @Sendable
   private static func version(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
-    var text = option.value
-    let isNegated = option.isNegated || text.skip(UInt8(ascii: "!"))
-    text = text.trimmed
+    let text = option.value
     let number: UInt16
     if let known = numbers[text.string] {
       number = known
@@ -47,7 +45,7 @@ enum TLSKeywords {
       number = UInt16(try text.anyNumber(in: NumberText.short))
     }
     try builder.restrict(to: [.tls], at: option.keyword)
-    builder.append(.tlsVersion(TLSVersionMatch(versions: [number], isNegated: isNegated)), at: option.keyword)
+    builder.append(.tlsVersion(TLSVersionMatch(versions: [number])), at: option.keyword)
   }
 
   /// Several versions, all of them or none with a `!`.

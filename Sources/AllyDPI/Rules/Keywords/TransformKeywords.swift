@@ -5,7 +5,7 @@ enum TransformKeywords {
       Keyword(name, .none) { builder, option throws(RuleSyntaxError) in
         try builder.add(transform, at: option.keyword)
       }
-    } + [Keyword("xor", .any, xor), Keyword("pcrexform", .quoted, capture)]
+    } + [Keyword("xor", .quoted, xor), Keyword("pcrexform", .quoted, capture)]
 
   private static let plain: [(String, BufferTransform)] = [
     ("dotprefix", .dotPrefix), ("to_lowercase", .toLowercase), ("to_uppercase", .toUppercase), ("to_md5", .toMD5),

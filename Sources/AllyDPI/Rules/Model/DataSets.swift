@@ -16,7 +16,8 @@ public struct DataSetMatch: Sendable, Equatable {
   public var view: BufferView
   public var action: Action
   public var name: String
-  public var kind: Kind
+  /// nil when another rule, or the configuration, says it.
+  public var kind: Kind?
   /// File that holds the values at the start.
   public var load: String? = nil
   /// File that is written at the end.

@@ -67,13 +67,12 @@ extension InspectionBuffer {
       .httpUserAgent, .httpReferer, .httpAccept, .httpAcceptEncoding, .httpAcceptLanguage, .httpRequestBody,
       .dnsQuery, .tlsServerName, .ja3Hash, .ja3String, .ja4Hash, .sshHassh, .sshHasshString, .sipMethod, .sipURI,
       .sipRequestLine, .quicUserAgent, .quicServerName, .quicCYUHash, .quicCYUString, .mqttConnectClientID,
-      .mqttConnectUserName, .mqttConnectPassword, .mqttConnectWillTopic, .mqttConnectWillMessage, .mqttSubscribeTopic,
-      .mqttUnsubscribeTopic, .smbNTLMSSPUser, .smbNTLMSSPDomain, .smbShare, .smbNamedPipe, .ikeInitiatorSPI:
+      .mqttConnectUserName, .mqttConnectPassword, .mqttConnectWillTopic, .mqttConnectWillMessage,
+      .mqttPublishMessage, .smbNTLMSSPUser, .smbNTLMSSPDomain, .smbShare, .smbNamedPipe, .ikeInitiatorSPI, .ikeVendor:
       .toServer
     case .httpResponseLine, .httpResponseHeader, .httpLocation, .httpServer, .httpStatusCode, .httpStatusMessage,
-      .httpResponseBody, .tlsCertificateSubject, .tlsCertificateIssuer, .tlsCertificateSerial,
-      .tlsCertificateFingerprint, .ja3sHash, .ja3sString, .sshHasshServer, .sshHasshServerString, .sipStatusCode,
-      .sipStatusMessage, .sipResponseLine, .krb5ClientName, .krb5ServerName, .rfbName, .ikeResponderSPI:
+      .ja3sHash, .ja3sString, .sshHasshServer, .sshHasshServerString, .sipStatusCode, .sipStatusMessage,
+      .sipResponseLine, .krb5ClientName, .krb5ServerName, .rfbName, .ikeResponderSPI:
       .toClient
     default: nil
     }

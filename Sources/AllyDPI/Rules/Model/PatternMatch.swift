@@ -22,8 +22,20 @@ public struct PatternMatch: Sendable {
   public var relative: Bool = false
   /// `O`: the configured match limit does not count; the bound that protects the core does.
   public var overridesMatchLimit: Bool = false
+  /// Where the text of the first groups goes. Only records show it: no verdict depends on it.
+  public var captures: [Capture] = []
   /// Of the pattern's first byte.
   public var location: RuleLocation
+
+  /// A group's text kept under a name.
+  public struct Capture: Sendable, Equatable {
+    public enum Scope: String, Sendable {
+      case flow
+      case packet = "pkt"
+    }
+    public var scope: Scope
+    public var name: String
+  }
 
   public init(pattern: [UInt8], location: RuleLocation) {
     self.pattern = pattern

@@ -120,6 +120,11 @@ extension EngineSupport {
     }
     if let feature = option.feature, !features.contains(feature) { return "'\(feature.rawValue)'" }
     switch option {
+    case .applicationProtocol(let match):
+      if case .protocols(let asked) = match.subject, asked.isDisjoint(with: protocols) {
+        return "'app-layer-protocol' with \(asked.names)"
+      }
+      return nil
     case .applicationNumber(let number, _) where !numbers.contains(number): return "'\(number.rawValue)'"
     case .applicationFlags(let field, _, _) where !flags.contains(field): return "'\(field.rawValue)'"
     default: return nil

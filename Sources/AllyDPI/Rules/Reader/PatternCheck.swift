@@ -2,12 +2,9 @@ internal import CPCRE2
 
 /// Whether PCRE2 takes a pattern. Patterns are compiled for use later, by the engine.
 enum PatternCheck {
-  /// - Parameter text: where the pattern stands.
-  static func check(_ pattern: PatternMatch, at text: RuleSlice) throws(RuleSyntaxError) {
-    _ = try groupCount(pattern, at: text)
-  }
-
   /// How many groups of a pattern capture.
+  ///
+  /// - Parameter text: where the pattern stands.
   static func groupCount(_ pattern: PatternMatch, at text: RuleSlice) throws(RuleSyntaxError) -> Int {
     var code: Int32 = 0
     var offset = 0

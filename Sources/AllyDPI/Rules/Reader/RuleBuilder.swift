@@ -129,6 +129,9 @@ struct RuleBuilder {
 
   /// Lets the options that follow look at a sticky buffer.
   mutating func select(_ view: BufferView, at place: RuleSlice) throws(RuleSyntaxError) {
+    if self.view.buffer == .base64Data, view.buffer != .payload {
+      throw place.error("expected 'pkt_data' behind 'base64_data' before any other buffer")
+    }
     try restrict(toBuffer: view.buffer, at: place)
     self.view = view
     takesTransforms = view.buffer != .payload
@@ -136,14 +139,18 @@ struct RuleBuilder {
     if view.buffer != .payload { idle.append((view, place)) }
   }
 
-  /// Adds a transform to the sticky buffer that was selected last.
+  /// Adds a transform to the sticky buffer in force. Options in front of it look at the buffer as it was.
   mutating func add(_ transform: BufferTransform, at place: RuleSlice) throws(RuleSyntaxError) {
-    guard takesTransforms else { throw place.error("expected a sticky buffer directly in front of '\(place.string)'") }
+    guard hasSticky, takesTransforms || view.transforms.isEmpty else {
+      throw place.error("expected a sticky buffer directly in front of '\(place.string)'")
+    }
     guard view.transforms.count < Self.mostTransforms else {
       throw place.error("expected at most \(Self.mostTransforms) transforms of a buffer")
     }
+    if takesTransforms { idle.removeLast() }
+    takesTransforms = true
     view.transforms.append(transform)
-    idle[idle.count - 1].view = view
+    idle.append((view, place))
   }
 
   /// Moves the last content to another buffer: the older way to name a buffer.
@@ -179,11 +186,11 @@ struct RuleBuilder {
     throw option.keyword.error("expected a content in front of '\(option.name)'")
   }
 
-  /// Whether there is a content or pattern in front, of whatever buffer: a relative pattern asks for one.
-  var hasMatch: Bool {
+  /// Whether there is a content or pattern in front in the buffer: a relative pattern asks for one.
+  func hasMatch(in view: BufferView) -> Bool {
     rule.options.contains { option in
       switch option {
-      case .content, .pcre: true
+      case .content, .pcre: option.view == view
       default: false
       }
     }
@@ -203,10 +210,11 @@ struct RuleBuilder {
     return nil
   }
 
-  /// Whether some content already has `fast_pattern`.
+  /// Whether a content of the payload already has `fast_pattern`. Suricata takes several in other buffers, and the first
+  /// is the one that counts.
   var hasFastPattern: Bool {
     rule.options.contains { option in
-      if case .content(let content) = option { content.fastPattern != nil } else { false }
+      if case .content(let content) = option, content.view == .payload { content.fastPattern != nil } else { false }
     }
   }
 
@@ -238,6 +246,11 @@ struct RuleBuilder {
     }
     guard has("sid") else {
       throw RuleSyntaxError(offset: text.all.trimmed.range.lowerBound, reason: "expected a sid, the rule has none")
+    }
+    for (index, option) in rule.options.enumerated() {
+      if case .content(let content) = option, content.view.transforms.isEmpty {
+        rule.options[index] = .content(content.buffer.normalized(content))
+      }
     }
     let check = RuleCheck(rule: rule, places: places, header: header)
     try check.run()

@@ -10,6 +10,7 @@ struct RuleCheck {
       let option = rule.options[index]
       try checkProtocol(option, places[index])
       try checkPacketOnly(option, places[index])
+      if case .content(let content) = option { try checkContent(content, places[index]) }
       switch option {
       case .dsize(let number): try checkLength(number, of: .payload, "dsize", places[index])
       case .bufferSize(let view, let number): try checkLength(number, of: view, "bsize", places[index])
@@ -40,6 +41,29 @@ struct RuleCheck {
     let isPacketOnly = option.needsPacket || rule.ruleProtocol == .tcpPkt
     if isStreamOnly && isPacketOnly {
       throw place.error("expected no option about packets in a rule for the stream only (tcp-stream, only_stream)")
+    }
+    let isAboutTransactions = rule.options.contains { $0.isAboutTransactions }
+    let excludesTransactions =
+      option.excludesTransactions || rule.ruleProtocol == .tcpPkt || rule.flow?.noStream == true
+    if isAboutTransactions && excludesTransactions {
+      throw place.error("expected no option about packets beside one about an application's messages")
+    }
+    if option.buffer?.protocols == .files {
+      switch rule.ruleProtocol {
+      case .udp, .sctp, .icmp, .icmpv4, .icmpv6:
+        throw place.error("the rule's protocol \(header.protocolText.quoted) never carries a file")
+      default: break
+      }
+    }
+  }
+
+  /// What is known of the bytes in a buffer.
+  private func checkContent(_ content: ContentMatch, _ place: RuleSlice) throws(RuleSyntaxError) {
+    if let reason = content.view.transforms.last?.objection(to: content) { throw place.error(reason) }
+    guard content.view.transforms.isEmpty else { return }
+    if let reason = content.buffer.objection(to: content) { throw place.error(reason) }
+    if content.buffer == .httpHeaderRaw, rule.side == nil, !rule.servicesReplacePorts {
+      throw place.error("expected 'flow' with a side: 'http.header.raw' is of requests and of responses")
     }
   }
 
@@ -116,6 +140,29 @@ extension RuleOption {
 
   /// The buffer that the option looks at, transforms aside; nil for options about headers and state.
   public var buffer: InspectionBuffer? { view?.buffer }
+
+  /// Whether the option asks about a message of an application.
+  var isAboutTransactions: Bool {
+    switch self {
+    case .applicationEvent, .applicationNumber, .applicationFlags, .fileDigest, .dcerpcInterface, .dcerpcOperation,
+      .tlsVersion, .certificateValidity, .modbus, .dnp3Object, .cipService, .http2Setting, .ikeAttribute,
+      .krb5TicketEncryption, .ftpDataCommand, .ftpBounce:
+      true
+    default: buffer?.origin == .transaction
+    }
+  }
+
+  /// Whether the option cannot stand beside one about an application's messages.
+  var excludesTransactions: Bool {
+    switch self {
+    case .dsize, .ttl, .ipID, .tos, .ipProtocol, .ipOption, .fragmentBits, .fragmentOffset, .sameIP, .tcpFlags,
+      .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .icmpType, .icmpCode, .icmpID, .icmpSequence, .icmpv6MTU,
+      .flowAge:
+      true
+    default:
+      if let buffer, buffer != .ipSource, buffer != .ipDestination { buffer.isHeader } else { false }
+    }
+  }
 
   /// Whether the option asks about one packet, so that reassembled data can never fulfil it.
   public var needsPacket: Bool {
