@@ -58,7 +58,7 @@ import Testing
       """
       alert tcp any any -> any any (msg:"good"; sid:1;)
       alert tcp any any -> any any (msg:"bad"; content:"|4"; sid:2;)
-      alert tcp any any -> any any (msg:"unsupported"; http.uri; content:"a"; sid:3;)
+      alert tcp any any -> any any (msg:"unsupported"; lua:a.lua; sid:3;)
       rubbish
       alert tcp any any -> any any (msg:"good"; sid:4;)
       """)
@@ -68,7 +68,7 @@ import Testing
     #expect(report.problems.map(\.isUnsupported) == [false, true, false])
     #expect(report.total == 5)
     #expect(report.unsupportedCount == 1)
-    #expect(report.problems[1].description == "test.rules:3:50: the keyword 'http.uri' is not supported (sid 3)")
+    #expect(report.problems[1].description == "test.rules:3:50: the keyword 'lua' is not supported (sid 3)")
   }
 
   @Test(arguments: [

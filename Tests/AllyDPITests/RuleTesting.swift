@@ -5,19 +5,21 @@ import Testing
 /// Reads rule text as a file of its own.
 func readRules(
   _ text: String, variables: [String: String] = [:], ports: [String: String] = [:],
-  classifications: Classifications = .standard
+  classifications: Classifications = .standard, support: EngineSupport = .everything
 ) -> RuleReport {
-  readRules(Array(text.utf8), variables: variables, ports: ports, classifications: classifications)
+  readRules(
+    Array(text.utf8), variables: variables, ports: ports, classifications: classifications, support: support)
 }
 
 func readRules(
   _ text: [UInt8], variables: [String: String] = [:], ports: [String: String] = [:],
-  classifications: Classifications = .standard
+  classifications: Classifications = .standard, support: EngineSupport = .everything
 ) -> RuleReport {
   var configuration = DPIConfiguration()
   configuration.addressVariables.merge(variables) { $1 }
   configuration.portVariables.merge(ports) { $1 }
-  return RuleReader(configuration: configuration, classifications: classifications).read(text, file: "test.rules")
+  return RuleReader(configuration: configuration, classifications: classifications, support: support).read(
+    text, file: "test.rules")
 }
 
 /// The rule with these options, when it loads.

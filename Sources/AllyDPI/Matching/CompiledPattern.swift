@@ -72,7 +72,7 @@ struct PatternScratch: ~Copyable {
   ///   - matchLimit: how many times a search may back up (`pcre.match-limit`).
   ///   - depthLimit: how deep it may nest (`pcre.match-limit-recursion`).
   init(matchLimit: UInt32 = 3500, depthLimit: UInt32 = 1500) throws(DPIEngineError) {
-    guard let context = unsafe pcre2_match_context_create_8(nil), let match = unsafe pcre2_match_data_create_8(1, nil)
+    guard let context = unsafe pcre2_match_context_create_8(nil), let match = unsafe pcre2_match_data_create_8(2, nil)
     else { throw .outOfMemory("PCRE2 match data") }
     unsafe self.context = unsafe context
     unsafe self.match = unsafe match
@@ -105,5 +105,20 @@ struct PatternScratch: ~Copyable {
     let ends = unsafe pcre2_get_ovector_pointer_8(match).unsafelyUnwrapped
     let upper = unsafe ends[1]
     return .found(unsafe min(ends[0], upper)..<upper)
+  }
+
+  /// The place of what the pattern's first group captures; nil when there is no match, or none of the group.
+  mutating func firstGroup(of pattern: CompiledPattern, in bytes: RawSpan) -> Range<Int>? {
+    bytes.withByteView { bytes in
+      let status = unsafe pcre2_match_8(pattern.code, bytes.base, bytes.count, 0, 0, match, context)
+      guard status == 0 || status > 1 else {
+        if status < 0 && status != PCRE2_ERROR_NOMATCH { limitsReached &+= 1 }
+        return nil
+      }
+      let ends = unsafe pcre2_get_ovector_pointer_8(match).unsafelyUnwrapped
+      // A group that took no part has ends beyond any text.
+      guard unsafe ends[2] <= ends[3], unsafe ends[3] <= bytes.count else { return nil }
+      return unsafe ends[2]..<ends[3]
+    }
   }
 }

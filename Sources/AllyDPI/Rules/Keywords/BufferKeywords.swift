@@ -31,7 +31,6 @@ enum BufferKeywords {
     ("http_content_len", .httpContentLength), ("http_content_type", .httpContentType),
     ("http_header_names", .httpHeaderNames), ("http_protocol", .httpProtocol), ("http_referer", .httpReferer),
     ("http_request_line", .httpRequestLine), ("http_response_line", .httpResponseLine), ("http_start", .httpStart),
-    ("http2.header", .httpRequestHeader),
     ("dns_query", .dnsQuery),
     ("tls_sni", .tlsServerName), ("tls_cert_issuer", .tlsCertificateIssuer),
     ("tls_cert_subject", .tlsCertificateSubject), ("tls_cert_serial", .tlsCertificateSerial),

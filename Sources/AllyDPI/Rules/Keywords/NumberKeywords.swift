@@ -12,7 +12,7 @@ enum NumberKeywords {
         try named(&builder, option, .mqttType, values: mqttTypes, takesNumbers: false, takesNegation: false)
       },
       Keyword("http2.frametype", .plain) { builder, option throws(RuleSyntaxError) in
-        try named(&builder, option, .http2FrameType, values: http2FrameTypes)
+        try named(&builder, option, .http2FrameType, values: http2FrameTypes, takesNegation: false)
       },
       Keyword("http2.errorcode", .plain) { builder, option throws(RuleSyntaxError) in
         try named(&builder, option, .http2ErrorCode, values: http2ErrorCodes)

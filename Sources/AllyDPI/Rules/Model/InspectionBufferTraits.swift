@@ -68,7 +68,8 @@ extension InspectionBuffer {
       .dnsQuery, .tlsServerName, .ja3Hash, .ja3String, .ja4Hash, .sshHassh, .sshHasshString, .sipMethod, .sipURI,
       .sipRequestLine, .quicUserAgent, .quicServerName, .quicCYUHash, .quicCYUString, .mqttConnectClientID,
       .mqttConnectUserName, .mqttConnectPassword, .mqttConnectWillTopic, .mqttConnectWillMessage,
-      .mqttPublishMessage, .smbNTLMSSPUser, .smbNTLMSSPDomain, .smbShare, .smbNamedPipe, .ikeInitiatorSPI, .ikeVendor:
+      .mqttPublishMessage, .mqttUnsubscribeTopic, .smbNTLMSSPUser, .smbNTLMSSPDomain, .smbShare, .smbNamedPipe,
+      .ikeInitiatorSPI, .ikeVendor:
       .toServer
     case .httpResponseLine, .httpResponseHeader, .httpLocation, .httpServer, .httpStatusCode, .httpStatusMessage,
       .ja3sHash, .ja3sString, .sshHasshServer, .sshHasshServerString, .sipStatusCode, .sipStatusMessage,

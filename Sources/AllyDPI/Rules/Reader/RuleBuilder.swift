@@ -186,11 +186,12 @@ struct RuleBuilder {
     throw option.keyword.error("expected a content in front of '\(option.name)'")
   }
 
-  /// Whether there is a content or pattern in front in the buffer: a relative pattern asks for one.
+  /// Whether there is a content or pattern in front: a relative pattern asks for one, in the same buffer unless a sticky
+  /// one is in force.
   func hasMatch(in view: BufferView) -> Bool {
     rule.options.contains { option in
       switch option {
-      case .content, .pcre: option.view == view
+      case .content, .pcre: hasSticky || option.view == view
       default: false
       }
     }
@@ -252,7 +253,7 @@ struct RuleBuilder {
         rule.options[index] = .content(content.buffer.normalized(content))
       }
     }
-    let check = RuleCheck(rule: rule, places: places, header: header)
+    let check = RuleCheck(rule: rule, places: places, header: header, dialect: dialect)
     try check.run()
     try support.check(rule, places: places, header: header)
   }

@@ -4,6 +4,7 @@ struct RuleCheck {
   /// Where each option stands.
   let places: [RuleSlice]
   let header: RuleHeader
+  let dialect: RuleDialect
 
   func run() throws(RuleSyntaxError) {
     for index in rule.options.indices {
@@ -11,6 +12,9 @@ struct RuleCheck {
       try checkProtocol(option, places[index])
       try checkPacketOnly(option, places[index])
       if case .content(let content) = option { try checkContent(content, places[index]) }
+      if option.buffer == .httpHeaderRaw, rule.side == nil, dialect == .suricata {
+        throw places[index].error("expected 'flow' with a side: 'http.header.raw' is of requests and of responses")
+      }
       switch option {
       case .dsize(let number): try checkLength(number, of: .payload, "dsize", places[index])
       case .bufferSize(let view, let number): try checkLength(number, of: view, "bsize", places[index])
@@ -45,7 +49,7 @@ struct RuleCheck {
     let isAboutTransactions = rule.options.contains { $0.isAboutTransactions }
     let excludesTransactions =
       option.excludesTransactions || rule.ruleProtocol == .tcpPkt || rule.flow?.noStream == true
-    if isAboutTransactions && excludesTransactions {
+    if isAboutTransactions && excludesTransactions && dialect == .suricata {
       throw place.error("expected no option about packets beside one about an application's messages")
     }
     if option.buffer?.protocols == .files {
@@ -62,9 +66,6 @@ struct RuleCheck {
     if let reason = content.view.transforms.last?.objection(to: content) { throw place.error(reason) }
     guard content.view.transforms.isEmpty else { return }
     if let reason = content.buffer.objection(to: content) { throw place.error(reason) }
-    if content.buffer == .httpHeaderRaw, rule.side == nil, !rule.servicesReplacePorts {
-      throw place.error("expected 'flow' with a side: 'http.header.raw' is of requests and of responses")
-    }
   }
 
   /// Contents that cannot fit into the length that `dsize` or `bsize` allows.
