@@ -39,6 +39,8 @@ public struct DPIConfiguration: Sendable {
   /// each side and those that a rule drops (`flows: start`).
   public var dropAlerts = true
   public var dropRecordsEveryPacket = false
+  /// What parsers of application protocols keep.
+  public var application = ApplicationLimits()
   /// Pattern databases use AVX2 at most, for tools that emulate a processor and stop at AVX-512.
   public var limitsVectorsToAVX2 = false
 
@@ -89,6 +91,14 @@ public struct RecordKinds: OptionSet, Sendable {
   public static var flows: RecordKinds { RecordKinds(rawValue: 4) }
   /// `anomaly` of type `decode`: decoder events.
   public static var decodeAnomalies: RecordKinds { RecordKinds(rawValue: 8) }
+  /// `http`: transactions of HTTP.
+  public static var http: RecordKinds { RecordKinds(rawValue: 32) }
+  /// `dns`: questions and answers.
+  public static var dns: RecordKinds { RecordKinds(rawValue: 64) }
+  /// `anomaly` of type `applayer`: events of application protocols.
+  public static var applicationAnomalies: RecordKinds { RecordKinds(rawValue: 256) }
+  /// `fileinfo`: files that were transferred.
+  public static var files: RecordKinds { RecordKinds(rawValue: 128) }
   /// `anomaly` of type `stream`: stream events.
   public static var streamAnomalies: RecordKinds { RecordKinds(rawValue: 16) }
 }

@@ -59,7 +59,7 @@ public struct DPIEngine: ~Copyable, PacketInspector {
       actions.formUnion(inspection.inspect(part, of: packet, dissector))
       index -= 1
     }
-    if inspection.configuration.records.contains(.flows) { inspection.writeEndedFlows() }
+    inspection.endFlows()
     let verdict = inspection.configuration.isInline ? Verdict(actions) : .accept
     inspection.counters.count(verdict, bytes: packet.bytes.byteCount)
     return verdict

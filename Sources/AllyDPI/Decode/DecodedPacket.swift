@@ -77,6 +77,8 @@ extension DecodedPacket {
   /// How a packet came to be: as it was on the wire, inside another packet, or put together from fragments.
   enum Origin: UInt8, BitwiseCopyable, Sendable {
     case wire, gre, ipv4, ipv6, teredo, vxlan, geneve, defragmented
+    /// No packet at all: it stands for the end of a flow.
+    case flowEnd
 
     /// The name for a record's `pkt_src`.
     var name: StaticString {
@@ -89,6 +91,7 @@ extension DecodedPacket {
       case .vxlan: "vxlan encapsulation"
       case .geneve: "geneve encapsulation"
       case .defragmented: "defrag"
+      case .flowEnd: "stream (flow timeout)"
       }
     }
   }

@@ -23,6 +23,7 @@ struct DetectionTables: Sendable {
   var rateFilters: ConstantTable<RateFilterRule>
   var suppressions: ConstantTable<SuppressionTest>
   var prefilter: PrefilterTables
+  var application: ApplicationTables
   /// The most variables that one rule has.
   var variableCount: Int
 
@@ -91,5 +92,6 @@ struct DetectionTables: Sendable {
     unsafe rateFilters.deallocate()
     unsafe suppressions.deallocate()
     unsafe prefilter.deallocate()
+    unsafe application.deallocate()
   }
 }

@@ -11,6 +11,10 @@ struct Detector: ~Copyable {
     var isStream: Bool
     /// A rate filter has changed the actions.
     var isReplaced: Bool
+    /// The application's transaction that it was found in; ``noTransaction`` for none.
+    var transaction: UInt64 = noTransaction
+
+    static var noTransaction: UInt64 { .max }
   }
 
   /// Why a packet is dropped, as records say it.
@@ -36,23 +40,27 @@ struct Detector: ~Copyable {
     var dropMatch: Match? = nil
   }
 
-  private let tables: DetectionTables
+  let tables: DetectionTables
   private let maximumAlerts: Int
+  /// New bytes of a growing buffer that are worth a search.
+  let growth: Int
   private var candidates: CandidateSet
-  private var scratch: HyperscanScratch
-  private var evaluator: PayloadEvaluator
+  var scratch: HyperscanScratch
+  var evaluator: PayloadEvaluator
   private var thresholds: ThresholdCounter
   private var stateBits: StateBitTable
-  /// At most one for each signature.
   private var matches: FixedList<Match>
   /// The matches of the last packet that records are written for.
   private(set) var alerts: FixedList<Match>
-  private(set) var statistics = DetectionStatistics()
+  var statistics = DetectionStatistics()
 
   init(tables: DetectionTables, configuration: DPIConfiguration, seed: UInt64) throws(DPIEngineError) {
     var databases: [HyperscanDatabase] = []
     for index in 0..<tables.prefilter.groups.count {
       if let database = tables.prefilter.groups[index].database { databases.append(database) }
+    }
+    for index in 0..<tables.application.groups.count {
+      if let database = tables.application.groups[index].database { databases.append(database) }
     }
     // All that can fail comes first: a type without copies is not half made.
     let scratch = try HyperscanScratch(for: databases)
@@ -61,11 +69,13 @@ struct Detector: ~Copyable {
     self.scratch = scratch
     self.evaluator = evaluator
     maximumAlerts = max(1, configuration.maximumAlertsPerPacket)
+    growth = Detector.growth(isInline: configuration.isInline)
     candidates = CandidateSet(capacity: tables.signatures.count)
     let hasCounts = tables.thresholds.count + tables.rateFilters.count > 0
     thresholds = ThresholdCounter(capacity: hasCounts ? configuration.thresholdEntries : 0, seed: seed)
     stateBits = StateBitTable(capacity: tables.changes.count > 0 ? configuration.stateBitEntries : 0, seed: ~seed)
-    matches = FixedList(capacity: tables.signatures.count)
+    // A transaction's signatures may match in several transactions that one packet completes.
+    matches = FixedList(capacity: tables.signatures.count + 256)
     alerts = FixedList(capacity: maximumAlerts)
   }
 
@@ -79,9 +89,9 @@ struct Detector: ~Copyable {
   /// Finds what a packet matches, and decides; the stream data is the tracker's for this packet.
   mutating func inspect(
     _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan, _ tracker: borrowing ConnectionTracker,
-    marks: inout FlowMarks, time: UInt64
+    _ session: ApplicationSession?, marks: inout FlowMarks, time: UInt64
   ) -> Decision {
-    inspect(packet, context, bytes: bytes, window: tracker.window(bytes: bytes), marks: &marks, time: time)
+    inspect(packet, context, bytes: bytes, window: tracker.window(bytes: bytes), session, marks: &marks, time: time)
   }
 
   /// Finds what a packet matches, and decides.
@@ -89,11 +99,12 @@ struct Detector: ~Copyable {
   /// - Parameters:
   ///   - bytes: what the packet's offsets count in.
   ///   - window: the stream data that the packet brought within reach; of use when the context says so.
+  ///   - session: the flow's application, when the packet told it something.
   ///   - marks: the flow's; changed by rules.
   ///   - time: nanoseconds since 1970.
   mutating func inspect(
     _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
-    window: StreamWindow, marks: inout FlowMarks, time: UInt64
+    window: StreamWindow, _ session: ApplicationSession? = nil, marks: inout FlowMarks, time: UInt64
   ) -> Decision {
     matches.removeAll()
     alerts.removeAll()
@@ -106,15 +117,42 @@ struct Detector: ~Copyable {
       let found = evaluate(
         signature, packet, context, bytes: bytes, window: window, marks: marks, time: time)
       if found == .none { continue }
-      _ = matches.append(
+      _ = append(
         Match(
           signature: rank, actions: signature.actions, isStream: found == .stream, isReplaced: false))
-      for index in signature.changes.indices {
-        stateBits.apply(tables.changes[index], for: packet, &marks, at: time)
+      change(signature, for: packet, &marks, at: time)
+    }
+    if let session {
+      let packetMatches = matches.count
+      inspectTransactions(of: session, packet, context, bytes: bytes, window: window, marks: &marks, time: time)
+      if matches.count > packetMatches {
+        matches.sort { ($0.signature, $0.transaction) < ($1.signature, $1.transaction) }
       }
     }
     if matches.count == 0 { return Decision() }
     return decide(packet, marks: &marks, time: time)
+  }
+
+  /// Looks at what an application said when its flow ends, without a packet.
+  mutating func inspectEnd(
+    _ packet: DecodedPacket, _ context: PacketContext, window: borrowing StreamWindow, _ session: ApplicationSession,
+    marks: inout FlowMarks, time: UInt64
+  ) -> Decision {
+    matches.removeAll()
+    alerts.removeAll()
+    inspectTransactions(of: session, packet, context, bytes: RawSpan(), window: window, marks: &marks, time: time)
+    if matches.count == 0 { return Decision() }
+    matches.sort { ($0.signature, $0.transaction) < ($1.signature, $1.transaction) }
+    return decide(packet, marks: &marks, time: time)
+  }
+
+  mutating func append(_ match: Match) -> Bool { matches.append(match) }
+
+  /// What a signature leaves behind for others.
+  mutating func change(_ signature: Signature, for packet: DecodedPacket, _ marks: inout FlowMarks, at time: UInt64) {
+    for index in signature.changes.indices {
+      stateBits.apply(tables.changes[index], for: packet, &marks, at: time)
+    }
   }
 
   // MARK: candidates
@@ -123,10 +161,10 @@ struct Detector: ~Copyable {
     _ group: PrefilterGroup, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
     window: StreamWindow, marks: inout FlowMarks
   ) {
-    if !packet.events.isEmpty { insert(group.decoderEvents) }
+    if !context.isContinuation && !packet.events.isEmpty { insert(group.decoderEvents) }
     if packet.ipVersion == 0 { return }
     let evaluated: Flow.Flags = context.side == .toServer ? .addressRulesToServer : .addressRulesToClient
-    if !marks.hasFlow || !marks.flags.contains(evaluated) {
+    if !context.isContinuation && (!marks.hasFlow || !marks.flags.contains(evaluated)) {
       insert(group.addresses)
       insert(group.bySource.list(for: packet.source, in: tables.prefilter.addressBounds, tables.prefilter.lists))
       insert(
@@ -139,7 +177,7 @@ struct Detector: ~Copyable {
     insert(group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists))
     guard let database = group.database, !marks.flags.contains(.noPayloadInspection) else { return }
     if context.hasStreamData { scan(window.bytes, database, group) }
-    if packet.payloadLength > 0 && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes)) {
+    if !context.isContinuation && packet.payloadLength > 0 && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes)) {
       scan(bytes.extracting(packet.payloadRange), database, group)
     }
   }
@@ -165,33 +203,52 @@ struct Detector: ~Copyable {
 
   // MARK: evaluation
 
-  private enum Found { case none, packet, stream }
+  enum Found { case none, packet, stream }
 
   private mutating func evaluate(
     _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
     window: StreamWindow, marks: FlowMarks, time: UInt64
   ) -> Found {
-    guard signature.protocolFilter.matches(packet), signature.flow.matches(packet, context),
+    guard matchesPacket(signature, packet, context, bytes: bytes, marks: marks, time: time, transaction: nil) else {
+      return .none
+    }
+    if signature.payload.isEmpty { return context.isContinuation ? .none : .packet }
+    if marks.flags.contains(.noPayloadInspection) { return .none }
+    return evaluatePayload(signature, packet, context, bytes: bytes, window: window)
+  }
+
+  /// Everything but the payload and the buffers of a transaction.
+  mutating func matchesPacket(
+    _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan, marks: FlowMarks,
+    time: UInt64, transaction: (any ApplicationTransaction)?
+  ) -> Bool {
+    guard signature.protocolFilter.matches(packet), signature.admits(marks.protocolNumber),
+      signature.flow.matches(packet, context),
       matchesPorts(signature, packet), tables.address(packet.source, isIn: signature.source),
       tables.address(packet.destination, isIn: signature.destination)
-    else { return .none }
+    else { return false }
     for index in signature.tests.indices {
       let test = tables.tests[index]
-      if case .bits(let condition) = test {
-        guard matches(condition, packet, marks, time: time) else { return .none }
-      } else {
-        guard test.matches(packet, bytes: bytes, streamEvents: context.streamEvents) else { return .none }
+      switch test {
+      case .bits(let condition):
+        guard matches(condition, packet, marks, time: time) else { return false }
+      case .applicationProtocol(let condition):
+        guard condition.matches(marks, context) else { return false }
+      case .applicationEvent(let event):
+        guard transaction?.events.contains(event.number(in: marks.protocolNumber)) == true else { return false }
+      case .applicationNumber(let number, let condition):
+        guard let value = transaction?.value(of: number), condition.matches(value) else { return false }
+      default:
+        guard test.matches(packet, bytes: bytes, streamEvents: context.streamEvents) else { return false }
       }
     }
     for index in signature.headers.indices {
       let header = tables.headerSteps[index]
       guard let range = packet.range(of: header.buffer, bytes: bytes), range.upperBound <= bytes.byteCount,
         bytes.extracting(range).withByteView({ evaluator.evaluate(header.steps, on: $0) }) != nil
-      else { return .none }
+      else { return false }
     }
-    if signature.payload.isEmpty { return .packet }
-    if marks.flags.contains(.noPayloadInspection) { return .none }
-    return evaluatePayload(signature, packet, context, bytes: bytes, window: window)
+    return true
   }
 
   @inline(__always)
@@ -218,17 +275,18 @@ struct Detector: ~Copyable {
 
   /// Stream data first; the packet's own payload when the rule looks at packets, or when the payload did not become part of
   /// the stream. So data is not reported twice, and nothing escapes.
-  private mutating func evaluatePayload(
+  mutating func evaluatePayload(
     _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
-    window: StreamWindow
+    window: borrowing StreamWindow
   ) -> Found {
     if signature.data.contains(.stream) {
       if context.hasStreamData && evaluateStream(signature, window) { return .stream }
+      if context.isContinuation { return .none }
       if !signature.data.contains(.packet) && (context.isInStream || signature.data.contains(.onlyStream)) {
         return .none
       }
     }
-    guard packet.payloadLength > 0 else { return .none }
+    guard packet.payloadLength > 0, !context.isContinuation else { return .none }
     if context.hasStreamData && signature.data.contains(.stream) && window.freshIsPayload(of: packet, in: bytes) {
       return .none  // the same bytes have just been evaluated
     }

@@ -26,6 +26,9 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case decoderEvent(DecoderEvent)
   case streamEvent(StreamEvent)
   case bits(BitCondition)
+  case applicationProtocol(ProtocolCondition)
+  case applicationEvent(EventCondition)
+  case applicationNumber(ApplicationNumber, NumberTest)
 
   /// ``TCPFlagsMatch``, flat.
   struct TCPFlags: BitwiseCopyable, Sendable {
@@ -61,7 +64,7 @@ enum PacketTest: BitwiseCopyable, Sendable {
 }
 
 extension PacketTest {
-  /// Whether a packet's headers meet the condition. ``bits(_:)`` needs the flow and is not decided here: true.
+  /// Whether a packet's headers meet the condition. What needs the flow or a transaction is not decided here: true.
   @inline(__always)
   func matches(_ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet) -> Bool {
     switch self {
@@ -90,9 +93,61 @@ extension PacketTest {
       packet.hasICMP && packet.icmp.hasIdentifier && test.matches(UInt32(packet.icmp.sequence))
     case .decoderEvent(let event): packet.events.contains(event)
     case .streamEvent(let event): streamEvents.contains(event)
-    case .bits: true
+    case .bits, .applicationProtocol, .applicationEvent, .applicationNumber: true
     }
   }
+}
+
+/// `app-layer-protocol`: what the flow was found to speak.
+struct ProtocolCondition: BitwiseCopyable, Sendable {
+  /// A bit for each parser.
+  var applications: UInt32
+  /// `failed`: it speaks nothing that is known here.
+  var isFailed: Bool
+  var isNegated: Bool
+
+  init(_ match: ApplicationProtocolMatch) {
+    isNegated = match.isNegated
+    switch match.subject {
+    case .protocols(let protocols):
+      applications = ApplicationParsers.mask(of: protocols)
+      isFailed = false
+    case .failed:
+      applications = 0
+      isFailed = true
+    }
+  }
+
+  func matches(_ marks: FlowMarks, _ context: PacketContext) -> Bool {
+    let hasFailed = marks.flags.isSuperset(of: .noApplication)
+    // Before anything is known, neither the one nor the other is true.
+    if marks.protocolNumber == ApplicationParsers.none && !hasFailed { return false }
+    let isTrue =
+      isFailed
+      ? hasFailed
+      : marks.protocolNumber != ApplicationParsers.none && applications & 1 &<< UInt32(marks.protocolNumber) != 0
+    return isTrue != isNegated
+  }
+}
+
+/// `app-layer-event`: the event's number in each parser's list.
+struct EventCondition: BitwiseCopyable, Sendable {
+  /// By the parser's place; 255 where there is no such event.
+  private var numbers: InlineArray<16, UInt8> = InlineArray(repeating: 255)
+
+  /// - Returns: nil when no parser knows the event.
+  init?(_ event: ApplicationEvent) {
+    var isKnown = false
+    for (place, parser) in ApplicationParsers.all.enumerated()
+    where event.protocols?.contains(parser.applicationProtocol) ?? false {
+      guard let number = parser.eventNames.firstIndex(where: { $0.description == event.name }) else { continue }
+      numbers[place] = UInt8(number)
+      isKnown = true
+    }
+    if !isKnown { return nil }
+  }
+
+  func number(in protocolNumber: UInt8) -> UInt8 { protocolNumber < 16 ? numbers[Int(protocolNumber)] : 255 }
 }
 
 extension DecodedPacket {

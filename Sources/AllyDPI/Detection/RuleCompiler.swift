@@ -23,6 +23,10 @@ struct RuleCompiler {
   private var suppressions: [SuppressionTest] = []
   private var variableCount = 0
   private var prefilter = PrefilterBuilder()
+  private var bufferSteps: [BufferSteps] = []
+  /// For each signature its range of `bufferSteps`.
+  private var bufferRanges: [TableRange] = []
+  private var applicationPrefilter = ApplicationPrefilterBuilder()
 
   private var addressListNumbers: [[IPAddress]: UInt32] = [:]
   private var portListNumbers: [[UInt16]: UInt32] = [:]
@@ -42,9 +46,18 @@ struct RuleCompiler {
         problems.append(error)
       }
     }
+    let target: HyperscanDatabase.Target = configuration.limitsVectorsToAVX2 ? .avx2 : .host
     let prefilterTables: PrefilterTables
-    do {
-      prefilterTables = try prefilter.build(target: configuration.limitsVectorsToAVX2 ? .avx2 : .host)
+    let applicationTables: ApplicationTables
+    do throws(DetectionProgramError) {
+      prefilterTables = try prefilter.build(target: target)
+      do throws(DetectionProgramError) {
+        applicationTables = try applicationPrefilter.build(
+          buffers: bufferSteps, bufferRanges: bufferRanges, target: target)
+      } catch {
+        unsafe prefilterTables.deallocate()
+        throw error
+      }
     } catch {
       for pattern in patterns { unsafe pattern.deallocate() }
       throw error
@@ -56,7 +69,7 @@ struct RuleCompiler {
       addressLists: ConstantTable(addressLists), addresses: ConstantTable(addresses),
       portLists: ConstantTable(portLists), ports: ConstantTable(ports), thresholds: ConstantTable(thresholds),
       rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions), prefilter: prefilterTables,
-      variableCount: variableCount)
+      application: applicationTables, variableCount: variableCount)
   }
 
   // MARK: one rule
@@ -79,6 +92,7 @@ struct RuleCompiler {
       destinationPorts: destinationPorts, tests: compiled.tests, payload: compiled.payload, headers: compiled.headers,
       changes: compiled.changes, threshold: Signature.any, rateFilter: Signature.any,
       suppressions: suppressions(of: rule), hasAbsolutePositions: traits.hasAbsolutePositions)
+    if let protocols = rule.applicationProtocols { signature.applications = ApplicationParsers.mask(of: protocols) }
     if let threshold = rule.threshold {
       signature.threshold = UInt32(thresholds.count)
       thresholds.append(ThresholdRule(threshold))
@@ -91,8 +105,8 @@ struct RuleCompiler {
     records.append(SignatureRecord(rule))
     variableCount = max(variableCount, rule.byteVariables.count)
 
-    let pattern = FastPattern.best(of: rule)
-    append(signature, record: record, pattern: pattern, rule)
+    let buffers = compiled.buffers
+    append(signature, buffers, record: record, rule)
     // `<>` with two equal sides says no more than `->`.
     let isMirror = rule.source == rule.destination && rule.sourcePorts == rule.destinationPorts
     if rule.direction == .both && !isMirror {
@@ -101,18 +115,28 @@ struct RuleCompiler {
       swap(&mirrored.sourcePorts, &mirrored.destinationPorts)
       swap(&signature.source, &signature.destination)
       swap(&signature.sourcePorts, &signature.destinationPorts)
-      append(signature, record: record, pattern: pattern, mirrored)
+      append(signature, buffers, record: record, mirrored)
     }
   }
 
-  private mutating func append(_ signature: Signature, record: UInt32, pattern: FastPattern?, _ rule: Rule) {
-    prefilter.add(
-      PrefilterBuilder.Entry(
-        signature: UInt32(signatures.count), kind: signature.kind, protocolFilter: signature.protocolFilter,
-        flow: signature.flow, pattern: pattern, source: rule.source, destination: rule.destination,
-        sourcePorts: rule.sourcePorts, destinationPorts: rule.destinationPorts))
+  private mutating func append(_ signature: Signature, _ buffers: TableRange, record: UInt32, _ rule: Rule) {
+    let rank = UInt32(signatures.count)
+    if signature.kind == .transaction {
+      applicationPrefilter.add(
+        ApplicationPrefilterBuilder.Entry(
+          signature: rank, applications: signature.applications, flow: signature.flow,
+          buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: FastPattern.bestInTransaction(of: rule),
+          hasEvents: rule.options.contains { if case .applicationEvent = $0 { true } else { false } }))
+    } else {
+      prefilter.add(
+        PrefilterBuilder.Entry(
+          signature: rank, kind: signature.kind, protocolFilter: signature.protocolFilter, flow: signature.flow,
+          pattern: FastPattern.best(of: rule), source: rule.source, destination: rule.destination,
+          sourcePorts: rule.sourcePorts, destinationPorts: rule.destinationPorts))
+    }
     signatures.append(signature)
     signatureRecords.append(record)
+    bufferRanges.append(buffers)
   }
 
   private mutating func suppressions(of rule: Rule) -> TableRange {
@@ -129,33 +153,44 @@ struct RuleCompiler {
     var tests: TableRange
     var payload: TableRange
     var headers: TableRange
+    /// Into `bufferSteps`.
+    var buffers: TableRange
     var changes: TableRange
   }
 
   private mutating func compileOptions(of rule: Rule) throws(RuleProblem) -> CompiledOptions {
     let firstTest = tests.count
     let firstChange = changes.count
-    var buffers: [InspectionBuffer: [PayloadStep]] = [:]
+    // In the order in which the rule first speaks of them.
+    var lists: [(view: BufferView, steps: [PayloadStep])] = []
     for option in rule.options {
-      if let (buffer, step) = try step(for: option, of: rule) {
-        buffers[buffer, default: []].append(step)
+      if let (_, step) = try step(for: option, of: rule), let view = option.view {
+        if let index = lists.firstIndex(where: { $0.view == view }) {
+          lists[index].steps.append(step)
+        } else {
+          lists.append((view, [step]))
+        }
       } else if let test = try test(for: option, of: rule) {
         tests.append(test)
       } else {
         appendChanges(for: option)
       }
     }
-    let payload = append(buffers[.payload] ?? [])
+    let payload = append(lists.first { $0.view == .payload }?.steps ?? [])
     let firstHeader = headerSteps.count
-    for buffer in InspectionBuffer.allCases where buffer.isHeader {
-      guard let list = buffers[buffer] else { continue }
-      let range = append(list)
-      headerSteps.append(HeaderSteps(buffer: buffer, steps: range))
+    let firstBuffer = bufferSteps.count
+    for list in lists {
+      switch list.view.buffer.origin {
+      case .payload: break
+      case .header: headerSteps.append(HeaderSteps(buffer: list.view.buffer, steps: append(list.steps)))
+      case .transaction: bufferSteps.append(BufferSteps(buffer: list.view.buffer, steps: append(list.steps)))
+      }
     }
     return CompiledOptions(
       tests: TableRange(start: UInt32(firstTest), count: UInt32(tests.count - firstTest)),
       payload: payload,
       headers: TableRange(start: UInt32(firstHeader), count: UInt32(headerSteps.count - firstHeader)),
+      buffers: TableRange(start: UInt32(firstBuffer), count: UInt32(bufferSteps.count - firstBuffer)),
       changes: TableRange(start: UInt32(firstChange), count: UInt32(changes.count - firstChange)))
   }
 
@@ -301,6 +336,11 @@ struct RuleCompiler {
     case .streamEvent(let name):
       guard let event = StreamEvent.named(name) else { throw unknownEvent("stream-event", name, of: rule) }
       return .streamEvent(event)
+    case .applicationProtocol(let match): return .applicationProtocol(ProtocolCondition(match))
+    case .applicationNumber(let number, let match): return .applicationNumber(number, NumberTest(match))
+    case .applicationEvent(let event):
+      guard let condition = EventCondition(event) else { throw unknownEvent("app-layer-event", event.name, of: rule) }
+      return .applicationEvent(condition)
     case .flowbits(let bits), .hostbits(let bits), .xbits(let bits):
       guard bits.action.isCondition else { return nil }
       let start = bitNumbers.count

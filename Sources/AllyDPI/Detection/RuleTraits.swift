@@ -9,55 +9,25 @@ struct RuleTraits {
   /// a rule is evaluated and whom its action concerns.
   init(_ rule: Rule) {
     var hasPayload = false
+    var hasTransaction = false
     var needsPacket = rule.ruleProtocol == .tcpPkt
     var needsStream = rule.ruleProtocol == .tcpStream
     var hasFlow = false
     var events = 0
     var others = 0
     for option in rule.options {
-      switch option {
-      case .content(let content):
-        hasPayload = hasPayload || !content.buffer.isHeader
-        needsPacket = needsPacket || content.buffer.isHeader
+      if let view = option.view {
         others += 1
-        if !content.isRelative && (content.offset != nil || content.depth != nil) && !content.buffer.isHeader {
-          hasAbsolutePositions = true
+        switch view.buffer.origin {
+        case .payload:
+          hasPayload = true
+          hasAbsolutePositions = hasAbsolutePositions || option.countsFromStart
+        case .header: needsPacket = true
+        case .transaction: hasTransaction = true
         }
-      case .pcre(let pattern):
-        hasPayload = hasPayload || !pattern.buffer.isHeader
-        needsPacket = needsPacket || pattern.buffer.isHeader
-        others += 1
-        if pattern.anchored && !pattern.relative { hasAbsolutePositions = true }
-      case .byteTest(let test):
-        hasPayload = hasPayload || !test.buffer.isHeader
-        needsPacket = needsPacket || test.buffer.isHeader
-        hasAbsolutePositions = hasAbsolutePositions || !test.isRelative
-        others += 1
-      case .byteJump(let jump):
-        hasPayload = hasPayload || !jump.buffer.isHeader
-        needsPacket = needsPacket || jump.buffer.isHeader
-        hasAbsolutePositions = hasAbsolutePositions || !jump.isRelative || jump.origin != .bytesRead
-        others += 1
-      case .byteExtract(let extract):
-        hasPayload = hasPayload || !extract.buffer.isHeader
-        needsPacket = needsPacket || extract.buffer.isHeader
-        hasAbsolutePositions = hasAbsolutePositions || !extract.isRelative
-        others += 1
-      case .byteMath(let math):
-        hasPayload = hasPayload || !math.buffer.isHeader
-        needsPacket = needsPacket || math.buffer.isHeader
-        hasAbsolutePositions = hasAbsolutePositions || !math.isRelative
-        others += 1
-      case .isDataAt(let test):
-        hasPayload = hasPayload || !test.buffer.isHeader
-        needsPacket = needsPacket || test.buffer.isHeader
-        hasAbsolutePositions = hasAbsolutePositions || !test.isRelative
-        others += 1
-      case .bufferSize(let view, _):
-        hasPayload = hasPayload || !view.isHeader
-        needsPacket = needsPacket || view.isHeader
-        hasAbsolutePositions = true
-        others += 1
+        continue
+      }
+      switch option {
       case .flow(let match):
         hasFlow = true
         needsPacket = needsPacket || match.noStream
@@ -68,13 +38,21 @@ struct RuleTraits {
       case .decodeEvent: events += 1
       case .streamEvent: others += 1
       case .ipProtocol: break  // part of the header, in effect
+      case .applicationProtocol: others += 1
+      case .applicationEvent, .applicationNumber, .applicationFlags:
+        hasTransaction = true
+        others += 1
       default:
         needsPacket = true
         others += 1
       }
     }
 
-    if events > 0 && others == 0 && !hasFlow {
+    if hasTransaction {
+      kind = .transaction
+    } else if rule.applicationProtocols != nil && others == 0 && events == 0 {
+      kind = .application
+    } else if events > 0 && others == 0 && !hasFlow {
       kind = .decoderEvents
     } else if others == 0 && events == 0 && !hasFlow {
       let isNegated = rule.source.containsNegation || rule.destination.containsNegation
@@ -99,6 +77,23 @@ struct RuleTraits {
         if countsFromStart { data.insert(.packet) }
       default: data = .packet
       }
+    }
+  }
+}
+
+extension RuleOption {
+  /// Whether the option counts from the start or the end of the data.
+  fileprivate var countsFromStart: Bool {
+    switch self {
+    case .content(let content): !content.isRelative && (content.offset != nil || content.depth != nil)
+    case .pcre(let pattern): pattern.anchored && !pattern.relative
+    case .byteTest(let test): !test.isRelative
+    case .byteJump(let jump): !jump.isRelative || jump.origin != .bytesRead
+    case .byteExtract(let extract): !extract.isRelative
+    case .byteMath(let math): !math.isRelative
+    case .isDataAt(let test): !test.isRelative
+    case .bufferSize: true
+    default: false
     }
   }
 }

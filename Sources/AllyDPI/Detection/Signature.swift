@@ -26,10 +26,18 @@ struct Signature: BitwiseCopyable, Sendable {
   var rateFilter: UInt32
   /// Into the program's ``SuppressionTest``s.
   var suppressions: TableRange
+  /// A bit for each parser that the flow may have; 0 for any flow.
+  var applications: UInt32 = 0
   /// Whether the payload has options that count from its start or end: they mean nothing in the midst of a stream.
   var hasAbsolutePositions: Bool
 
   static var any: UInt32 { .max }
+
+  /// Whether a flow of this protocol may match.
+  @inline(__always)
+  func admits(_ protocolNumber: UInt8) -> Bool {
+    applications == 0 || protocolNumber < 32 && applications & 1 &<< UInt32(protocolNumber) != 0
+  }
 }
 
 /// What happens when a signature matches.
@@ -67,12 +75,16 @@ enum SignatureKind: UInt8, BitwiseCopyable, Sendable {
   case packet
   /// Payload, of a packet or of a stream: its verdict is the flow's when it was found in a stream.
   case payload
+  /// The application's protocol and nothing else: evaluated for every packet of such a flow, its verdict is the flow's.
+  case application
+  /// A transaction of an application's protocol: its verdict is the flow's.
+  case transaction
 
   /// Whether drop and pass stand for the whole flow.
   @inline(__always)
   func actsOnFlow(matchedStream: Bool) -> Bool {
     switch self {
-    case .addressesOnly, .negatedAddressesOnly: true
+    case .addressesOnly, .negatedAddressesOnly, .application, .transaction: true
     case .decoderEvents, .packet: false
     case .payload: matchedStream
     }

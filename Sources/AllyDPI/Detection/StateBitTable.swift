@@ -6,6 +6,8 @@ struct FlowMarks {
   var identifier: UInt64 = 0
   var flags: Flow.Flags = []
   var bits: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+  /// The application's, by its place in ``ApplicationParsers/all``.
+  var protocolNumber: UInt8 = ApplicationParsers.none
 
   var hasFlow: Bool { identifier != 0 }
 
@@ -15,6 +17,7 @@ struct FlowMarks {
     identifier = flow.identifier
     flags = flow.flags
     bits = flow.bits
+    protocolNumber = flow.protocolNumber
   }
 
   /// Writes the marks back.

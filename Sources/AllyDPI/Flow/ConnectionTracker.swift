@@ -269,7 +269,6 @@ struct ConnectionTracker: ~Copyable {
       context.mustDrop = policy.isInline
       return
     }
-    context.endsStream = packet.tcp.isFIN || packet.tcp.isRST
     sessions[place].take(packet, bytes: bytes, from: context.side, into: &reassembler, context: &context)
     if context.hasStreamData { reach = Reach(session: place, side: context.side) }
     if context.streamEvents.contains(.reassemblyOverlapDifferentData) && policy.isInline { context.mustDrop = true }
@@ -386,8 +385,12 @@ struct PacketContext: BitwiseCopyable, Sendable {
   var isInStream = false
   /// ``ConnectionTracker/window(bytes:)`` has new bytes.
   var hasStreamData = false
-  /// The packet ends its side of the stream (FIN in order, or a valid RST).
+  /// All that this side sends has been seen: its FIN is in order, or there was a valid RST.
   var endsStream = false
+  /// Both sides are over: there was a valid RST.
+  var endsConnection = false
+  /// The stream data is more of what a packet brought within reach: the packet itself has been inspected.
+  var isContinuation = false
   /// Inline: the packet must not pass, because it does not fit the connection or differs from what was inspected (decision 11).
   var mustDrop = false
   var streamEvents = StreamEventSet()

@@ -4,6 +4,8 @@ import AllyPacket
 struct FlowIndex: BitwiseCopyable, Sendable, Hashable {
   var rawValue: UInt32
   static var none: FlowIndex { FlowIndex(rawValue: .max) }
+  /// A flow that there was: not to be looked up.
+  static var ended: FlowIndex { FlowIndex(rawValue: .max - 1) }
   var isNone: Bool { rawValue == .max }
 }
 
@@ -44,6 +46,8 @@ struct Flow: BitwiseCopyable, Sendable {
   var stream: UInt32 = .max
   /// For the application-layer state of the engine; the flow table does not look at it.
   var application: UInt32 = .max
+  /// The protocol that was found, by its place in ``ApplicationParsers/all``; kept for records.
+  var protocolNumber: UInt8 = ApplicationParsers.none
   /// Flow bits 0 to 255.
   var bits: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 

@@ -55,6 +55,9 @@ extension TCPSession {
       reassembler.drainMore(side: &own, events: &context.streamEvents)
     }
     context.hasStreamData = own.stream.delivered > before
+    context.endsConnection = packet.tcp.isRST
+    context.endsStream =
+      packet.tcp.isRST || own.flags.contains(.finSent) && own.stream.expected == own.finSequence
   }
 }
 

@@ -5,20 +5,29 @@ struct FastPattern: Equatable {
   /// time, which costs an order of magnitude.
   var isWeak: Bool
 
-  /// - Returns: the best literal of a rule; nil when it has none that must be there.
-  static func best(of rule: Rule) -> FastPattern? {
-    var best: (pattern: FastPattern, score: Int)? = nil
-    for case .content(let content) in rule.options where content.buffer == .payload && !content.isNegated {
+  /// - Returns: the best literal of a rule in the payload; nil when it has none that must be there.
+  static func best(of rule: Rule) -> FastPattern? { best(of: rule) { $0.buffer == .payload }?.pattern }
+
+  /// - Returns: the best literal of a rule in a transaction's buffer, and that buffer.
+  static func bestInTransaction(of rule: Rule) -> (literal: FastPattern, buffer: InspectionBuffer)? {
+    best(of: rule) { $0.buffer.origin == .transaction && $0.transforms.isEmpty }.map { ($0.pattern, $0.buffer) }
+  }
+
+  private static func best(
+    of rule: Rule, in isSearched: (BufferView) -> Bool
+  ) -> (pattern: FastPattern, buffer: InspectionBuffer)? {
+    var best: (pattern: FastPattern, buffer: InspectionBuffer, score: Int)? = nil
+    for case .content(let content) in rule.options where isSearched(content.view) && !content.isNegated {
       var bytes = content.bytes[...]
       if let chop = content.fastPattern?.chop, chop.lowerBound >= 0, chop.upperBound <= bytes.count, !chop.isEmpty {
         bytes = bytes[chop]
       }
       let pattern = FastPattern(bytes: Array(bytes), isCaseless: content.isCaseless)
-      if content.fastPattern != nil { return pattern }  // the rule's author has chosen
+      if content.fastPattern != nil { return (pattern, content.buffer) }  // the rule's author has chosen
       let score = pattern.score
-      if score > best?.score ?? -1 { best = (pattern, score) }
+      if score > best?.score ?? -1 { best = (pattern, content.buffer, score) }
     }
-    return best?.pattern
+    return best.map { ($0.pattern, $0.buffer) }
   }
 
   private init(bytes: [UInt8], isCaseless: Bool) {

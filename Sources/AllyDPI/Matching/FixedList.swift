@@ -24,6 +24,21 @@ struct FixedList<Element: BitwiseCopyable>: ~Copyable {
   @inline(__always)
   mutating func removeAll() { count = 0 }
 
+  /// Sorts in place what is nearly in order.
+  mutating func sort(by precedes: (Element, Element) -> Bool) {
+    var index = 1
+    while index < count {
+      let element = self[index]
+      var place = index
+      while place > 0, precedes(element, self[place &- 1]) {
+        unsafe base[place] = self[place &- 1]
+        place &-= 1
+      }
+      unsafe base[place] = element
+      index &+= 1
+    }
+  }
+
   @inline(__always)
   subscript(index: Int) -> Element {
     precondition(index >= 0 && index < count)

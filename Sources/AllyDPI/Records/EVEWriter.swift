@@ -50,10 +50,25 @@ struct EVEWriter: ~Copyable {
   ///   - data: the payload, or the stream data, that the rule matched in.
   ///   - flow: nil for a packet without a flow.
   mutating func writeAlert(
-    _ match: Detector.Match, isDropped: Bool, data: RawSpan, flow: Flow?, about subject: borrowing Subject
+    _ match: Detector.Match, isDropped: Bool, data: RawSpan, flow: Flow?, _ session: ApplicationSession?,
+    about subject: borrowing Subject
   ) {
     beginRecord("alert", flow: flow, about: subject)
+    let transaction = transaction(of: match, isDatagram: subject.packet.transport == .udp, in: session)
+    if let transaction {
+      json.key("tx_id")
+      json.number(transaction.number)
+      if match.transaction == Detector.Match.noTransaction && match.isStream {
+        json.key("tx_guessed")
+        json.bool(true)
+      }
+    }
     alert(match, isDropped: isDropped, about: subject)
+    if let transaction {
+      transaction.writeFields(to: &json)
+      if match.transaction != Detector.Match.noTransaction || match.isStream { files(of: transaction, subject.side) }
+    }
+    if let flow { applicationProtocol(of: flow) }
     if let outer = subject.outer { tunnel(outer, subject) }
     if flow != nil { direction(subject.side) }
     if let flow { flowSoFar(flow) }
@@ -107,6 +122,88 @@ struct EVEWriter: ~Copyable {
       json.endObject()
     }
     json.endObject()
+  }
+
+  /// The transaction that a rule matched in. Of one that matched in the stream, the newest is as good a guess as any.
+  private func transaction(of match: Detector.Match, isDatagram: Bool, in session: ApplicationSession?)
+    -> (any ApplicationTransaction)?
+  {
+    guard let session else { return nil }
+    if match.transaction != Detector.Match.noTransaction { return session.transaction(match.transaction) }
+    guard match.isStream || isDatagram, session.parser.transactionCount > 0 else { return nil }
+    return session.parser.transaction(at: session.parser.transactionCount - 1)
+  }
+
+  private mutating func applicationProtocol(of flow: Flow) {
+    let name: StaticString? =
+      flow.protocolNumber != ApplicationParsers.none
+      ? ApplicationParsers.all[Int(flow.protocolNumber)].recordName
+      : flow.flags.isSuperset(of: .noApplication) ? "failed" : nil
+    guard let name else { return }
+    json.key("app_proto")
+    json.string(name)
+  }
+
+  private mutating func files(of transaction: any ApplicationTransaction, _ side: FlowSide) {
+    guard transaction.files.contains(where: { $0.side == side }) else { return }
+    json.key("files")
+    json.beginArray()
+    for file in transaction.files where file.side == side {
+      json.beginObject()
+      fields(of: file, transaction)
+      json.endObject()
+    }
+    json.endArray()
+  }
+
+  private mutating func fields(of file: TransferredFile, _ transaction: any ApplicationTransaction) {
+    json.key("filename")
+    json.text(file.name[...])
+    json.key("gaps")
+    json.bool(file.hasGaps)
+    json.key("state")
+    switch file.state {
+    case .open: json.string("UNKNOWN")
+    case .closed: json.string("CLOSED")
+    case .truncated: json.string("TRUNCATED")
+    }
+    json.key("stored")
+    json.bool(false)
+    json.key("size")
+    json.number(file.size)
+    json.key("tx_id")
+    json.number(transaction.number)
+  }
+
+  // MARK: transactions
+
+  /// `http`, `dns`, …: a transaction that is complete.
+  mutating func writeTransaction(
+    _ transaction: any ApplicationTransaction, _ session: ApplicationSession, flow: Flow,
+    about subject: borrowing Subject
+  ) {
+    for index in 0..<transaction.recordCount {
+      beginRecord(ApplicationParsers.all[Int(session.index)].recordName, flow: flow, from: .toServer, about: subject)
+      transaction.writeRecord(index, to: &json)
+      json.endObject()
+      submit()
+    }
+  }
+
+  /// `fileinfo`: a file that was transferred; its sender is the source.
+  mutating func writeFile(
+    _ file: TransferredFile, of transaction: any ApplicationTransaction, _ session: ApplicationSession, flow: Flow,
+    about subject: borrowing Subject
+  ) {
+    beginRecord("fileinfo", flow: flow, from: file.side, about: subject)
+    transaction.writeFields(to: &json)
+    applicationProtocol(of: flow)
+    json.key("fileinfo")
+    json.beginObject()
+    fields(of: file, transaction)
+    json.endObject()
+    json.endObject()
+    submit()
   }
 
   /// `target`: who attacks and who is attacked.
@@ -247,6 +344,33 @@ struct EVEWriter: ~Copyable {
     submit()
   }
 
+  /// `anomaly` of an application: one for each event of a transaction.
+  mutating func writeAnomaly(
+    _ event: StaticString, of transaction: any ApplicationTransaction, _ session: ApplicationSession, flow: Flow,
+    about subject: borrowing Subject
+  ) {
+    beginRecord("anomaly", flow: flow, about: subject)
+    json.key("tx_id")
+    json.number(transaction.number)
+    json.key("anomaly")
+    json.beginObject()
+    json.key("app_proto")
+    json.string(ApplicationParsers.all[Int(session.index)].recordName)
+    json.key("type")
+    json.string("applayer")
+    json.key("event")
+    json.string { text in
+      event.withUTF8Buffer { name in
+        for unsafe byte in unsafe name { text.append(byte &- 0x61 < 26 ? byte & 0xDF : byte) }
+      }
+    }
+    json.key("layer")
+    json.string("proto_parser")
+    json.endObject()
+    json.endObject()
+    submit()
+  }
+
   // MARK: flow
 
   /// A flow that ended.
@@ -289,6 +413,7 @@ struct EVEWriter: ~Copyable {
         json.number(flow.icmp.replyCode)
       }
     }
+    applicationProtocol(of: flow)
     json.key("flow")
     json.beginObject()
     counters(flow)
@@ -347,8 +472,12 @@ struct EVEWriter: ~Copyable {
 
   // MARK: what all have in common
 
-  private mutating func beginRecord(_ type: StaticString, flow: Flow?, about subject: borrowing Subject) {
-    let packet = subject.packet
+  /// - Parameter from: whose address is the source: the packet's sender, unless this names a side of the flow.
+  private mutating func beginRecord(
+    _ type: StaticString, flow: Flow?, from side: FlowSide? = nil, about subject: borrowing Subject
+  ) {
+    var packet = subject.packet
+    if let side, side != subject.side { packet.swapEnds() }
     json.reset()
     json.beginObject()
     json.key("timestamp")

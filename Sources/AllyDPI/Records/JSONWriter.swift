@@ -84,6 +84,24 @@ struct JSONWriter {
     follows = true
   }
 
+  /// Writes text that came over a network: as it is when it is UTF-8, else with `\\xNN` for each byte that is not
+  /// ASCII.
+  mutating func text(_ value: ArraySlice<UInt8>) {
+    separate()
+    bytes.append(UInt8(ascii: "\""))
+    let isText = value.allSatisfy { $0 < 0x80 } || UTF8Check.isValid(value)
+    for byte in value {
+      if !isText && byte >= 0x80 {
+        bytes.appendText("\\\\x")
+        hexadecimal(byte)
+      } else {
+        escaped(byte)
+      }
+    }
+    bytes.append(UInt8(ascii: "\""))
+    follows = true
+  }
+
   /// Writes a string whose characters `body` appends; they must need no escape.
   mutating func string(_ body: (inout [UInt8]) -> Void) {
     separate()
@@ -184,6 +202,11 @@ struct JSONWriter {
     bytes.append(hexadecimalDigit(value >> 4))
     bytes.append(hexadecimalDigit(value & 15))
   }
+}
+
+/// Whether bytes are UTF-8 (RFC 3629).
+enum UTF8Check {
+  static func isValid(_ bytes: ArraySlice<UInt8>) -> Bool { String(validating: bytes, as: UTF8.self) != nil }
 }
 
 /// The lower-case hexadecimal digit of 0 to 15.

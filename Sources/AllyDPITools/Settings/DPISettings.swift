@@ -74,11 +74,24 @@ struct DPISettings {
     if let number = try tree.number("packet-alert-max", in: 0...255), number > 0 {
       engine.maximumAlertsPerPacket = Int(number)
     }
+    try readApplications(tree)
     let caps: ClosedRange<UInt64> = 64 << 10...1 << 40
     if let bytes = try tree.bytes("flow.memcap", in: caps) { engine.flowMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("stream.memcap", in: caps) { engine.streamMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("stream.reassembly.memcap", in: caps) { engine.reassemblyMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("defrag.memcap", in: caps) { engine.defragmentationMemoryCap = Int(bytes) }
+  }
+
+  private mutating func readApplications(_ tree: SettingTree) throws(CommandFailure) {
+    let http = "app-layer.protocols.http.libhtp.default-config."
+    let bodies: ClosedRange<UInt64> = 0...1 << 30
+    if let bytes = try tree.bytes(http + "request-body-limit", in: bodies) { engine.application.requestBody = Int(bytes) }
+    if let bytes = try tree.bytes(http + "response-body-limit", in: bodies) {
+      engine.application.responseBody = Int(bytes)
+    }
+    if let layers = try tree.number(http + "response-body-decompress-layer-limit", in: 0...16) {
+      engine.application.encodingLayers = Int(layers)
+    }
   }
 
   private mutating func readOutputs(_ tree: SettingTree) throws(CommandFailure) {
@@ -107,7 +120,7 @@ struct DPISettings {
   private mutating func readRecordType(
     _ name: String, _ tree: SettingTree, _ type: SettingNode, _ path: String
   ) throws(CommandFailure) {
-    guard ["alert", "drop", "flow", "anomaly"].contains(name) else { return }
+    guard ["alert", "drop", "flow", "anomaly", "http", "dns", "files"].contains(name) else { return }
     type.wasRead = true
     tree.node(path)?.wasRead = true
     if try tree.flag(path + ".enabled") == false { return }
@@ -124,11 +137,14 @@ struct DPISettings {
         }
         engine.dropRecordsEveryPacket = value == "all"
       }
-    case "flow":
-      engine.records.insert(.flows)
+    case "flow": engine.records.insert(.flows)
+    case "http": engine.records.insert(.http)
+    case "dns": engine.records.insert(.dns)
+    case "files": engine.records.insert(.files)
     default:
       if try tree.flag(path + ".types.decode") ?? false { engine.records.insert(.decodeAnomalies) }
       if try tree.flag(path + ".types.stream") ?? false { engine.records.insert(.streamAnomalies) }
+      if try tree.flag(path + ".types.applayer") ?? true { engine.records.insert(.applicationAnomalies) }
     }
   }
 

@@ -25,9 +25,15 @@ public struct EngineSupport: Sendable {
   public static let current = EngineSupport(
     buffers: [
       .payload, .ipv4Header, .ipv6Header, .tcpHeader, .udpHeader, .icmpv4Header, .icmpv6Header,
+      .httpURI, .httpURIRaw, .httpMethod, .httpProtocol, .httpRequestLine, .httpResponseLine, .httpHeader,
+      .httpHeaderRaw, .httpHeaderNames, .httpRequestHeader, .httpResponseHeader, .httpHost, .httpHostRaw,
+      .httpUserAgent, .httpCookie, .httpContentType, .httpContentLength, .httpReferer, .httpAccept,
+      .httpAcceptEncoding, .httpAcceptLanguage, .httpConnection, .httpLocation, .httpServer, .httpStart,
+      .httpStatusCode, .httpStatusMessage, .httpRequestBody, .httpResponseBody, .fileData, .fileName,
+      .dnsQuery,
     ],
-    protocols: [],
-    features: [])
+    protocols: [.http1, .dns],
+    features: [.applicationProtocol, .applicationEvents], numbers: [.dnsOpcode])
 
   /// All that can be read: for those who look at rules and run none.
   public static let everything = EngineSupport(

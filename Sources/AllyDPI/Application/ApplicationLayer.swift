@@ -1,0 +1,175 @@
+internal import AllyPacket
+
+/// The application protocols of one core's flows: finds out which one a flow speaks, and feeds its parser.
+///
+/// A flow has no state here until its protocol is known, and none after it was found to be none that is known here; a packet
+/// of such a flow costs a comparison.
+struct ApplicationLayer: ~Copyable {
+  /// Conversations that are followed at once.
+  private static var maximumSessions: Int { 1 << 16 }
+
+  let limits: ApplicationLimits
+  private var sessions: [ApplicationSession?] = []
+  private var free: [UInt32] = []
+  private(set) var statistics = ApplicationStatistics()
+
+  init(limits: ApplicationLimits) { self.limits = limits }
+
+  /// The session at a flow's place; nil without one.
+  func session(_ flow: Flow) -> ApplicationSession? {
+    let place = Int(flow.application)
+    return place < sessions.count ? sessions[place] : nil
+  }
+
+  /// Takes stream data: finds the protocol out, or feeds its parser.
+  ///
+  /// - Returns: whether the flow has a session that was fed.
+  mutating func receive(_ window: borrowing StreamWindow, from side: FlowSide, flow: inout Flow) -> Bool {
+    if flow.application == .max {
+      guard !flow.flags.contains(.noApplication) else { return false }
+      guard window.streamOffset == 0 else {
+        giveUp(side, &flow)
+        return false
+      }
+      guard let parser = recognize(window.bytes, IPProtocolNumber.tcp, from: side, flow: &flow) else { return false }
+      guard open(parser, flow: &flow) else { return false }
+    }
+    guard let session = session(flow) else { return false }
+    session.receive(window, from: side)
+    return true
+  }
+
+  /// Takes a datagram.
+  mutating func receive(datagram: RawSpan, from side: FlowSide, flow: inout Flow) -> Bool {
+    if flow.application == .max {
+      guard !flow.flags.contains(.noApplication),
+        let parser = recognize(datagram, flow.ipProtocol, from: side, flow: &flow), open(parser, flow: &flow)
+      else { return false }
+    }
+    guard let session = session(flow) else { return false }
+    session.parser.receive(datagram, from: side)
+    return true
+  }
+
+  /// Takes a session out, at the end of its flow. Its transactions must be done with.
+  mutating func remove(_ flow: Flow) {
+    let place = Int(flow.application)
+    guard place < sessions.count, sessions[place] != nil else { return }
+    sessions[place] = nil
+    free.append(flow.application)
+  }
+
+  // MARK: protocol detection
+
+  private mutating func recognize(
+    _ start: RawSpan, _ transport: UInt8, from side: FlowSide, flow: inout Flow
+  ) -> (any ApplicationParser.Type)? {
+    var needsMore = false
+    for parser in ApplicationParsers.all where parser.transports.contains(transport) {
+      switch parser.recognize(start, from: side, serverPort: flow.serverPort, transport: transport) {
+      case .yes: return parser
+      case .needsMore: needsMore = true
+      case .no: break
+      }
+    }
+    if !needsMore { giveUp(side, &flow) }
+    return nil
+  }
+
+  private mutating func giveUp(_ side: FlowSide, _ flow: inout Flow) {
+    flow.flags.insert(side == .toServer ? .noApplicationToServer : .noApplicationToClient)
+    if flow.flags.isSuperset(of: .noApplication) { statistics.unknown &+= 1 }
+  }
+
+  private mutating func open(_ parser: any ApplicationParser.Type, flow: inout Flow) -> Bool {
+    let session = ApplicationSession(parser, limits: limits, transport: flow.ipProtocol)
+    if let place = free.popLast() {
+      sessions[Int(place)] = session
+      flow.application = place
+    } else {
+      guard sessions.count < ApplicationLayer.maximumSessions else {
+        statistics.refused &+= 1
+        flow.flags.insert(.noApplication)
+        return false
+      }
+      flow.application = UInt32(sessions.count)
+      sessions.append(session)
+    }
+    flow.protocolNumber = session.index
+    statistics.sessions &+= 1
+    return true
+  }
+}
+
+/// One flow's conversation in its protocol.
+final class ApplicationSession {
+  let application: ApplicationProtocol
+  /// The protocol's place in ``ApplicationParsers/all``.
+  let index: UInt8
+  let parser: any ApplicationParser
+  /// The kind of the protocol's records.
+  let recordKind: RecordKinds
+  let eventNames: [StaticString]
+  /// How far each side of the stream has been fed.
+  private var nextToServer: UInt64 = 0
+  private var nextToClient: UInt64 = 0
+  private var isClosedToServer = false
+  private var isClosedToClient = false
+
+  init(_ type: any ApplicationParser.Type, limits: ApplicationLimits, transport: UInt8) {
+    application = type.applicationProtocol
+    index = ApplicationParsers.index(of: type.applicationProtocol)
+    recordKind = type.recordKind
+    eventNames = type.eventNames
+    parser = type.init(limits: limits, transport: transport)
+  }
+
+  /// Feeds what is new in a window, and says what is missing before it.
+  fileprivate func receive(_ window: borrowing StreamWindow, from side: FlowSide) {
+    let fed = side == .toServer ? nextToServer : nextToClient
+    let end = window.streamOffset + UInt64(window.bytes.byteCount)
+    if fed > window.streamOffset {
+      guard fed < end else { return }
+      parser.receive(window.bytes.extracting(Int(fed - window.streamOffset)...), from: side)
+    } else {
+      if window.streamOffset > fed { parser.skip(Int(clamping: window.streamOffset - fed), from: side) }
+      parser.receive(window.bytes, from: side)
+    }
+    if side == .toServer { nextToServer = end } else { nextToClient = end }
+  }
+
+  /// One side's stream is over.
+  ///
+  /// - Returns: whether it was open.
+  func close(_ side: FlowSide) -> Bool {
+    if side == .toServer ? isClosedToServer : isClosedToClient { return false }
+    if side == .toServer { isClosedToServer = true } else { isClosedToClient = true }
+    parser.close(side)
+    return true
+  }
+
+  /// The transaction of this number; nil when it is done with.
+  func transaction(_ number: UInt64) -> (any ApplicationTransaction)? {
+    for index in 0..<parser.transactionCount where parser.transaction(at: index).number == number {
+      return parser.transaction(at: index)
+    }
+    return nil
+  }
+}
+
+/// What the application layer counted.
+struct ApplicationStatistics: BitwiseCopyable, Sendable {
+  /// Flows whose protocol was found.
+  var sessions: UInt64 = 0
+  /// Flows that speak nothing that is known here.
+  var unknown: UInt64 = 0
+  /// Flows that were not followed because too many were.
+  var refused: UInt64 = 0
+}
+
+extension Flow.Flags {
+  /// What this side says is no protocol that is known here.
+  static var noApplicationToServer: Flow.Flags { Flow.Flags(rawValue: 1024) }
+  static var noApplicationToClient: Flow.Flags { Flow.Flags(rawValue: 2048) }
+  static var noApplication: Flow.Flags { [.noApplicationToServer, .noApplicationToClient] }
+}

@@ -1,0 +1,148 @@
+/// Follows one conversation of one application protocol: bytes in order go in, transactions come out.
+///
+/// A parser is one folder under `Application`. It knows nothing of rules, flows and records; the engine knows nothing of
+/// the protocol: it asks for stages, buffers and events by name (Docs/ADR/0011). A protocol is added by conforming to
+/// ``ApplicationParser`` and ``ApplicationTransaction`` and by one line in ``ApplicationParsers``.
+///
+/// A parser lives as long as its flow and belongs to one core. Whatever it is fed, it must stay within the limits of its
+/// ``ApplicationLimits``: bytes kept for a line, a header, a body, and transactions that live at once.
+protocol ApplicationParser: AnyObject {
+  static var applicationProtocol: ApplicationProtocol { get }
+  /// TCP, UDP or both, by their IP protocol numbers.
+  static var transports: [UInt8] { get }
+
+  /// The kind of its records.
+  static var recordKind: RecordKinds { get }
+
+  /// Looks at what one side said first.
+  ///
+  /// - Parameters:
+  ///   - start: the first bytes of a stream in that direction, or a datagram.
+  ///   - serverPort: a hint only: a protocol is found on any port.
+  ///   - transport: one of ``transports``.
+  static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition
+
+  /// When a buffer can be inspected; nil when it does not exist in what this side says.
+  static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability?
+
+  /// Every event, by the name behind `app-layer-event:PROTOCOL.`; the place is the event's number, 0 to 127.
+  static var eventNames: [StaticString] { get }
+
+  init(limits: ApplicationLimits, transport: UInt8)
+
+  /// Takes the bytes that follow, of a stream, or a whole datagram.
+  func receive(_ data: RawSpan, from side: FlowSide)
+
+  /// `count` bytes of a stream are missing and will not come any more.
+  func skip(_ count: Int, from side: FlowSide)
+
+  /// One side says no more.
+  func close(_ side: FlowSide)
+
+  /// The transactions that are not done with, oldest first.
+  var transactionCount: Int { get }
+  func transaction(at index: Int) -> any ApplicationTransaction
+
+  /// The engine is done with a transaction: it is inspected in both directions and recorded.
+  func removeTransaction(at index: Int)
+}
+
+/// What ``ApplicationParser/recognize(_:from:serverPort:)`` found.
+enum Recognition: Sendable { case yes, no, needsMore }
+
+/// When a buffer of a transaction is there to be inspected.
+struct BufferAvailability: BitwiseCopyable, Sendable {
+  /// The stage of its side from which on it is complete.
+  var stage: UInt8
+  /// It grows while the transaction is in the stage before, and may be inspected as it grows: a body.
+  var grows = false
+}
+
+/// One request and its response, or whatever a protocol exchanges.
+protocol ApplicationTransaction: AnyObject {
+  /// From 0, in the order of appearance.
+  var number: UInt64 { get }
+  /// How far one side is; ``TransactionStage/complete`` when it says no more about this transaction. Never goes back.
+  func stage(of side: FlowSide) -> UInt8
+  /// A buffer's bytes; nil when it is not there. A buffer that occurs several times (header fields, names in a query) has
+  /// indices from 0 to the first that is nil.
+  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>?
+  /// What was odd about it so far.
+  var events: ApplicationEvents { get }
+  /// Files that it carries or carried, in the order of appearance.
+  var files: [TransferredFile] { get }
+  /// A number that rules compare; nil when there is none.
+  func value(of number: ApplicationNumber) -> UInt32?
+  /// Writes what records of alerts and files say about the transaction, as `"http":{…}`.
+  func writeFields(to json: inout JSONWriter)
+  /// How many records of its own it has once it is complete.
+  var recordCount: Int { get }
+  /// Writes what is particular to one of them.
+  func writeRecord(_ index: Int, to json: inout JSONWriter)
+  /// What the engine keeps about the transaction.
+  var inspection: TransactionInspection { get }
+}
+
+extension ApplicationTransaction {
+  var files: [TransferredFile] { [] }
+  var recordCount: Int { 1 }
+  func value(of number: ApplicationNumber) -> UInt32? { nil }
+
+  func writeRecord(_ index: Int, to json: inout JSONWriter) {
+    json.key("tx_id")
+    json.number(number)
+    writeFields(to: &json)
+  }
+}
+
+/// Stages that all protocols share; those between are each protocol's own.
+enum TransactionStage {
+  static var none: UInt8 { 0 }
+  static var complete: UInt8 { .max }
+}
+
+/// A set of a protocol's events: one bit each.
+struct ApplicationEvents: BitwiseCopyable, Sendable, Equatable {
+  private var low: UInt64 = 0
+  private var high: UInt64 = 0
+
+  var isEmpty: Bool { low | high == 0 }
+
+  mutating func insert(_ number: UInt8) {
+    if number < 64 { low |= 1 &<< UInt64(number) } else { high |= 1 &<< UInt64(number &- 64) }
+  }
+
+  func contains(_ number: UInt8) -> Bool {
+    if number >= 128 { return false }
+    return number < 64 ? low & (1 &<< UInt64(number)) != 0 : high & (1 &<< UInt64(number &- 64)) != 0
+  }
+}
+
+/// A file that a transaction carries.
+struct TransferredFile: Sendable {
+  enum State: Sendable { case open, closed, truncated }
+  var name: [UInt8]
+  var side: FlowSide
+  var state = State.open
+  var size: UInt64 = 0
+  var hasGaps = false
+}
+
+/// Caps of what a parser keeps.
+public struct ApplicationLimits: Sendable {
+  /// Bytes of one line or header field.
+  public var field = 18_000
+  /// Header fields of one message.
+  public var headers = 1024
+  /// Bytes of a body that are kept for inspection, by side; 0 for all.
+  public var requestBody = 100 << 10
+  public var responseBody = 100 << 10
+  /// Content encodings on top of each other that are undone.
+  public var encodingLayers = 2
+  /// Bytes that a compressed body may become.
+  public var decompressedBody = 32 << 20
+  /// Transactions of one flow that are not done with.
+  public var transactions = 512
+
+  public init() {}
+}

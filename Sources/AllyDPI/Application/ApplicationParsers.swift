@@ -1,0 +1,33 @@
+/// The parsers that the engine has. A new protocol is one more line.
+enum ApplicationParsers {
+  static var all: [any ApplicationParser.Type] { parsers }
+  private static let parsers: [any (ApplicationParser & SendableMetatype).Type] = [
+    HTTPParser.self, DNSParser.self,
+  ]
+
+  /// No protocol.
+  static var none: UInt8 { .max }
+
+  /// A bit for each parser of some protocols, at its place.
+  static func mask(of protocols: ApplicationProtocolSet) -> UInt32 {
+    var mask: UInt32 = 0
+    for (place, parser) in all.enumerated() where protocols.contains(parser.applicationProtocol) { mask |= 1 << place }
+    return mask
+  }
+
+  /// A protocol's place in ``all``; ``none`` when there is no parser for it.
+  static func index(of application: ApplicationProtocol) -> UInt8 {
+    all.firstIndex { $0.applicationProtocol == application }.map { UInt8($0) } ?? none
+  }
+}
+
+extension ApplicationParser {
+  /// The protocol's name in records.
+  static var recordName: StaticString {
+    switch applicationProtocol {
+    case .http1: "http"
+    case .dns: "dns"
+    default: "unknown"
+    }
+  }
+}

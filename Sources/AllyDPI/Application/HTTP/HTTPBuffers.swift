@@ -1,0 +1,189 @@
+extension HTTPParser {
+  static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
+    typealias Stage = HTTPTransaction.Stage
+    let isRequest = side == .toServer
+    func from(_ stage: Stage, when exists: Bool = true, grows: Bool = false) -> BufferAvailability? {
+      exists ? BufferAvailability(stage: stage.rawValue, grows: grows) : nil
+    }
+    return switch buffer {
+    case .httpURI, .httpURIRaw, .httpMethod, .httpRequestLine: from(.headers, when: isRequest)
+    case .httpProtocol: from(.headers)
+    case .httpResponseLine, .httpStatusCode, .httpStatusMessage: from(.headers, when: !isRequest)
+    case .httpHost, .httpHostRaw, .httpUserAgent, .httpReferer, .httpAccept, .httpAcceptEncoding, .httpAcceptLanguage,
+      .httpRequestHeader:
+      from(.body, when: isRequest)
+    case .httpLocation, .httpServer, .httpResponseHeader: from(.body, when: !isRequest)
+    case .httpHeader, .httpHeaderRaw, .httpHeaderNames, .httpCookie, .httpContentType, .httpContentLength,
+      .httpConnection, .httpStart, .fileName:
+      from(.body)
+    case .httpRequestBody: from(.trailer, when: isRequest, grows: true)
+    case .httpResponseBody: from(.trailer, when: !isRequest, grows: true)
+    case .fileData: from(.trailer, grows: true)
+    default: nil
+    }
+  }
+}
+
+/// Buffers that are put together out of a message's parts, each once and only when it is asked for.
+struct HTTPComposedBuffers {
+  fileprivate struct Composed {
+    var header: [UInt8]? = nil
+    var names: [UInt8]? = nil
+    var start: [UInt8]? = nil
+    var field: [UInt8] = []
+  }
+
+  private var request = Composed()
+  private var response = Composed()
+  private var host: [UInt8]? = nil
+
+  mutating func removeAll() {
+    request = Composed()
+    response = Composed()
+    host = nil
+  }
+
+  mutating func bytes(
+    of buffer: InspectionBuffer, from side: FlowSide, at index: Int, in transaction: HTTPTransaction
+  ) -> ArraySlice<UInt8>? {
+    if index > 0 && !buffer.isRepeated { return nil }
+    return side == .toServer
+      ? requestBytes(of: buffer, at: index, transaction) : responseBytes(of: buffer, at: index, transaction)
+  }
+
+  private mutating func requestBytes(of buffer: InspectionBuffer, at index: Int, _ transaction: HTTPTransaction)
+    -> ArraySlice<UInt8>?
+  {
+    let fields = transaction.request.fields
+    switch buffer {
+    case .httpURI: return present(transaction.request.uri.normalized)
+    case .httpURIRaw: return present(transaction.request.target)
+    case .httpMethod: return present(transaction.request.method)
+    case .httpProtocol: return present(transaction.request.version)
+    case .httpRequestLine: return present(transaction.request.line)
+    case .httpHost:
+      guard let name = transaction.hostName else { return nil }
+      let lowered = host ?? name.map(LiteralSearch.lowercase)
+      host = lowered
+      return lowered[...]
+    case .httpHostRaw: return transaction.rawHost
+    case .httpUserAgent: return fields.value(of: "user-agent")
+    case .httpReferer: return fields.value(of: "referer")
+    case .httpAccept: return fields.value(of: "accept")
+    case .httpAcceptEncoding: return fields.value(of: "accept-encoding")
+    case .httpAcceptLanguage: return fields.value(of: "accept-language")
+    case .httpCookie: return fields.value(of: "cookie")
+    case .httpRequestHeader: return request.line(of: fields, at: index)
+    case .httpHeaderRaw: return present(transaction.request.rawFields)
+    case .httpHeader: return request.header(of: fields, without: "cookie")
+    case .httpStart: return request.start(transaction.request.line, transaction.request.rawFields)
+    case .httpRequestBody: return present(transaction.request.body.bytes)
+    case .fileData:
+      let hasFile = transaction.files.contains { $0.side == .toServer }
+      return index == 0 && hasFile ? present(transaction.request.body.bytes) : nil
+    default: return request.shared(buffer, of: fields, at: index, transaction, .toServer)
+    }
+  }
+
+  private mutating func responseBytes(of buffer: InspectionBuffer, at index: Int, _ transaction: HTTPTransaction)
+    -> ArraySlice<UInt8>?
+  {
+    let fields = transaction.response.fields
+    switch buffer {
+    case .httpProtocol: return present(transaction.response.version)
+    case .httpResponseLine: return present(transaction.response.line)
+    case .httpStatusCode: return present(transaction.response.status)
+    case .httpStatusMessage: return present(transaction.response.message)
+    case .httpLocation: return fields.value(of: "location")
+    case .httpServer: return fields.value(of: "server")
+    case .httpCookie: return fields.value(of: "set-cookie")
+    case .httpResponseHeader: return response.line(of: fields, at: index)
+    case .httpHeaderRaw: return present(transaction.response.rawFields)
+    case .httpHeader: return response.header(of: fields, without: "set-cookie")
+    case .httpStart: return response.start(transaction.response.line, transaction.response.rawFields)
+    case .httpResponseBody, .fileData: return index == 0 ? present(transaction.response.body.bytes) : nil
+    default: return response.shared(buffer, of: fields, at: index, transaction, .toClient)
+    }
+  }
+
+  private func present(_ bytes: [UInt8]) -> ArraySlice<UInt8>? { bytes.isEmpty ? nil : bytes[...] }
+}
+
+extension HTTPComposedBuffers.Composed {
+  /// What requests and responses have alike.
+  fileprivate mutating func shared(
+    _ buffer: InspectionBuffer, of fields: HTTPHeaderFields, at index: Int, _ transaction: HTTPTransaction,
+    _ side: FlowSide
+  ) -> ArraySlice<UInt8>? {
+    switch buffer {
+    case .httpContentType: return fields.value(of: "content-type")
+    case .httpContentLength: return fields.value(of: "content-length")
+    case .httpConnection: return fields.value(of: "connection")
+    case .httpHeaderNames: return headerNames(of: fields)
+    case .fileName:
+      let files = transaction.files.filter { $0.side == side }
+      return index < files.count ? files[index].name[...] : nil
+    default: return nil
+    }
+  }
+
+  /// All fields, one on a line, as `name: value`; cookies have a buffer of their own.
+  fileprivate mutating func header(of fields: HTTPHeaderFields, without cookie: StaticString) -> ArraySlice<UInt8>? {
+    if let header { return header[...] }
+    guard !fields.isEmpty else { return nil }
+    var text: [UInt8] = []
+    for index in 0..<fields.count where !fields.name(index).isCaselessEqual(to: cookie) {
+      text.append(contentsOf: fields.name(index))
+      text.append(text: ": ")
+      text.append(contentsOf: fields.value(index))
+      text.append(text: "\r\n")
+    }
+    header = text
+    return text.isEmpty ? nil : text[...]
+  }
+
+  fileprivate mutating func headerNames(of fields: HTTPHeaderFields) -> ArraySlice<UInt8>? {
+    if let names { return names[...] }
+    guard !fields.isEmpty else { return nil }
+    var text: [UInt8] = []
+    text.append(text: "\r\n")
+    for index in 0..<fields.count {
+      text.append(contentsOf: fields.name(index))
+      text.append(text: "\r\n")
+    }
+    text.append(text: "\r\n")
+    names = text
+    return text[...]
+  }
+
+  fileprivate mutating func start(_ line: [UInt8], _ rawFields: [UInt8]) -> ArraySlice<UInt8>? {
+    if let start { return start[...] }
+    guard !line.isEmpty else { return nil }
+    var text = line
+    text.append(text: "\r\n")
+    text.append(contentsOf: rawFields)
+    start = text
+    return text[...]
+  }
+
+  /// One field as `name: value`.
+  fileprivate mutating func line(of fields: HTTPHeaderFields, at index: Int) -> ArraySlice<UInt8>? {
+    guard index < fields.count else { return nil }
+    field.removeAll(keepingCapacity: true)
+    field.append(contentsOf: fields.name(index))
+    field.append(text: ": ")
+    field.append(contentsOf: fields.value(index))
+    return field[...]
+  }
+}
+
+extension HTTPTransaction {
+  /// The host that the request names, as sent: in the target, else in `Host`.
+  var rawHost: ArraySlice<UInt8>? {
+    if let host = request.uri.host, !host.isEmpty { return request.target[host] }
+    return request.fields.value(of: "host")
+  }
+
+  /// The same without a port.
+  var hostName: ArraySlice<UInt8>? { rawHost.map(HTTPHost.name) }
+}

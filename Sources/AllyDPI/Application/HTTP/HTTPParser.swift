@@ -1,0 +1,218 @@
+internal import AllyPacket
+
+/// HTTP/0.9, 1.0 and 1.1 (RFC 9110, RFC 9112), read as lenient servers and browsers read it: what an endpoint would still
+/// understand is understood here, and noted as an event.
+///
+/// The cases were chosen to be Suricata's, whose parser is libhtp with `personality: IDS`.
+final class HTTPParser: ApplicationParser {
+  static var applicationProtocol: ApplicationProtocol { .http1 }
+  static var transports: [UInt8] { [IPProtocolNumber.tcp] }
+  static var recordKind: RecordKinds { .http }
+  static let eventNames: [StaticString] = HTTPEvent.allCases.map(\.name)
+
+  let limits: ApplicationLimits
+  let uriRules = HTTPURI.Rules()
+  /// Those that are not done with, oldest first.
+  private(set) var transactions: [HTTPTransaction] = []
+  /// Transactions to be used again.
+  private var spare: [HTTPTransaction] = []
+  private var transactionsBegun: UInt64 = 0
+
+  var requestSide = HTTPRequestSide()
+  var responseSide = HTTPResponseSide()
+  /// The transaction whose request, whose response is being read.
+  var currentRequest: HTTPTransaction?
+  var currentResponse: HTTPTransaction?
+  /// How many transactions have been given a response.
+  private var responsesBegun: UInt64 = 0
+  /// What the bytes are after `CONNECT` or an upgrade.
+  enum Tunnel { case none, awaitsResponse, unknown, other }
+  var tunnel = Tunnel.none
+
+  init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
+
+  // MARK: the seam
+
+  func receive(_ data: RawSpan, from side: FlowSide) {
+    if isTunnelled(data, from: side) { return }
+    switch side {
+    case .toServer: receiveRequest(data)
+    case .toClient: receiveResponse(data)
+    }
+  }
+
+  func skip(_ count: Int, from side: FlowSide) {
+    if tunnel != .none { return }
+    switch side {
+    case .toServer: skipRequest(count)
+    case .toClient: skipResponse(count)
+    }
+  }
+
+  /// Whether bytes belong to another protocol, or come too early. In a tunnel, HTTP may go on.
+  private func isTunnelled(_ data: RawSpan, from side: FlowSide) -> Bool {
+    switch (tunnel, side) {
+    case (.none, _), (.awaitsResponse, .toClient): return false
+    case (.other, _), (.awaitsResponse, .toServer): return true
+    case (.unknown, .toClient): tunnel = .other
+    case (.unknown, .toServer):
+      var start = 0
+      while start < data.byteCount, data.byte(at: start).isWhiteSpace { start += 1 }
+      if start == data.byteCount { return true }
+      tunnel = HTTPMethod.word(in: data, from: start) == .method ? .none : .other
+    }
+    return tunnel == .other
+  }
+
+  func close(_ side: FlowSide) {
+    switch side {
+    case .toServer: closeRequest()
+    case .toClient:
+      closeResponse()
+      // What was not answered will not be.
+      for transaction in transactions { transaction.response.stage = .complete }
+    }
+  }
+
+  var transactionCount: Int { transactions.count }
+  func transaction(at index: Int) -> any ApplicationTransaction { transactions[index] }
+
+  func removeTransaction(at index: Int) {
+    let transaction = transactions.remove(at: index)
+    if transaction === currentRequest { currentRequest = nil }
+    if transaction === currentResponse { currentResponse = nil }
+    if spare.count < 2 { spare.append(transaction) }
+  }
+
+  // MARK: transactions
+
+  /// A new transaction; nil at the limit: then nothing more is read.
+  func beginTransaction() -> HTTPTransaction? {
+    guard transactions.count < limits.transactions else {
+      transactions.last?.note(.tooManyTransactions)
+      return nil
+    }
+    let transaction = spare.popLast() ?? HTTPTransaction()
+    transaction.reset(number: transactionsBegun)
+    transactionsBegun += 1
+    transactions.append(transaction)
+    return transaction
+  }
+
+  /// The transaction that the next response belongs to: the oldest without one, or one of its own.
+  func nextForResponse() -> HTTPTransaction? {
+    defer { responsesBegun += 1 }
+    if let transaction = transactions.first(where: { $0.number == responsesBegun }) { return transaction }
+    guard responsesBegun >= transactionsBegun, let transaction = beginTransaction() else { return nil }
+    // The request was not seen.
+    transaction.note(.unableToMatchResponseToRequest)
+    transaction.request.target.append(text: "/libhtp::request_uri_not_seen")
+    transaction.request.uri.parse(transaction.request.target, rules: uriRules)
+    transaction.request.stage = .complete
+    return transaction
+  }
+}
+
+/// Bytes on their way through a parser.
+struct HTTPInput: ~Escapable {
+  let data: RawSpan
+  var offset = 0
+
+  @_lifetime(copy data)
+  init(_ data: RawSpan) { self.data = data }
+
+  var isEmpty: Bool { offset >= data.byteCount }
+  var count: Int { data.byteCount - offset }
+  var next: UInt8? { offset < data.byteCount ? data.byte(at: offset) : nil }
+
+  /// Moves everything up to and with the next line feed behind `line`.
+  ///
+  /// - Returns: whether there was a line feed.
+  @_lifetime(self: copy self)
+  mutating func takeLine(into line: inout [UInt8]) -> Bool {
+    let end = data.firstIndex(of: .lineFeed, from: offset)
+    let stop = end.map { $0 + 1 } ?? data.byteCount
+    line.append(data.extracting(offset..<stop))
+    offset = stop
+    return end != nil
+  }
+}
+
+/// What a step of a parser's state machine came to.
+enum HTTPStep { case `continue`, needsMore, stop }
+
+/// What lines are made of.
+enum HTTPLine {
+  /// Without the line end: LF, CR LF, and what else is taken for one.
+  static func withoutEnd(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    var line = line
+    while let last = line.last, last == .lineFeed || last == .carriageReturn { line.removeLast() }
+    return line
+  }
+
+  /// Nothing but a line end.
+  static func isEmpty(_ line: ArraySlice<UInt8>) -> Bool {
+    switch line.count {
+    case 1: line.first == .lineFeed || line.first == .carriageReturn
+    case 2: line.first == .carriageReturn && line.last == .lineFeed
+    default: false
+    }
+  }
+
+  static func isBlank(_ line: ArraySlice<UInt8>) -> Bool { line.allSatisfy(\.isWhiteSpace) }
+
+  /// Whether a line goes on with the field before it (RFC 9112 §5.2); servers also take NUL for white space.
+  static func isFolded(_ byte: UInt8) -> Bool { byte.isLinearSpace || byte == 0 }
+
+  /// The name and value of a header field; nil without a colon.
+  static func field(_ line: ArraySlice<UInt8>, endsAtNUL: Bool) -> (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>, isOdd: Bool)? {
+    guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+    if endsAtNUL, line[..<colon].contains(0) { return nil }
+    var name = line[..<colon]
+    var isOdd = name.isEmpty
+    while let last = name.last, last.isLinearSpace || last == 0x0B || last == 0x0C {
+      name.removeLast()
+      isOdd = true
+    }
+    var value = line[(colon + 1)...]
+    if endsAtNUL, let end = value.firstIndex(of: 0) { value = value[..<end] }
+    return (name, value.trimmed, isOdd)
+  }
+
+  /// The number in a `Content-Length`, junk around it ignored; nil without digits or above 2⁶².
+  static func contentLength(_ value: ArraySlice<UInt8>) -> (length: Int, isOdd: Bool)? {
+    var rest = value
+    var isOdd = false
+    while let first = rest.first, !first.isDecimalDigit {
+      if !first.isLinearSpace { isOdd = true }
+      rest.removeFirst()
+    }
+    guard !rest.isEmpty else { return nil }
+    var length = 0
+    while let digit = rest.first, digit.isDecimalDigit {
+      guard length < 1 << 58 else { return nil }
+      length = length * 10 + Int(digit &- 0x30)
+      rest.removeFirst()
+    }
+    return (length, isOdd || !rest.isEmpty)
+  }
+
+  /// The number in a chunk's first line, as far as it is one.
+  enum ChunkLength { case length(Int, hasExtension: Bool), blank, invalid }
+
+  static func chunkLength(_ line: ArraySlice<UInt8>) -> ChunkLength {
+    var rest = line
+    while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
+    while let last = rest.last, last.isWhiteSpace { rest.removeLast() }
+    if rest.isEmpty { return .blank }
+    var length = 0
+    var digits = 0
+    while let value = rest.first?.hexadecimalValue {
+      guard length < 1 << 27 else { return .invalid }
+      length = length << 4 | Int(value)
+      digits += 1
+      rest.removeFirst()
+    }
+    return digits == 0 ? .invalid : .length(length, hasExtension: !rest.isEmpty)
+  }
+}

@@ -1,0 +1,88 @@
+extension HTTPTransaction {
+  /// `"http":{…}`, with Suricata's `extended` fields.
+  func writeFields(to json: inout JSONWriter) {
+    json.key("http")
+    json.beginObject()
+    if let host = hostName, !host.isEmpty {
+      json.key("hostname")
+      json.text(host.map(LiteralSearch.lowercase)[...])
+      if let port = rawHost.flatMap(HTTPHost.port) {
+        json.key("http_port")
+        json.number(port)
+      }
+    }
+    text("url", request.target[...], to: &json)
+    text("http_user_agent", request.fields.value(of: "user-agent"), to: &json)
+    text("xff", request.fields.value(of: "x-forwarded-for"), to: &json)
+    if let type = response.fields.value(of: "content-type") {
+      text("http_content_type", type.prefix { $0 != UInt8(ascii: ";") }, to: &json)
+    }
+    writeContentRange(to: &json)
+    text("http_refer", request.fields.value(of: "referer"), to: &json)
+    text("http_method", request.method[...], to: &json)
+    text("protocol", request.version[...], to: &json)
+    if response.statusNumber > 0 {
+      json.key("status")
+      json.number(response.statusNumber)
+      if response.statusNumber > 300, response.statusNumber < 304 {
+        text("redirect", response.fields.value(of: "location"), to: &json)
+      }
+    }
+    json.key("length")
+    json.number(response.body.wireLength)
+    json.endObject()
+  }
+
+  private func text(_ name: StaticString, _ value: ArraySlice<UInt8>?, to json: inout JSONWriter) {
+    guard let value, !value.isEmpty else { return }
+    json.key(name)
+    json.text(value)
+  }
+
+  /// `Content-Range: bytes 0-99/1000` (RFC 9110 §14.4).
+  private func writeContentRange(to json: inout JSONWriter) {
+    guard let value = response.fields.value(of: "content-range") else { return }
+    json.key("content_range")
+    json.beginObject()
+    json.key("raw")
+    json.text(value)
+    if let range = HTTPContentRange(value) {
+      if let bounds = range.bounds {
+        json.key("start")
+        json.number(bounds.lowerBound)
+        json.key("end")
+        json.number(bounds.upperBound)
+      }
+      if let size = range.size {
+        json.key("size")
+        json.number(size)
+      }
+    }
+    json.endObject()
+  }
+}
+
+/// What a `Content-Range` says.
+struct HTTPContentRange {
+  var bounds: ClosedRange<UInt64>?
+  var size: UInt64?
+
+  /// - Returns: nil when it is none.
+  init?(_ value: ArraySlice<UInt8>) {
+    guard value.prefix(6).isCaselessEqual(to: "bytes ") else { return nil }
+    let parts = value.dropFirst(6).split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    guard parts.count == 2 else { return nil }
+    size = HTTPContentRange.number(parts[1].trimmed)
+    if parts[0].trimmed.elementsEqual([UInt8(ascii: "*")]) { return }
+    let ends = parts[0].split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+    guard ends.count == 2, let first = HTTPContentRange.number(ends[0].trimmed),
+      let last = HTTPContentRange.number(ends[1].trimmed), first <= last
+    else { return nil }
+    bounds = first...last
+  }
+
+  private static func number(_ text: ArraySlice<UInt8>) -> UInt64? {
+    guard !text.isEmpty, text.count < 19, text.allSatisfy(\.isDecimalDigit) else { return nil }
+    return text.reduce(0) { $0 * 10 + UInt64($1 &- 0x30) }
+  }
+}

@@ -1,0 +1,413 @@
+internal import AllyPacket
+
+/// Where the reading of requests is.
+struct HTTPRequestSide {
+  enum State { case idle, line, headers, trailer, body, chunkLength, chunkData, chunkEnd, finished, unexpected, stopped }
+
+  var state = State.idle
+  /// The line that is being read.
+  var line: [UInt8] = []
+  /// A header field that may go on in the next line.
+  var field: [UInt8] = []
+  /// Bytes of the body or chunk to come.
+  var left = 0
+  var decoder: ContentDecoder?
+}
+
+extension HTTPParser {
+  func receiveRequest(_ data: RawSpan) {
+    var input = HTTPInput(data)
+    while true {
+      switch requestStep(&input) {
+      case .continue: continue
+      case .needsMore: return
+      case .stop:
+        requestSide.state = .stopped
+        return
+      }
+    }
+  }
+
+  private func requestStep(_ input: inout HTTPInput) -> HTTPStep {
+    switch requestSide.state {
+    case .stopped: return .needsMore
+    case .idle:
+      if input.isEmpty { return .needsMore }
+      guard let transaction = beginTransaction() else { return .stop }
+      currentRequest = transaction
+      transaction.request.stage = .line
+      requestSide.state = .line
+      return .continue
+    case .finished: return finishRequest(&input)
+    case .line, .headers, .trailer, .chunkLength, .chunkEnd:
+      guard input.takeLine(into: &requestSide.line) else { return requestLineIsTooLong ? .stop : .needsMore }
+      if requestLineIsTooLong { return .stop }
+      return requestLine(&input)
+    case .body, .chunkData: return requestBody(&input)
+    case .unexpected:
+      if input.isEmpty { return .needsMore }
+      requestBodyData(input.data.extracting(input.offset...))
+      input.offset = input.data.byteCount
+      return .needsMore
+    }
+  }
+
+  private var requestLineIsTooLong: Bool {
+    guard requestSide.line.count + requestSide.field.count > limits.field else { return false }
+    currentRequest?.note(.requestFieldTooLong)
+    return true
+  }
+
+  /// A line is whole.
+  private func requestLine(_ input: inout HTTPInput) -> HTTPStep {
+    guard let transaction = currentRequest else { return .stop }
+    let line = requestSide.line[...]
+    switch requestSide.state {
+    case .line:
+      // Empty lines in front of a request are ignored (RFC 9112 §2.2).
+      if HTTPLine.isBlank(line) {
+        requestSide.line.removeAll(keepingCapacity: true)
+        return .continue
+      }
+      readRequestLine(HTTPLine.withoutEnd(line), of: transaction, input)
+    case .headers, .trailer: readRequestField(line, of: transaction, input)
+    case .chunkLength: readRequestChunkLength(line, of: transaction)
+    default:
+      requestSide.state = .chunkLength
+      transaction.request.body.wireLength += UInt64(line.count)
+    }
+    requestSide.line.removeAll(keepingCapacity: true)
+    return requestSide.state == .stopped ? .stop : .continue
+  }
+
+  // MARK: the request line
+
+  private func readRequestLine(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction, _ input: HTTPInput) {
+    transaction.request.line.append(contentsOf: line)
+    var rest = line
+    if let first = rest.first, first.isWhiteSpace {
+      transaction.note(.requestLineLeadingWhitespace)
+      while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
+    }
+    let method = rest.prefix { !$0.isWhiteSpace }
+    rest = rest.dropFirst(method.count)
+    transaction.request.method.append(contentsOf: method)
+    if let delimiter = rest.first, delimiter != 0x20 { transaction.note(.methodDelimiterNonCompliant) }
+    while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
+    // The target ends at a space; only without any does other white space end it.
+    var target = rest.prefix { $0 != 0x20 }
+    if target.count == rest.count, target.contains(where: \.isWhiteSpace) {
+      transaction.note(.uriDelimiterNonCompliant)
+      target = rest.prefix { !$0.isWhiteSpace }
+    }
+    rest = rest.dropFirst(target.count)
+    transaction.request.target.append(contentsOf: target)
+    while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
+    transaction.request.version.append(contentsOf: rest)
+
+    if transaction.isMethod("CONNECT") {
+      transaction.request.uri.parseAuthority(of: transaction.request.target)
+    } else {
+      transaction.request.uri.parse(transaction.request.target, rules: uriRules)
+    }
+    if transaction.request.uri.isDoubleEncoded { transaction.note(.doubleEncodedURI) }
+    if target.isEmpty { transaction.note(.requestLineIncomplete) }
+
+    if rest.isEmpty {
+      // HTTP/0.9, unless header fields follow.
+      transaction.request.versionNumber = .http09
+      guard looksLikeField(input) else {
+        requestSide.state = .finished
+        return
+      }
+      transaction.note(.requestLineMissingProtocol)
+    } else {
+      transaction.request.versionNumber = HTTPVersion(rest)
+      if transaction.request.versionNumber == .unknown {
+        transaction.note(.requestLineInvalid)
+      }
+    }
+    transaction.request.stage = .headers
+    requestSide.state = .headers
+  }
+
+  /// Whether what follows begins like a header field: a token and a colon.
+  private func looksLikeField(_ input: HTTPInput) -> Bool {
+    var index = input.offset
+    while index < input.data.byteCount {
+      let byte = input.data.byte(at: index)
+      if byte == UInt8(ascii: ":") { return index > input.offset }
+      if byte.isWhiteSpace && byte != 0x20 { return false }
+      index += 1
+    }
+    return false
+  }
+
+  // MARK: header fields
+
+  private func readRequestField(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction, _ input: HTTPInput) {
+    if requestSide.state == .headers { transaction.request.rawFields.append(contentsOf: line) }
+    if isEndOfFields(line, next: input.next) {
+      endRequestField(of: transaction)
+      requestSide.state == .headers ? endRequestFields(of: transaction) : endRequest(transaction)
+      return
+    }
+    let text = HTTPLine.withoutEnd(line)
+    if let first = text.first, HTTPLine.isFolded(first) {
+      if requestSide.field.isEmpty {
+        transaction.note(.invalidRequestFieldFolding)
+        requestSide.field.append(contentsOf: text.drop { HTTPLine.isFolded($0) })
+      } else {
+        requestSide.field.append(contentsOf: text)
+      }
+    } else {
+      endRequestField(of: transaction)
+      requestSide.field.append(contentsOf: text)
+    }
+    if let next = input.next, !HTTPLine.isFolded(next) { endRequestField(of: transaction) }
+  }
+
+  /// An empty line, or one with a space that no folded line can follow.
+  func isEndOfFields(_ line: ArraySlice<UInt8>, next: UInt8?) -> Bool {
+    if HTTPLine.isEmpty(line) { return true }
+    return line.count == 2 && line.first?.isLinearSpace == true && line.last == .lineFeed
+      && next.map { $0 != .lineFeed } ?? false
+  }
+
+  private func endRequestField(of transaction: HTTPTransaction) {
+    guard !requestSide.field.isEmpty else { return }
+    defer { requestSide.field.removeAll(keepingCapacity: true) }
+    guard transaction.request.fields.count < limits.headers else { return }
+    let line = requestSide.field[...]
+    let addition: HTTPHeaderFields.Addition
+    if let field = HTTPLine.field(line, endsAtNUL: true) {
+      if field.isOdd { transaction.note(.requestHeaderInvalid) }
+      addition = transaction.request.fields.add(name: field.name, value: field.value)
+    } else {
+      transaction.note(.requestFieldMissingColon)
+      addition = transaction.request.fields.add(name: [], value: line)
+    }
+    switch addition {
+    case .added: break
+    case .repeated: transaction.note(.requestHeaderRepetition)
+    case .differentLength: transaction.note(.duplicateContentLengthInRequest)
+    }
+  }
+
+  private func endRequestFields(of transaction: HTTPTransaction) {
+    let fields = transaction.request.fields
+    checkHost(of: transaction)
+    transaction.request.stage = .body
+    if let encoding = fields.value(of: "transfer-encoding") {
+      if encoding.containsCaseless("chunked") {
+        transaction.request.hasBody = true
+        requestSide.state = .chunkLength
+      } else {
+        transaction.note(.invalidTransferEncodingInRequest)
+        return endRequest(transaction)
+      }
+    } else if let value = fields.value(of: "content-length") {
+      guard let length = HTTPLine.contentLength(value)?.length else {
+        transaction.note(.invalidContentLengthInRequest)
+        return endRequest(transaction)
+      }
+      guard length > 0 else { return endRequest(transaction) }
+      transaction.request.hasBody = true
+      requestSide.left = length
+      requestSide.state = .body
+    } else {
+      return endRequest(transaction)
+    }
+    requestSide.decoder = decoder(for: fields.value(of: "content-encoding"), of: transaction, layers: 1)
+  }
+
+  private func checkHost(of transaction: HTTPTransaction) {
+    let host = transaction.request.fields.value(of: "host")
+    if host == nil && transaction.request.versionNumber == .http11 { transaction.note(.missingHostHeader) }
+    if let host, let authority = transaction.request.uri.host {
+      let named = HTTPHost.name(host)
+      if !named.elementsEqual(transaction.request.target[authority]) { transaction.note(.hostHeaderAmbiguous) }
+    }
+  }
+
+  // MARK: body
+
+  private func readRequestChunkLength(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction) {
+    transaction.request.body.wireLength += UInt64(line.count)
+    switch HTTPLine.chunkLength(line) {
+    case .blank: break
+    case .invalid:
+      transaction.note(.invalidRequestChunkLength)
+      requestSide.state = .stopped
+    case .length(let length, let hasExtension):
+      if hasExtension { transaction.note(.requestChunkExtension) }
+      requestSide.left = length
+      if length > 0 {
+        requestSide.state = .chunkData
+      } else {
+        requestSide.state = .trailer
+        transaction.request.stage = .trailer
+      }
+    }
+  }
+
+  private func requestBody(_ input: inout HTTPInput) -> HTTPStep {
+    guard let transaction = currentRequest else { return .stop }
+    let count = min(requestSide.left, input.count)
+    if count == 0 && requestSide.left > 0 { return .needsMore }
+    requestBodyData(input.data.extracting(input.offset..<(input.offset + count)))
+    input.offset += count
+    requestSide.left -= count
+    guard requestSide.left == 0 else { return .needsMore }
+    if requestSide.state == .chunkData { requestSide.state = .chunkEnd } else { endRequest(transaction) }
+    return .continue
+  }
+
+  private func requestBodyData(_ data: RawSpan) {
+    guard let transaction = currentRequest, data.byteCount > 0 else { return }
+    transaction.request.body.wireLength += UInt64(data.byteCount)
+    let limit = limits.requestBody
+    guard let decoder = requestSide.decoder else {
+      transaction.request.body.append(data, limit: limit)
+      transaction.growFile(from: .toServer, by: data.byteCount)
+      return
+    }
+    decoder.decode(data) { piece in
+      transaction.request.body.append(piece, limit: limit)
+      transaction.growFile(from: .toServer, by: piece.byteCount)
+    }
+    if decoder.isBomb { transaction.note(.compressionBomb) }
+  }
+
+  // MARK: end
+
+  private func endRequest(_ transaction: HTTPTransaction) {
+    requestSide.state = .finished
+    requestSide.left = 0
+  }
+
+  /// Data behind a request is the next one, unless it begins with no method: then it belongs to the body.
+  private func finishRequest(_ input: inout HTTPInput) -> HTTPStep {
+    guard let transaction = currentRequest else {
+      requestSide.state = .idle
+      return input.isEmpty ? .needsMore : .continue
+    }
+    if transaction.isMethod("CONNECT"), transaction.response.stage != .complete {
+      // The answer says whether what follows is still HTTP.
+      completeRequest(transaction)
+      tunnel = .awaitsResponse
+      return .needsMore
+    }
+    if !input.isEmpty, transaction.request.stage > .line, !HTTPMethod.begins(input) {
+      transaction.note(.requestBodyUnexpected)
+      requestBodyData(input.data.extracting(input.offset...))
+      input.offset = input.data.byteCount
+    }
+    completeRequest(transaction)
+    return input.isEmpty ? .needsMore : .continue
+  }
+
+  private func completeRequest(_ transaction: HTTPTransaction) {
+    transaction.request.stage = .complete
+    transaction.closeFile(from: .toServer, .closed)
+    requestSide.decoder = nil
+    currentRequest = nil
+    requestSide.state = .idle
+  }
+
+  func skipRequest(_ count: Int) {
+    guard let transaction = currentRequest else {
+      requestSide.state = .stopped
+      return
+    }
+    switch requestSide.state {
+    case .body, .chunkData:
+      transaction.request.body.hasGap = true
+      transaction.markGap(from: .toServer)
+      guard count < requestSide.left || requestSide.state == .body else { break }
+      requestSide.left -= min(count, requestSide.left)
+      if requestSide.left == 0 { endRequest(transaction) }
+      return
+    default: break
+    }
+    // Where the next line begins cannot be told.
+    requestSide.state = .stopped
+    transaction.closeFile(from: .toServer, .truncated)
+  }
+
+  func closeRequest() {
+    guard let transaction = currentRequest else { return }
+    switch requestSide.state {
+    case .line where !requestSide.line.isEmpty && !HTTPLine.isBlank(requestSide.line[...]):
+      readRequestLine(HTTPLine.withoutEnd(requestSide.line[...]), of: transaction, HTTPInput(RawSpan()))
+    case .headers:
+      transaction.request.rawFields.append(contentsOf: requestSide.line)
+      requestSide.field.append(contentsOf: HTTPLine.withoutEnd(requestSide.line[...]))
+      endRequestField(of: transaction)
+    default: break
+    }
+    transaction.closeFile(from: .toServer, requestSide.left > 0 ? .truncated : .closed)
+    requestSide.line.removeAll(keepingCapacity: true)
+    transaction.request.stage = .complete
+    requestSide.decoder = nil
+    currentRequest = nil
+    requestSide.state = .stopped
+  }
+}
+
+/// Methods that a request may begin with: those of RFC 9110, of WebDAV and its relatives (RFC 4918, RFC 3253).
+enum HTTPMethod {
+  static let all: [StaticString] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL",
+    "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE", "LABEL",
+    "REPORT", "MKWORKSPACE", "MKACTIVITY", "BASELINE-CONTROL", "MERGE", "INVALID",
+  ]
+  static var longest: Int { 16 }
+
+  /// Whether the next word is a method.
+  static func begins(_ input: HTTPInput) -> Bool {
+    var start = input.offset
+    while start < input.data.byteCount, input.data.byte(at: start).isWhiteSpace { start += 1 }
+    // Nothing but line ends: they are ignored in front of the next request.
+    if start == input.data.byteCount { return true }
+    return word(in: input.data, from: start) != .other
+  }
+
+  enum Word { case method, other, cut }
+
+  /// What the word at `start` is; `cut` when the data ends within what may become a method.
+  static func word(in data: RawSpan, from start: Int) -> Word {
+    var end = start
+    while end < data.byteCount, !data.byte(at: end).isWhiteSpace, end - start <= longest { end += 1 }
+    var isCut = false
+    for method in all {
+      let length = method.utf8CodeUnitCount
+      guard end - start <= length else { continue }
+      let isPrefix = method.withUTF8Buffer { text in
+        for index in 0..<(end - start) where unsafe text[index] != data.byte(at: start + index) { return false }
+        return true
+      }
+      if !isPrefix { continue }
+      if end - start == length && end < data.byteCount { return .method }
+      if end == data.byteCount { isCut = true }
+    }
+    return isCut ? .cut : .other
+  }
+}
+
+/// The host in a `Host` field or an authority.
+enum HTTPHost {
+  /// Without the port.
+  static func name(_ host: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    if host.first == UInt8(ascii: "["), let end = host.firstIndex(of: UInt8(ascii: "]")) { return host[...end] }
+    guard let colon = host.firstIndex(of: UInt8(ascii: ":")) else { return host }
+    return host[..<colon].trimmed
+  }
+
+  /// The port; nil without one.
+  static func port(_ host: ArraySlice<UInt8>) -> UInt16? {
+    let rest = host.dropFirst(name(host).count)
+    guard rest.first == UInt8(ascii: ":"), let (number, _) = HTTPLine.contentLength(rest.dropFirst()) else { return nil }
+    return UInt16(exactly: number)
+  }
+}

@@ -1,0 +1,495 @@
+internal import AllyPacket
+
+/// Where the reading of responses is.
+struct HTTPResponseSide {
+  enum State {
+    case idle, line, headers, trailer, body, bodyToEnd, chunkLength, chunkData, chunkEnd, finished, stopped
+  }
+
+  var state = State.idle
+  /// The line that is being read.
+  var line: [UInt8] = []
+  /// A header field that may go on in the next line.
+  var field: [UInt8] = []
+  /// Bytes of the body or chunk to come.
+  var left = 0
+  /// The last line ended with LF CR.
+  var endedReversed = false
+  var decoder: ContentDecoder?
+}
+
+extension HTTPParser {
+  func receiveResponse(_ data: RawSpan) {
+    var input = HTTPInput(data)
+    while true {
+      switch responseStep(&input) {
+      case .continue: if tunnel == .unknown || tunnel == .other { return }
+      case .needsMore: return
+      case .stop:
+        responseSide.state = .stopped
+        currentResponse?.closeFile(from: .toClient, .truncated)
+        return
+      }
+    }
+  }
+
+  private func responseStep(_ input: inout HTTPInput) -> HTTPStep {
+    switch responseSide.state {
+    case .stopped: return .needsMore
+    case .idle:
+      if input.isEmpty { return .needsMore }
+      guard let transaction = nextForResponse() else { return .stop }
+      currentResponse = transaction
+      transaction.response.stage = .line
+      responseSide.state = .line
+      return .continue
+    case .finished: return finishResponse(&input)
+    case .line, .headers, .trailer:
+      guard takeResponseLine(&input) else { return responseLineIsTooLong ? .stop : .needsMore }
+      return responseLineIsTooLong ? .stop : responseLine(&input)
+    case .chunkLength:
+      guard takeChunkLine(&input) else { return responseLineIsTooLong ? .stop : .needsMore }
+      return responseLine(&input)
+    case .chunkEnd:
+      guard input.takeLine(into: &responseSide.line) else { return responseLineIsTooLong ? .stop : .needsMore }
+      return responseLine(&input)
+    case .body, .chunkData: return responseBody(&input)
+    case .bodyToEnd:
+      if input.isEmpty { return .needsMore }
+      responseBodyData(input.data.extracting(input.offset...))
+      input.offset = input.data.byteCount
+      return .needsMore
+    }
+  }
+
+  private var responseLineIsTooLong: Bool {
+    guard responseSide.line.count + responseSide.field.count > limits.field else { return false }
+    currentResponse?.note(.responseFieldTooLong)
+    return true
+  }
+
+  // MARK: lines
+
+  /// Clients also end a line at a lone CR, and at LF CR.
+  ///
+  /// - Returns: whether a line is whole.
+  private func takeResponseLine(_ input: inout HTTPInput) -> Bool {
+    while let byte = input.next {
+      if responseSide.line.last == .carriageReturn, byte != .lineFeed, byte != .carriageReturn {
+        // CR CR LF is no empty line.
+        if responseSide.state == .line || responseSide.line.count >= 2 { return true }
+      }
+      input.offset += 1
+      responseSide.line.append(byte)
+      if byte == .lineFeed {
+        let wasReversed = responseSide.endedReversed
+        responseSide.endedReversed = false
+        if responseSide.state == .line { return true }
+        let endsWithCR = responseSide.line.count >= 2 && responseSide.line[responseSide.line.count - 2] == .carriageReturn
+        if !endsWithCR, input.next == .carriageReturn {
+          input.offset += 1
+          responseSide.endedReversed = true
+        } else if endsWithCR, wasReversed, input.next == .carriageReturn {
+          // LF CR CR LF CR LF are two line ends.
+          input.offset += 1
+          if input.next == .lineFeed { input.offset += 1 }
+        }
+        return true
+      }
+      if byte != .carriageReturn { responseSide.endedReversed = false }
+    }
+    return false
+  }
+
+  /// A chunk's first line; what cannot become one is not waited for.
+  private func takeChunkLine(_ input: inout HTTPInput) -> Bool {
+    while let byte = input.next {
+      input.offset += 1
+      responseSide.line.append(byte)
+      if byte == .lineFeed { return true }
+      if responseSide.line.count >= 8 {
+        let first = responseSide.line.first { !$0.isWhiteSpace }
+        if let first, first.hexadecimalValue == nil { return true }
+      }
+    }
+    return false
+  }
+
+  /// A line is whole.
+  private func responseLine(_ input: inout HTTPInput) -> HTTPStep {
+    guard let transaction = currentResponse else { return .stop }
+    let line = responseSide.line[...]
+    switch responseSide.state {
+    case .line:
+      if HTTPLine.isBlank(line) { break }
+      readStatusLine(line, of: transaction, next: input.next)
+    case .headers, .trailer: readResponseField(line, of: transaction, input)
+    case .chunkLength: readResponseChunkLength(line, of: transaction)
+    default:
+      transaction.response.body.wireLength += UInt64(line.count)
+      responseSide.state = .chunkLength
+    }
+    responseSide.line.removeAll(keepingCapacity: true)
+    return responseSide.state == .stopped ? .stop : .continue
+  }
+
+  // MARK: the status line
+
+  private func readStatusLine(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction, next: UInt8?) {
+    let text = HTTPLine.withoutEnd(line)
+    if HTTPStatusLine.isBody(text) {
+      // A line in front of a status line is ignored; else all that comes is the body (HTTP/0.9).
+      if next == UInt8(ascii: "H") || text.count <= 2 { return }
+      transaction.response.stage = .body
+      transaction.response.hasBody = true
+      responseSide.state = .bodyToEnd
+      openResponseFile(of: transaction)
+      responseBodyData(line.rawBytes)
+      return
+    }
+    let parts = HTTPStatusLine.parts(text)
+    transaction.response.line.append(contentsOf: text)
+    transaction.response.version.append(contentsOf: parts.version)
+    transaction.response.status.append(contentsOf: parts.status)
+    transaction.response.message.append(contentsOf: parts.message)
+    transaction.response.versionNumber = HTTPVersion(parts.version)
+    transaction.response.statusNumber = HTTPStatusLine.number(parts.status) ?? 0
+    if transaction.response.versionNumber == .unknown { transaction.note(.responseInvalidProtocol) }
+    if transaction.response.statusNumber == 0 { transaction.note(.responseInvalidStatus) }
+    transaction.response.stage = .headers
+    responseSide.state = .headers
+  }
+
+  // MARK: header fields
+
+  private func readResponseField(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction, _ input: HTTPInput) {
+    if responseSide.state == .headers { transaction.response.rawFields.append(contentsOf: line) }
+    if isEndOfFields(line, next: input.next) {
+      endResponseField(of: transaction)
+      if responseSide.state == .headers { endResponseFields(of: transaction) } else { responseSide.state = .finished }
+      return
+    }
+    let text = HTTPLine.withoutEnd(line)
+    if let first = text.first, HTTPLine.isFolded(first) {
+      foldResponseField(text, of: transaction)
+    } else {
+      endResponseField(of: transaction)
+      responseSide.field.append(contentsOf: text)
+    }
+    if let next = input.next, !HTTPLine.isFolded(next) { endResponseField(of: transaction) }
+  }
+
+  private func foldResponseField(_ text: ArraySlice<UInt8>, of transaction: HTTPTransaction) {
+    if responseSide.field.isEmpty {
+      transaction.note(.invalidResponseFieldFolding)
+      responseSide.field.append(contentsOf: text.drop { HTTPLine.isFolded($0) })
+    } else if text.contains(UInt8(ascii: ":")), responseSide.field.contains(UInt8(ascii: ":")),
+      transaction.response.versionNumber == .http11
+    {
+      // Browsers take it for a field of its own.
+      transaction.note(.invalidResponseFieldFolding)
+      endResponseField(of: transaction)
+      responseSide.field.append(contentsOf: text.dropFirst())
+    } else {
+      responseSide.field.append(contentsOf: text)
+    }
+  }
+
+  private func endResponseField(of transaction: HTTPTransaction) {
+    guard !responseSide.field.isEmpty else { return }
+    defer { responseSide.field.removeAll(keepingCapacity: true) }
+    guard transaction.response.fields.count < limits.headers else { return }
+    let line = responseSide.field[...]
+    let addition: HTTPHeaderFields.Addition
+    if let field = HTTPLine.field(line, endsAtNUL: false) {
+      if field.isOdd { transaction.note(.responseHeaderInvalid) }
+      addition = transaction.response.fields.add(name: field.name, value: field.value)
+    } else {
+      transaction.note(.responseFieldMissingColon)
+      addition = transaction.response.fields.add(name: [], value: line)
+    }
+    switch addition {
+    case .added: break
+    case .repeated: transaction.note(.responseHeaderRepetition)
+    case .differentLength: transaction.note(.duplicateContentLengthInResponse)
+    }
+  }
+
+  /// RFC 9112 §6.3: how long the body is.
+  private func endResponseFields(of transaction: HTTPTransaction) {
+    let fields = transaction.response.fields
+    let status = transaction.response.statusNumber
+    let encoding = fields.value(of: "transfer-encoding")
+    let length = fields.value(of: "content-length")
+    let hasFraming = encoding != nil || length != nil
+
+    if transaction.isMethod("CONNECT") {
+      if status >= 200, status < 300 { return endResponse(transaction, tunnel: .unknown) }
+      tunnel = .none
+    }
+    if status == 101, !hasFraming { return endResponse(transaction, tunnel: .other) }
+    if status == 100, encoding == nil, length.flatMap({ HTTPLine.contentLength($0)?.length }) ?? 0 == 0 {
+      return continueResponse(transaction)
+    }
+    let isBodyless = status >= 100 && status < 200 || status == 204 || status == 304
+    if transaction.isMethod("HEAD") || isBodyless && !hasFraming { return endResponse(transaction) }
+
+    transaction.response.stage = .body
+    responseSide.decoder = decoder(
+      for: fields.value(of: "content-encoding"), of: transaction, layers: limits.encodingLayers)
+    if let encoding, encoding.withoutNUL.containsCaseless("chunked") {
+      if !encoding.isCaselessEqual(to: "chunked") { transaction.note(.responseAbnormalTransferEncoding) }
+      if transaction.response.versionNumber < .http11 { transaction.note(.responseChunkedOldProtocol) }
+      responseSide.state = .chunkLength
+    } else if let length {
+      guard let (number, isOdd) = HTTPLine.contentLength(length) else {
+        transaction.note(.invalidContentLengthInResponse)
+        responseSide.state = .stopped
+        return
+      }
+      if isOdd { transaction.note(.invalidContentLengthInResponse) }
+      guard number > 0 else { return endResponse(transaction) }
+      responseSide.left = number
+      responseSide.state = .body
+    } else {
+      if let type = fields.value(of: "content-type"), type.containsCaseless("multipart/byteranges") {
+        transaction.note(.responseMultipartByteRanges)
+      }
+      responseSide.state = .bodyToEnd
+    }
+    transaction.response.hasBody = true
+    openResponseFile(of: transaction)
+  }
+
+  /// `100 Continue`: the real response is still to come.
+  private func continueResponse(_ transaction: HTTPTransaction) {
+    if transaction.response.hasContinued {
+      transaction.note(.continueAlreadySeen)
+      responseSide.state = .stopped
+      return
+    }
+    transaction.response.removeAll()
+    transaction.response.hasContinued = true
+    transaction.response.stage = .line
+    responseSide.state = .line
+  }
+
+  // MARK: body
+
+  private func readResponseChunkLength(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction) {
+    switch HTTPLine.chunkLength(line) {
+    case .blank: transaction.response.body.wireLength += UInt64(line.count)
+    case .invalid:
+      // Browsers show the rest as it is.
+      transaction.note(.invalidResponseChunkLength)
+      responseSide.state = .bodyToEnd
+      responseBodyData(line.rawBytes)
+    case .length(let length, _):
+      transaction.response.body.wireLength += UInt64(line.count)
+      responseSide.left = length
+      if length > 0 {
+        responseSide.state = .chunkData
+      } else {
+        responseSide.state = .trailer
+        transaction.response.stage = .trailer
+      }
+    }
+  }
+
+  private func responseBody(_ input: inout HTTPInput) -> HTTPStep {
+    guard let transaction = currentResponse else { return .stop }
+    let count = min(responseSide.left, input.count)
+    if count == 0 && responseSide.left > 0 { return .needsMore }
+    responseBodyData(input.data.extracting(input.offset..<(input.offset + count)))
+    input.offset += count
+    responseSide.left -= count
+    guard responseSide.left == 0 else { return .needsMore }
+    if responseSide.state == .chunkData { responseSide.state = .chunkEnd } else { endResponse(transaction) }
+    return .continue
+  }
+
+  private func responseBodyData(_ data: RawSpan) {
+    guard let transaction = currentResponse, data.byteCount > 0 else { return }
+    transaction.response.body.wireLength += UInt64(data.byteCount)
+    let limit = limits.responseBody
+    guard let decoder = responseSide.decoder else {
+      transaction.response.body.append(data, limit: limit)
+      transaction.growFile(from: .toClient, by: data.byteCount)
+      return
+    }
+    decoder.decode(data) { piece in
+      transaction.response.body.append(piece, limit: limit)
+      transaction.growFile(from: .toClient, by: piece.byteCount)
+    }
+    if decoder.hasFailed { transaction.note(.gzipDecompressionFailed) }
+    if decoder.isBomb { transaction.note(.compressionBomb) }
+  }
+
+  // MARK: end
+
+  private func endResponse(_ transaction: HTTPTransaction, tunnel: Tunnel = .none) {
+    responseSide.state = .finished
+    responseSide.left = 0
+    if tunnel == .none { return }
+    completeResponse(transaction)
+    if let request = currentRequest, request === transaction {
+      request.request.stage = .complete
+      currentRequest = nil
+      requestSide.state = .idle
+    }
+    self.tunnel = tunnel
+  }
+
+  /// What follows a response and does not look like one belongs to its body.
+  private func finishResponse(_ input: inout HTTPInput) -> HTTPStep {
+    guard let transaction = currentResponse else {
+      responseSide.state = .idle
+      return input.isEmpty ? .needsMore : .continue
+    }
+    if input.isEmpty && responseSide.line.isEmpty {
+      completeResponse(transaction)
+      return .needsMore
+    }
+    let start = responseSide.line.count
+    let isLine = input.takeLine(into: &responseSide.line)
+    guard isLine else { return responseLineIsTooLong ? flushUnexpected(transaction) : .needsMore }
+    if HTTPStatusLine.isBody(responseSide.line[...]) {
+      return flushUnexpected(transaction)
+    }
+    // Read it again as the next response's.
+    let kept = Array(responseSide.line[..<start])
+    input.offset -= responseSide.line.count - start
+    responseSide.line = kept
+    completeResponse(transaction)
+    return .continue
+  }
+
+  private func flushUnexpected(_ transaction: HTTPTransaction) -> HTTPStep {
+    let line = responseSide.line
+    responseSide.line.removeAll(keepingCapacity: true)
+    transaction.response.stage = max(transaction.response.stage, .body)
+    responseBodyData(line.rawBytes)
+    return .continue
+  }
+
+  private func completeResponse(_ transaction: HTTPTransaction) {
+    transaction.response.stage = .complete
+    transaction.closeFile(from: .toClient, .closed)
+    responseSide.decoder = nil
+    currentResponse = nil
+    responseSide.state = .idle
+  }
+
+  func skipResponse(_ count: Int) {
+    guard let transaction = currentResponse else {
+      responseSide.state = .stopped
+      return
+    }
+    switch responseSide.state {
+    case .bodyToEnd:
+      transaction.response.body.hasGap = true
+      transaction.markGap(from: .toClient)
+      return
+    case .body, .chunkData:
+      transaction.response.body.hasGap = true
+      transaction.markGap(from: .toClient)
+      guard count <= responseSide.left else { break }
+      responseSide.left -= count
+      if responseSide.left > 0 { return }
+      if responseSide.state == .chunkData { responseSide.state = .chunkEnd } else { endResponse(transaction) }
+      return
+    default: break
+    }
+    // Where the next line begins cannot be told.
+    responseSide.state = .stopped
+    transaction.closeFile(from: .toClient, .truncated)
+  }
+
+  func closeResponse() {
+    guard let transaction = currentResponse else { return }
+    let isTruncated =
+      switch responseSide.state {
+      case .body, .chunkData: responseSide.left > 0
+      case .chunkLength, .chunkEnd: true
+      default: false
+      }
+    switch responseSide.state {
+    case .line where !HTTPLine.isBlank(responseSide.line[...]):
+      readStatusLine(responseSide.line[...], of: transaction, next: nil)
+    case .headers:
+      transaction.response.rawFields.append(contentsOf: responseSide.line)
+      responseSide.field.append(contentsOf: HTTPLine.withoutEnd(responseSide.line[...]))
+      endResponseField(of: transaction)
+    case .finished where !responseSide.line.isEmpty:
+      if HTTPStatusLine.isBody(responseSide.line[...]) { _ = flushUnexpected(transaction) }
+    case .chunkLength where !responseSide.line.isEmpty:
+      if case .invalid = HTTPLine.chunkLength(responseSide.line[...]) { responseBodyData(responseSide.line.rawBytes) }
+    default: break
+    }
+    responseSide.line.removeAll(keepingCapacity: true)
+    transaction.closeFile(from: .toClient, isTruncated ? .truncated : .closed)
+    transaction.response.stage = .complete
+    responseSide.decoder = nil
+    currentResponse = nil
+    responseSide.state = .stopped
+  }
+
+  // MARK: content encoding
+
+  /// What undoes the encodings that a `Content-Encoding` names; nil when there is nothing to undo.
+  func decoder(for value: ArraySlice<UInt8>?, of transaction: HTTPTransaction, layers limit: Int) -> ContentDecoder? {
+    guard let value = value?.withoutNUL, !value.isEmpty else { return nil }
+    let decoder = ContentDecoder(limit: limits.decompressedBody)
+    var layers = 0
+    for token in value.split(whereSeparator: { $0 == UInt8(ascii: ",") || $0 == 0x20 }) {
+      let format: Inflater.Format
+      if token.containsCaseless("gzip") {
+        format = .gzip
+        if !token.isCaselessEqual(to: "gzip") && !token.isCaselessEqual(to: "x-gzip") {
+          transaction.note(.abnormalContentEncodingHeader)
+        }
+      } else if token.containsCaseless("deflate") {
+        format = .deflate
+        if !token.isCaselessEqual(to: "deflate") && !token.isCaselessEqual(to: "x-deflate") {
+          transaction.note(.abnormalContentEncodingHeader)
+        }
+      } else {
+        continue
+      }
+      layers += 1
+      if limit > 0 && layers > limit {
+        transaction.note(.tooManyEncodingLayers)
+        break
+      }
+      decoder.append(format)
+    }
+    return decoder.isEmpty ? nil : decoder
+  }
+}
+
+/// The first line of a response.
+enum HTTPStatusLine {
+  /// Whether a line does not even begin like one: browsers then show it.
+  static func isBody(_ line: ArraySlice<UInt8>) -> Bool {
+    let text = line.drop { $0.isWhiteSpace || $0 == 0 }
+    return !text.prefix(4).isCaselessEqual(to: "http")
+  }
+
+  static func parts(_ line: ArraySlice<UInt8>) -> (
+    version: ArraySlice<UInt8>, status: ArraySlice<UInt8>, message: ArraySlice<UInt8>
+  ) {
+    let start = line.drop(while: \.isWhiteSpace)
+    let version = start.prefix { !$0.isWhiteSpace }
+    let behind = start.dropFirst(version.count).drop(while: \.isWhiteSpace)
+    let status = behind.prefix { !$0.isWhiteSpace }
+    let message = behind.dropFirst(status.count).drop(while: \.isWhiteSpace)
+    return (version, status, message)
+  }
+
+  /// 100 to 999; nil for anything else.
+  static func number(_ text: ArraySlice<UInt8>) -> UInt16? {
+    guard !text.isEmpty, text.count <= 5, text.allSatisfy(\.isDecimalDigit) else { return nil }
+    let number = text.reduce(0) { $0 * 10 + UInt32($1 &- 0x30) }
+    return (100...999).contains(number) ? UInt16(number) : nil
+  }
+}

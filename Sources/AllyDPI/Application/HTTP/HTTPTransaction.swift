@@ -1,0 +1,126 @@
+/// A request and its response.
+final class HTTPTransaction: ApplicationTransaction {
+  /// Where one side is.
+  enum Stage: UInt8, Comparable {
+    case none, line, headers, body, trailer
+    case complete = 255
+
+    static func < (left: Stage, right: Stage) -> Bool { left.rawValue < right.rawValue }
+  }
+
+  struct Request {
+    var stage = Stage.none
+    var line: [UInt8] = []
+    var method: [UInt8] = []
+    /// As written.
+    var target: [UInt8] = []
+    var version: [UInt8] = []
+    var versionNumber = HTTPVersion.unknown
+    var uri = HTTPURI()
+    var fields = HTTPHeaderFields()
+    /// The header fields as they came, with the empty line behind them.
+    var rawFields: [UInt8] = []
+    var body = HTTPBody()
+    var hasBody = false
+
+    mutating func removeAll() {
+      stage = .none
+      line.removeAll(keepingCapacity: true)
+      method.removeAll(keepingCapacity: true)
+      target.removeAll(keepingCapacity: true)
+      version.removeAll(keepingCapacity: true)
+      versionNumber = .unknown
+      uri.removeAll()
+      fields.removeAll()
+      rawFields.removeAll(keepingCapacity: true)
+      body.removeAll()
+      hasBody = false
+    }
+  }
+
+  struct Response {
+    var stage = Stage.none
+    var line: [UInt8] = []
+    var version: [UInt8] = []
+    var versionNumber = HTTPVersion.unknown
+    var status: [UInt8] = []
+    /// 0 when the status is none.
+    var statusNumber: UInt16 = 0
+    var message: [UInt8] = []
+    var fields = HTTPHeaderFields()
+    var rawFields: [UInt8] = []
+    var body = HTTPBody()
+    var hasBody = false
+    var hasContinued = false
+
+    mutating func removeAll() {
+      stage = .none
+      line.removeAll(keepingCapacity: true)
+      version.removeAll(keepingCapacity: true)
+      versionNumber = .unknown
+      status.removeAll(keepingCapacity: true)
+      statusNumber = 0
+      message.removeAll(keepingCapacity: true)
+      fields.removeAll()
+      rawFields.removeAll(keepingCapacity: true)
+      body.removeAll()
+      hasBody = false
+      hasContinued = false
+    }
+  }
+
+  private(set) var number: UInt64 = 0
+  var request = Request()
+  var response = Response()
+  var events = ApplicationEvents()
+  var files: [TransferredFile] = []
+  let inspection = TransactionInspection()
+  /// Buffers that are put together when somebody asks for them.
+  private var composed = HTTPComposedBuffers()
+
+  /// Begins anew, keeping the memory.
+  func reset(number: UInt64) {
+    self.number = number
+    request.removeAll()
+    response.removeAll()
+    events = ApplicationEvents()
+    files.removeAll(keepingCapacity: true)
+    inspection.reset()
+    composed.removeAll()
+  }
+
+  func note(_ event: HTTPEvent) { events.insert(event.rawValue) }
+
+  func stage(of side: FlowSide) -> UInt8 {
+    side == .toServer ? request.stage.rawValue : response.stage.rawValue
+  }
+
+  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
+    composed.bytes(of: buffer, from: side, at: index, in: self)
+  }
+
+  /// `HEAD`, `CONNECT` and the like change what the response means.
+  func isMethod(_ name: StaticString) -> Bool { request.method.isCaselessEqual(to: name) }
+}
+
+/// The version in a request or status line.
+enum HTTPVersion: UInt8, Comparable {
+  case unknown, http09, http10, http11
+
+  static func < (left: HTTPVersion, right: HTTPVersion) -> Bool { left.rawValue < right.rawValue }
+
+  /// `HTTP/1.1`, with white space where lenient servers take it.
+  init(_ text: ArraySlice<UInt8>) {
+    self = .unknown
+    var rest = text.trimmed
+    guard rest.count >= 8, rest.prefix(5).isCaselessEqual(to: "http/") else { return }
+    rest = rest.dropFirst(5).trimmed
+    guard rest.count == 3, rest[rest.startIndex + 1] == UInt8(ascii: ".") else { return }
+    switch (rest[rest.startIndex], rest[rest.startIndex + 2]) {
+    case (0x30, 0x39): self = .http09
+    case (0x31, 0x30): self = .http10
+    case (0x31, 0x31): self = .http11
+    default: break
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/// What detection and records keep about one transaction.
+final class TransactionInspection {
+  /// About what one side says.
+  struct Side {
+    /// The last stage that was looked at.
+    var stage: UInt8 = TransactionStage.none
+    /// Buffers whose literals have been searched for: a bit for each of the protocol's buffer groups.
+    var searched: UInt64 = 0
+    /// How much of each growing buffer has been searched, by group.
+    var grown: [(group: Int, length: Int)] = []
+    /// How many of the rules without a literal have been taken up.
+    var unsearched = 0
+    /// Events seen when rules on events were last looked at.
+    var events = ApplicationEvents()
+    /// Candidates that wait for more of the transaction.
+    var pending: [ApplicationCandidate] = []
+
+    mutating func reset() {
+      stage = TransactionStage.none
+      searched = 0
+      grown.removeAll(keepingCapacity: true)
+      unsearched = 0
+      events = ApplicationEvents()
+      pending.removeAll(keepingCapacity: true)
+    }
+
+    func lengthSearched(of group: Int) -> Int { grown.first { $0.group == group }?.length ?? 0 }
+
+    mutating func setLengthSearched(of group: Int, to length: Int) {
+      if let index = grown.firstIndex(where: { $0.group == group }) {
+        grown[index].length = length
+      } else {
+        grown.append((group, length))
+      }
+    }
+  }
+
+  var toServer = Side()
+  var toClient = Side()
+  /// Signatures that matched: each matches a transaction once.
+  var matched: [UInt32] = []
+  /// Events that have been recorded.
+  var eventsRecorded = ApplicationEvents()
+  /// How many of the transaction's files have been recorded.
+  var filesRecorded = 0
+
+  func reset() {
+    toServer.reset()
+    toClient.reset()
+    matched.removeAll(keepingCapacity: true)
+    eventsRecorded = ApplicationEvents()
+    filesRecorded = 0
+  }
+
+  func withSide<Result>(_ side: FlowSide, _ body: (inout Side) -> Result) -> Result {
+    side == .toServer ? body(&toServer) : body(&toClient)
+  }
+}

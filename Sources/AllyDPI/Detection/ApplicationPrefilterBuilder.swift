@@ -1,0 +1,123 @@
+/// Builds ``ApplicationTables``: what is known about each signature on transactions goes in, one after the other.
+struct ApplicationPrefilterBuilder {
+  /// A signature to be found.
+  struct Entry {
+    var signature: UInt32
+    /// A bit for each parser that the rule is about.
+    var applications: UInt32
+    var flow: FlowRequirements
+    /// The buffers that it looks at.
+    var buffers: [InspectionBuffer]
+    /// The literal by which it is found, and the buffer that holds it.
+    var pattern: (literal: FastPattern, buffer: InspectionBuffer)?
+    /// It asks for events: whenever there are new ones, it is evaluated.
+    var hasEvents: Bool
+  }
+
+  private var entries: [Entry] = []
+  private var sides: [ApplicationSide] = []
+  private var groups: [ApplicationGroup] = []
+  private var literalUses: [TableRange] = []
+  private var candidates: [ApplicationCandidate] = []
+
+  mutating func add(_ entry: Entry) { entries.append(entry) }
+
+  mutating func build(
+    buffers: [BufferSteps], bufferRanges: [TableRange], target: HyperscanDatabase.Target
+  ) throws(DetectionProgramError) -> ApplicationTables {
+    do throws(DetectionProgramError) {
+      for (number, parser) in ApplicationParsers.all.enumerated() {
+        for side in [FlowSide.toServer, .toClient] {
+          let members = entries.filter { $0.applications & 1 << UInt32(number) != 0 && $0.flow.admits(side) }
+          sides.append(try buildSide(members, parser, side, target: target))
+        }
+      }
+    } catch {
+      for group in groups { unsafe group.database?.deallocate() }
+      throw error
+    }
+    return ApplicationTables(
+      sides: ConstantTable(sides), groups: ConstantTable(groups), literalUses: ConstantTable(literalUses),
+      candidates: ConstantTable(candidates), buffers: ConstantTable(buffers), bufferRanges: ConstantTable(bufferRanges))
+  }
+
+  private struct Member {
+    var candidate: ApplicationCandidate
+    var pattern: (literal: FastPattern, buffer: InspectionBuffer)?
+  }
+
+  private mutating func buildSide(
+    _ entries: [Entry], _ parser: any ApplicationParser.Type, _ side: FlowSide, target: HyperscanDatabase.Target
+  ) throws(DetectionProgramError) -> ApplicationSide {
+    var searched: [InspectionBuffer: [Member]] = [:]
+    var unsearched: [ApplicationCandidate] = []
+    var events: [ApplicationCandidate] = []
+    for entry in entries {
+      guard let candidate = ApplicationPrefilterBuilder.candidate(entry, parser, side) else { continue }
+      if entry.hasEvents {
+        events.append(candidate)
+      } else if let pattern = entry.pattern, !pattern.literal.isWeak {
+        searched[pattern.buffer, default: []].append(Member(candidate: candidate, pattern: pattern))
+      } else {
+        unsearched.append(candidate)
+      }
+    }
+    let firstGroup = groups.count
+    let ordered = searched.keys.compactMap { buffer in
+      parser.availability(of: buffer, from: side).map { (buffer: buffer, availability: $0) }
+    }
+    .sorted { ($0.availability.stage, $0.buffer.rawValue) < ($1.availability.stage, $1.buffer.rawValue) }
+    for (buffer, availability) in ordered {
+      groups.append(try buildGroup(searched[buffer] ?? [], buffer, availability, target: target))
+    }
+    unsearched.sort { ($0.earliest, $0.signature) < ($1.earliest, $1.signature) }
+    return ApplicationSide(
+      groups: TableRange(start: UInt32(firstGroup), count: UInt32(groups.count - firstGroup)),
+      unsearched: append(unsearched), events: append(events))
+  }
+
+  /// The stages that a signature needs; nil when this side never has all of its buffers.
+  private static func candidate(_ entry: Entry, _ parser: any ApplicationParser.Type, _ side: FlowSide)
+    -> ApplicationCandidate?
+  {
+    var stage = TransactionStage.none
+    var earliest = TransactionStage.none
+    for buffer in entry.buffers {
+      guard let availability = parser.availability(of: buffer, from: side) else { return nil }
+      stage = max(stage, availability.stage)
+      earliest = max(earliest, availability.grows ? availability.stage - 1 : availability.stage)
+    }
+    return ApplicationCandidate(signature: entry.signature, stage: stage, earliest: earliest)
+  }
+
+  private mutating func buildGroup(
+    _ members: [Member], _ buffer: InspectionBuffer, _ availability: BufferAvailability,
+    target: HyperscanDatabase.Target
+  ) throws(DetectionProgramError) -> ApplicationGroup {
+    var literals: [HyperscanDatabase.Literal] = []
+    var places: [HyperscanDatabase.Literal: Int] = [:]
+    var uses: [[ApplicationCandidate]] = []
+    for member in members {
+      guard let literal = member.pattern?.literal.literal else { continue }
+      if let place = places[literal] {
+        uses[place].append(member.candidate)
+      } else {
+        places[literal] = literals.count
+        literals.append(literal)
+        uses.append([member.candidate])
+      }
+    }
+    let firstUse = UInt32(literalUses.count)
+    for use in uses { literalUses.append(append(use)) }
+    return ApplicationGroup(
+      buffer: buffer, availability: availability,
+      database: literals.isEmpty ? nil : try HyperscanDatabase(literals: literals, target: target), firstUse: firstUse,
+      searched: append(members.map(\.candidate)))
+  }
+
+  private mutating func append(_ list: [ApplicationCandidate]) -> TableRange {
+    let range = TableRange(start: UInt32(candidates.count), count: UInt32(list.count))
+    candidates.append(contentsOf: list)
+    return range
+  }
+}

@@ -1,0 +1,171 @@
+internal import AllyPacket
+
+/// Rules on what applications say: evaluated on a transaction when it has come so far that their buffers are there, and
+/// matched once per transaction.
+extension Detector {
+  /// Bytes of a growing buffer that are new before it is searched again; inline every byte is looked at as it comes, so that
+  /// the frame that completes a match can be dropped.
+  static func growth(isInline: Bool) -> Int { isInline ? 1 : 32 << 10 }
+
+  /// Looks at a flow's transactions after one side was heard.
+  mutating func inspectTransactions(
+    of session: ApplicationSession, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
+    window: borrowing StreamWindow, marks: inout FlowMarks, time: UInt64
+  ) {
+    guard let side = tables.application.side(session.index, context.side), !side.isEmpty else { return }
+    // What the other side said may have completed nothing of this side's; the loop is over few transactions.
+    for index in 0..<session.parser.transactionCount {
+      let transaction = session.parser.transaction(at: index)
+      take(side, transaction, context.side)
+      evaluatePending(
+        transaction, packet, context, bytes: bytes, window: window, marks: &marks, time: time)
+    }
+  }
+
+  // MARK: candidates
+
+  /// Turns what has become available into candidates.
+  private mutating func take(_ side: ApplicationSide, _ transaction: any ApplicationTransaction, _ flowSide: FlowSide) {
+    let stage = transaction.stage(of: flowSide)
+    let inspection = transaction.inspection
+    if stage == TransactionStage.none { return }
+    for (place, index) in side.groups.indices.enumerated() where place < 64 {
+      let group = tables.application.groups[index]
+      let mask: UInt64 = 1 &<< UInt64(place)
+      if inspection.withSide(flowSide, { $0.searched & mask != 0 }) { continue }
+      let isComplete = stage >= group.availability.stage
+      if !isComplete && !(group.availability.grows && stage == group.availability.stage &- 1) { continue }
+      search(group, place: place, isComplete: isComplete, transaction, flowSide)
+      if isComplete { inspection.withSide(flowSide) { $0.searched |= mask } }
+    }
+    let unsearched = tables.application.candidates
+    inspection.withSide(flowSide) { state in
+      while state.unsearched < side.unsearched.count {
+        let candidate = unsearched[Int(side.unsearched.start) &+ state.unsearched]
+        if candidate.earliest > stage { break }
+        state.pending.append(candidate)
+        state.unsearched &+= 1
+      }
+      state.stage = stage
+    }
+    let events = transaction.events
+    if !side.events.isEmpty, inspection.withSide(flowSide, { $0.events != events }) {
+      for index in side.events.indices { propose(tables.application.candidates[index], inspection, flowSide) }
+      inspection.withSide(flowSide) { $0.events = events }
+    }
+  }
+
+  /// Searches a buffer for the literals of its signatures.
+  private mutating func search(
+    _ group: ApplicationGroup, place: Int, isComplete: Bool, _ transaction: any ApplicationTransaction,
+    _ side: FlowSide
+  ) {
+    guard let database = group.database else { return }
+    let inspection = transaction.inspection
+    var index = 0
+    while let buffer = transaction.bytes(of: group.buffer, from: side, at: index) {
+      index &+= 1
+      var start = 0
+      if group.availability.grows {
+        let known = inspection.withSide(side) { $0.lengthSearched(of: place) }
+        if buffer.count == known || !isComplete && buffer.count &- known < growth { continue }
+        inspection.withSide(side) { $0.setLengthSearched(of: place, to: buffer.count) }
+        start = max(0, known &- Detector.overlap)
+      }
+      statistics.scans &+= 1
+      statistics.scannedBytes &+= UInt64(buffer.count &- start)
+      let found = buffer.rawBytes.extracting(start...).withByteView { scratch.scan($0, for: database) }
+      guard let found else {
+        statistics.overflows &+= 1
+        for place in group.searched.indices { propose(tables.application.candidates[place], inspection, side) }
+        continue
+      }
+      for hit in 0..<found {
+        for use in tables.application.literalUses[group.firstUse &+ scratch.literal(at: hit)].indices {
+          propose(tables.application.candidates[use], inspection, side)
+        }
+      }
+    }
+  }
+
+  /// Bytes searched again so that literals across two pieces of a growing buffer are found.
+  private static var overlap: Int { 4096 }
+
+  private func propose(_ candidate: ApplicationCandidate, _ inspection: TransactionInspection, _ side: FlowSide) {
+    if inspection.matched.contains(candidate.signature) { return }
+    inspection.withSide(side) { state in
+      if !state.pending.contains(where: { $0.signature == candidate.signature }) { state.pending.append(candidate) }
+    }
+  }
+
+  // MARK: evaluation
+
+  private mutating func evaluatePending(
+    _ transaction: any ApplicationTransaction, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
+    window: borrowing StreamWindow, marks: inout FlowMarks, time: UInt64
+  ) {
+    let inspection = transaction.inspection
+    let stage = transaction.stage(of: context.side)
+    let count = inspection.withSide(context.side) { $0.pending.count }
+    if count == 0 { return }
+    // Flow bits that one rule sets are another's condition: the order is that of all rules.
+    inspection.withSide(context.side) { $0.pending.sort { $0.signature < $1.signature } }
+    var kept = 0
+    for index in 0..<count {
+      let candidate = inspection.withSide(context.side) { $0.pending[index] }
+      var isDone = false
+      if stage >= candidate.earliest {
+        statistics.evaluated &+= 1
+        let signature = tables.signatures[candidate.signature]
+        if matches(
+          candidate.signature, signature, transaction, packet, context, bytes: bytes, window: window, marks: marks,
+          time: time)
+        {
+          isDone = true
+          inspection.matched.append(candidate.signature)
+          _ = append(
+            Match(
+              signature: candidate.signature, actions: signature.actions, isStream: packet.transport == .tcp,
+              isReplaced: false, transaction: transaction.number))
+          change(signature, for: packet, &marks, at: time)
+        } else {
+          isDone = stage >= candidate.stage
+        }
+      }
+      if !isDone {
+        inspection.withSide(context.side) { $0.pending[kept] = candidate }
+        kept += 1
+      }
+    }
+    inspection.withSide(context.side) { $0.pending.removeSubrange(kept..<count) }
+  }
+
+  private mutating func matches(
+    _ rank: UInt32, _ signature: Signature, _ transaction: any ApplicationTransaction, _ packet: DecodedPacket,
+    _ context: PacketContext, bytes: RawSpan, window: borrowing StreamWindow, marks: FlowMarks, time: UInt64
+  ) -> Bool {
+    guard
+      matchesPacket(
+        signature, packet, context, bytes: bytes, marks: marks, time: time, transaction: transaction)
+    else { return false }
+    for index in tables.application.bufferRanges[rank].indices {
+      let buffer = tables.application.buffers[index]
+      guard matches(buffer, transaction, context.side) else { return false }
+    }
+    return signature.payload.isEmpty
+      || evaluatePayload(signature, packet, context, bytes: bytes, window: window) != .none
+  }
+
+  /// All steps must hold within one of the buffer's occurrences.
+  private mutating func matches(
+    _ buffer: BufferSteps, _ transaction: any ApplicationTransaction, _ side: FlowSide
+  ) -> Bool {
+    var index = 0
+    while let bytes = transaction.bytes(of: buffer.buffer, from: side, at: index) {
+      let end = bytes.rawBytes.withByteView { evaluator.evaluate(buffer.steps, on: $0) }
+      if end != nil { return true }
+      index &+= 1
+    }
+    return false
+  }
+}
