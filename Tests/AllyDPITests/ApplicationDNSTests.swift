@@ -67,7 +67,9 @@ import Testing
   }
 
   @Test func otherProtocolsAreNotTakenForDNS() {
-    for text in ["GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", "SSH-2.0-OpenSSH_9.2p1\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
+    for text in [
+      "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", "SSH-2.0-OpenSSH_9.2p1\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    ] {
       let bytes = Array(text.utf8)
       for transport in [IPProtocolNumber.udp, IPProtocolNumber.tcp] {
         #expect(

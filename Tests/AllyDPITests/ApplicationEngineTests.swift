@@ -129,7 +129,8 @@ import Testing
     #expect(records.count == 2)
     #expect(
       records[0].contains(
-        "\"dns\":{\"version\":2,\"type\":\"query\",\"id\":4660,\"rrname\":\"www.example.com\",\"rrtype\":\"A\",\"tx_id\":0"))
+        "\"dns\":{\"version\":2,\"type\":\"query\",\"id\":4660,\"rrname\":\"www.example.com\",\"rrtype\":\"A\",\"tx_id\":0"
+      ))
     #expect(records[1].contains("\"grouped\":{\"A\":[\"192.0.2.1\"]}"))
   }
 }

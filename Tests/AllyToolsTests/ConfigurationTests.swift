@@ -85,14 +85,14 @@ import Testing
       """)
     #expect(settings.eve.fileName == "mine.json")
     #expect(settings.eve.appends)
-    #expect(settings.engine.records == [.alerts, .flows, .drops])
+    #expect(settings.engine.records == [.alerts, .flows, .drops, .http])
     #expect(settings.engine.dropRecordsEveryPacket && !settings.engine.dropAlerts)
     #expect(settings.engine.alertPayload)
     #expect(!settings.engine.alertPayloadPrintable)
     #expect(!settings.engine.alertMetadata)
     #expect(
-      settings.notes == ["\(folder.path)/suricata.yaml: 4 settings have no effect; -v lists them"],
-      "fast, the eve-log and the anomaly that are off, and http")
+      settings.notes == ["\(folder.path)/suricata.yaml: 3 settings have no effect; -v lists them"],
+      "fast, the eve-log and the anomaly that are off")
   }
 
   @Test func withoutOutputsEverythingIsWrittenAnew() throws {

@@ -1,7 +1,7 @@
 /// Follows one conversation of one application protocol: bytes in order go in, transactions come out.
 ///
 /// A parser is one folder under `Application`. It knows nothing of rules, flows and records; the engine knows nothing of
-/// the protocol: it asks for stages, buffers and events by name (Docs/ADR/0011). A protocol is added by conforming to
+/// the protocol: it asks for stages, buffers and events by name (Docs/ADR/0013). A protocol is added by conforming to
 /// ``ApplicationParser`` and ``ApplicationTransaction`` and by one line in ``ApplicationParsers``.
 ///
 /// A parser lives as long as its flow and belongs to one core. Whatever it is fed, it must stay within the limits of its

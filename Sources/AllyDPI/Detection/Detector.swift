@@ -177,7 +177,9 @@ struct Detector: ~Copyable {
     insert(group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists))
     guard let database = group.database, !marks.flags.contains(.noPayloadInspection) else { return }
     if context.hasStreamData { scan(window.bytes, database, group) }
-    if !context.isContinuation && packet.payloadLength > 0 && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes)) {
+    if !context.isContinuation && packet.payloadLength > 0
+      && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes))
+    {
       scan(bytes.extracting(packet.payloadRange), database, group)
     }
   }

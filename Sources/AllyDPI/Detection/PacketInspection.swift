@@ -85,7 +85,9 @@ struct PacketInspection: ~Copyable {
     let isDatagram = packet.transport == .udp && packet.payloadLength > 0 && !packet.carriesPacket
     guard context.hasStreamData || context.endsStream || isDatagram else { return nil }
     var flow = tracker.flow(context.flow)
-    if flow.flags.contains(.drop) || flow.application == .max && flow.flags.isSuperset(of: .noApplication) { return nil }
+    if flow.flags.contains(.drop) || flow.application == .max && flow.flags.isSuperset(of: .noApplication) {
+      return nil
+    }
     var hasHeard = false
     if context.hasStreamData {
       hasHeard = application.receive(tracker.window(bytes: bytes), from: context.side, flow: &flow)

@@ -361,7 +361,10 @@ struct EVEWriter: ~Copyable {
     json.key("event")
     json.string { text in
       event.withUTF8Buffer { name in
-        for unsafe byte in unsafe name { text.append(byte &- 0x61 < 26 ? byte & 0xDF : byte) }
+        for index in 0..<name.count {
+          let byte = unsafe name[index]
+          text.append(byte &- 0x61 < 26 ? byte & 0xDF : byte)
+        }
       }
     }
     json.key("layer")

@@ -85,7 +85,9 @@ struct DPISettings {
   private mutating func readApplications(_ tree: SettingTree) throws(CommandFailure) {
     let http = "app-layer.protocols.http.libhtp.default-config."
     let bodies: ClosedRange<UInt64> = 0...1 << 30
-    if let bytes = try tree.bytes(http + "request-body-limit", in: bodies) { engine.application.requestBody = Int(bytes) }
+    if let bytes = try tree.bytes(http + "request-body-limit", in: bodies) {
+      engine.application.requestBody = Int(bytes)
+    }
     if let bytes = try tree.bytes(http + "response-body-limit", in: bodies) {
       engine.application.responseBody = Int(bytes)
     }

@@ -37,9 +37,9 @@ final class DNSParser: ApplicationParser {
       guard let prefix = Window<2>(start, at: 0) else { return .needsMore }
       let length = Int(prefix.u16(0))
       guard length >= 12 else { return .no }
-      guard start.byteCount >= 14 else { return .needsMore }
+      // Elsewhere than on its port, a message in pieces is too little to go by.
+      if start.byteCount < 14 { return serverPort == 53 ? .needsMore : .no }
       if start.byteCount < 2 + length {
-        // Elsewhere than on its port, a message in pieces is too little to go by.
         guard serverPort == 53 else { return .no }
         return DNSParser.hasPlausibleHeader(start.extracting(2...), from: side) ? .yes : .no
       }

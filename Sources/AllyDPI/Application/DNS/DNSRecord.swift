@@ -140,7 +140,9 @@ extension DNSTransaction {
   private func writeGroups(_ records: [DNSMessage.Record], to json: inout JSONWriter) {
     let known: Set<UInt16> = [1, 28, 15, 16, 10, 2, 12, 5, 6, 44, 33]
     var types: [UInt16] = []
-    for record in records where known.contains(record.type) && !types.contains(record.type) { types.append(record.type) }
+    for record in records where known.contains(record.type) && !types.contains(record.type) {
+      types.append(record.type)
+    }
     guard !types.isEmpty else { return }
     json.key("grouped")
     json.beginObject()

@@ -165,7 +165,9 @@ enum HTTPLine {
   static func isFolded(_ byte: UInt8) -> Bool { byte.isLinearSpace || byte == 0 }
 
   /// The name and value of a header field; nil without a colon.
-  static func field(_ line: ArraySlice<UInt8>, endsAtNUL: Bool) -> (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>, isOdd: Bool)? {
+  static func field(_ line: ArraySlice<UInt8>, endsAtNUL: Bool) -> (
+    name: ArraySlice<UInt8>, value: ArraySlice<UInt8>, isOdd: Bool
+  )? {
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
     if endsAtNUL, line[..<colon].contains(0) { return nil }
     var name = line[..<colon]

@@ -6,7 +6,8 @@ extension HTTPParser {
     switch side {
     case .toServer:
       var first = 0
-      while first < start.byteCount, first < 16, start.byte(at: first) == .carriageReturn || start.byte(at: first) == .lineFeed
+      while first < start.byteCount, first < 16,
+        start.byte(at: first) == .carriageReturn || start.byte(at: first) == .lineFeed
       {
         first += 1
       }

@@ -2,7 +2,9 @@ internal import AllyPacket
 
 /// Where the reading of requests is.
 struct HTTPRequestSide {
-  enum State { case idle, line, headers, trailer, body, chunkLength, chunkData, chunkEnd, finished, unexpected, stopped }
+  enum State {
+    case idle, line, headers, trailer, body, chunkLength, chunkData, chunkEnd, finished, unexpected, stopped
+  }
 
   var state = State.idle
   /// The line that is being read.
@@ -407,7 +409,9 @@ enum HTTPHost {
   /// The port; nil without one.
   static func port(_ host: ArraySlice<UInt8>) -> UInt16? {
     let rest = host.dropFirst(name(host).count)
-    guard rest.first == UInt8(ascii: ":"), let (number, _) = HTTPLine.contentLength(rest.dropFirst()) else { return nil }
+    guard rest.first == UInt8(ascii: ":"), let (number, _) = HTTPLine.contentLength(rest.dropFirst()) else {
+      return nil
+    }
     return UInt16(exactly: number)
   }
 }

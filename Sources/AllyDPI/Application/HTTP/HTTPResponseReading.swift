@@ -85,7 +85,8 @@ extension HTTPParser {
         let wasReversed = responseSide.endedReversed
         responseSide.endedReversed = false
         if responseSide.state == .line { return true }
-        let endsWithCR = responseSide.line.count >= 2 && responseSide.line[responseSide.line.count - 2] == .carriageReturn
+        let endsWithCR =
+          responseSide.line.count >= 2 && responseSide.line[responseSide.line.count - 2] == .carriageReturn
         if !endsWithCR, input.next == .carriageReturn {
           input.offset += 1
           responseSide.endedReversed = true

@@ -80,7 +80,9 @@ struct HTTPURI {
     var start = range.lowerBound
     if let at = target[range].lastIndex(of: UInt8(ascii: "@")) { start = at + 1 }
     var end = range.upperBound
-    if start < end, target[start] == UInt8(ascii: "["), let close = target[start..<end].firstIndex(of: UInt8(ascii: "]")) {
+    if start < end, target[start] == UInt8(ascii: "["),
+      let close = target[start..<end].firstIndex(of: UInt8(ascii: "]"))
+    {
       if close + 1 < end, target[close + 1] == UInt8(ascii: ":") { port = (close + 2)..<end }
       end = close + 1
     } else if let colon = target[start..<end].firstIndex(of: UInt8(ascii: ":")) {

@@ -1,7 +1,7 @@
 /// `threshold` and `detection_filter`.
 enum ThresholdKeywords {
   static let table: [Keyword] = [
-    Keyword("threshold", .plain, isUnique: true) { builder, option throws(RuleSyntaxError) in
+    Keyword("threshold", .plain) { builder, option throws(RuleSyntaxError) in
       let text = try ThresholdText(option.value.separated())
       try text.allow(["type", "track", "count", "seconds"])
       try set(try text.threshold(at: option.value), in: &builder, option)
@@ -15,7 +15,11 @@ enum ThresholdKeywords {
   private static func set(
     _ threshold: Threshold, in builder: inout RuleBuilder, _ option: RuleOptionText
   ) throws(RuleSyntaxError) {
-    guard builder.rule.threshold == nil else {
+    if let earlier = builder.rule.threshold {
+      // Suricata asks one after the other; here a rule has one.
+      if option.name == "threshold", earlier.kind != .detectionFilter {
+        throw option.keyword.unsupported("more than one 'threshold' in a rule is not supported")
+      }
       throw option.keyword.error("expected only one of 'threshold' and 'detection_filter' in a rule")
     }
     builder.update { $0.threshold = threshold }
