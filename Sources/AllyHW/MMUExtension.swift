@@ -34,6 +34,7 @@ public protocol MMUExtension: Sendable, BitwiseCopyable {
   /// Whether the walker may take a step.
   ///
   /// - Parameters:
+  ///   - step: what the walker is about to do.
   ///   - page: where the table or page begins that the step touches.
   ///   - size: how large it is. Of a large page all of it becomes reachable, whatever is asked for now.
   ///   - piece: the 4 KiB piece of it that the access is about.

@@ -4,7 +4,7 @@ public import AllyHW
 public struct PageTables {
   /// The top-level table: what goes into CR3.
   public let root: PhysicalAddress
-  /// 4, or 5 for a core with ``PagingControls/fiveLevels``.
+  /// 4, or 5 for a core with `PagingControls.fiveLevels`.
   public let levels: Int
   private var nextTable: UInt64
   private let lastTable: UInt64

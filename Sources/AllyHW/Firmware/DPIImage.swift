@@ -57,6 +57,8 @@ public struct DPIImage: Sendable, Hashable {
   ///
   /// - Parameters:
   ///   - range: where the service processor was to put it; nothing outside is read.
+  ///   - memory: physical memory, DPI memory included.
+  ///   - verifier: checks the signature.
   ///   - minimumVersion: older images are refused, signed or not.
   public init(
     verified range: PhysicalRange, in memory: borrowing PhysicalMemory, by verifier: some ImageVerifier,

@@ -7,7 +7,9 @@ public struct RootTable: Sendable, Hashable {
   /// Whether addresses have 64 bits (XSDT) rather than 32 (RSDT).
   public var isExtended: Bool { header.signature == .extendedRootTable }
 
-  /// - Parameter header: its signature says which of the two it is.
+  /// - Parameters:
+  ///   - header: its signature says which of the two it is.
+  ///   - addresses: of the tables, in their order.
   public init(header: ACPIHeader, addresses: [PhysicalAddress]) {
     self.header = header
     self.addresses = addresses

@@ -33,6 +33,7 @@ public struct BIOS: Sendable {
   ///   - ids: all cores, the boot core first; up to 64.
   ///   - memoryMap: what the machine has.
   ///   - memory: DRAM; the tables go below 1 MiB.
+  ///   - interrupts: through which the boot core wakes the others.
   public init(
     cores ids: [LocalAPICID], memoryMap: MemoryMap, memory: borrowing PhysicalMemory, interrupts: inout InterruptUnit
   ) throws(FirmwareTableError) {
