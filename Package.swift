@@ -116,3 +116,8 @@ let package = Package(
 if Context.environment["ALLY_FUZZING"] != nil {
   for name in ["AllyTools", "AllyDPITools"] { package.products.append(.library(name: name, targets: [name])) }
 }
+
+// While working on one part: `ALLY_TESTS=AllyDPITests,ArchitectureTests swift test` builds these test targets and no other.
+if let wanted = Context.environment["ALLY_TESTS"]?.split(separator: ",").map(String.init) {
+  package.targets.removeAll { $0.type == .test && !wanted.contains($0.name) }
+}
