@@ -82,7 +82,7 @@ let package = Package(
       path: "Examples/Firewall", swiftSettings: settings),
 
     .executableTarget(
-      name: "compose", dependencies: ["AllySimulator", "AllyDeviceModels", "AllyDrivers", "AllyPacket"],
+      name: "compose", dependencies: ["AllySimulator", "AllyDeviceModels", "AllyDrivers", "AllyRings", "AllyPacket"],
       path: "Examples/Compose", swiftSettings: settings),
 
     .testTarget(name: "AllyPacketTests", dependencies: ["AllyPacket"], swiftSettings: settings),

@@ -1,6 +1,7 @@
 import AllyDeviceModels
 import AllyDrivers
 import AllyPacket
+import AllyRings
 import AllySimulator
 
 /// An appliance: lets everything through to the OS but Telnet.
@@ -18,7 +19,7 @@ func syn(toPort port: UInt8) -> [UInt8] {
   return ethernet + ip + [200, 0, 0, port, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2] + [UInt8](repeating: 0, count: 12)
 }
 
-var machine = try SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver>.e1000()
+var machine = try SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Model, E1000OSDriver>.e1000()
 machine.bootOS()
 for port in [22, 23, 80] as [UInt8] { _ = machine.offer(syn(toPort: port).span, stamp: FrameStamp()) }
 var appliance = NoTelnet()

@@ -21,9 +21,9 @@ public struct DPICoreCounters: Sendable, BitwiseCopyable, Equatable {
 /// Whoever owns the machine calls it: a simulated machine, a process that serves a guest, or a loop on a sequestered
 /// core. What is the machine's own (memory, NIC, interrupts) is handed to each call, so that nothing here knows which
 /// machine it is. Not more than one core at a time may call.
-public struct DPICore<Driver: NICDriver>: ~Copyable {
-  /// The NIC's queue pair.
-  public var rings: RingVirtualizer<Driver>
+public struct DPICore<Virtualizer: NICVirtualizer & ~Copyable>: ~Copyable {
+  /// The NIC as the OS sees it.
+  public var virtualizer: Virtualizer
   /// Where OS cores' redirected accesses arrive.
   public let accesses: AccessLog
   /// The shadow copies that OS cores read.
@@ -31,18 +31,18 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
   public private(set) var counters = DPICoreCounters()
 
   /// - Parameters:
-  ///   - rings: the NIC's queue pair, fresh or resuming.
+  ///   - virtualizer: of the NIC, fresh or resuming.
   ///   - registers: the shadow registers that the Remapping Table leads to.
   ///   - accesses: the log that it appends to.
-  public init(rings: consuming RingVirtualizer<Driver>, registers: RegisterFile, accesses: AccessLog) {
-    self.rings = rings
+  public init(virtualizer: consuming Virtualizer, registers: RegisterFile, accesses: AccessLog) {
+    self.virtualizer = virtualizer
     self.registers = registers
     self.accesses = accesses
   }
 
   /// Takes the NIC over before the OS starts: the shadow registers get the values that the NIC's have after power-on.
   public mutating func attach<NIC: NICDevice & ~Copyable>(nic: inout NIC) {
-    rings.attach(registers: registers, nic: &nic)
+    virtualizer.attach(registers: registers, nic: &nic)
   }
 
   /// Handles the redirected accesses that wait, oldest first; what the IPI about an access calls for.
@@ -54,17 +54,17 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
     for _ in 0..<accesses.capacity {
       guard let access = accesses.removeFirst() else { return }
       counters.registerAccesses &+= 1
-      rings.handle(access, memory: memory, registers: registers, nic: &nic)
+      virtualizer.handle(access, memory: memory, registers: registers, nic: &nic)
     }
   }
 
   /// Acknowledges an interrupt of the NIC, which the Interrupt Unit redirected here.
   public mutating func takeInterrupt<NIC: NICDevice & ~Copyable>(nic: inout NIC) {
-    if rings.takeInterrupt(registers: registers, nic: &nic) { counters.nicInterrupts &+= 1 }
+    if virtualizer.takeInterrupt(registers: registers, nic: &nic) { counters.nicInterrupts &+= 1 }
   }
 
-  /// One pass over both directions: what the OS posted goes to the NIC, what the NIC completed goes to the OS, each frame
-  /// inspected on its way.
+  /// One pass over all queue pairs, in both directions: what the OS posted goes to the NIC, what the NIC completed goes to
+  /// the OS, each frame inspected on its way.
   ///
   /// `receiveClock` stamps the frames that come from the wire, in its order; `transmitClock` those that the OS sends.
   ///
@@ -78,28 +78,24 @@ public struct DPICore<Driver: NICDriver>: ~Copyable {
     memory: borrowing PhysicalMemory, nic: inout NIC
   ) -> Bool {
     counters.passes &+= 1
-    let receiveTail = rings.receive.nicTail
-    let transmitTail = rings.transmit.nicTail
-    let received = rings.serviceReceive(
-      inspecting: &inspector, clock: &receiveClock, memory: memory, registers: registers, nic: &nic)
-    let sent = rings.serviceTransmit(
-      inspecting: &inspector, clock: &transmitClock, memory: memory, registers: registers, nic: &nic)
-    return received.descriptors > 0 || sent.descriptors > 0 || rings.receive.nicTail != receiveTail
-      || rings.transmit.nicTail != transmitTail
+    var hasMoved = false
+    for queue in 0..<virtualizer.queuePairs {
+      let result = virtualizer.service(
+        queue: queue, inspecting: &inspector, receiveClock: &receiveClock, transmitClock: &transmitClock,
+        memory: memory, registers: registers, nic: &nic)
+      hasMoved = hasMoved || result.hasMoved
+    }
+    return hasMoved
   }
 
-  /// Whether to interrupt an OS core now, in the NIC's place; true at most once per rise.
+  /// What the OS is to hear now in the NIC's place; see `NICVirtualizer.takeOSInterrupts(at:by:registers:)`.
   ///
-  /// - Parameter now: nanoseconds of a clock that does not run backwards.
-  public mutating func takeOSInterrupt(at now: UInt64) -> Bool {
-    guard rings.takeOSInterrupt(at: now) else { return false }
-    counters.osInterrupts &+= 1
-    return true
-  }
-
-  /// The level of the interrupt pin that the OS should see.
-  public var assertsOSInterrupt: Bool {
-    let interrupts = rings.driver.interrupts
-    return interrupts.cause & interrupts.mask != 0
+  /// - Parameters:
+  ///   - now: nanoseconds of a clock that does not run backwards.
+  ///   - delivery: what the OS has set in the NIC's configuration space.
+  public mutating func takeOSInterrupts(at now: UInt64, by delivery: InterruptDelivery) -> NICInterrupts {
+    let interrupts = virtualizer.takeOSInterrupts(at: now, by: delivery, registers: registers)
+    counters.osInterrupts &+= UInt64(interrupts.count)
+    return interrupts
   }
 }

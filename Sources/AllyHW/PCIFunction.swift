@@ -56,6 +56,27 @@ public struct PCICapability: Sendable, BitwiseCopyable, Equatable {
   }
 }
 
+/// Where a PCI function has its table of interrupt messages (PCI Local Bus Specification 3.0, §6.8.2).
+@frozen
+public struct MSIXLayout: Sendable, BitwiseCopyable, Equatable {
+  /// How many messages there are; 1 to 32 here.
+  public var vectors: Int
+  /// The base address register behind which table and pending bits lie.
+  public var register: Int
+  /// The table's offset there, a multiple of 8; 16 bytes for each message.
+  public var tableOffset: UInt32
+  /// The pending bits' offset there, a multiple of 8.
+  public var pendingOffset: UInt32
+
+  @inlinable
+  public init(vectors: Int, register: Int, tableOffset: UInt32, pendingOffset: UInt32) {
+    self.vectors = vectors
+    self.register = register
+    self.tableOffset = tableOffset
+    self.pendingOffset = pendingOffset
+  }
+}
+
 /// A PCI function as plain data: what an OS finds when it enumerates the bus.
 public struct PCIFunction: Sendable, Equatable {
   public var vendorID: UInt16
@@ -70,11 +91,13 @@ public struct PCIFunction: Sendable, Equatable {
   /// Up to six base address registers.
   public var baseAddressRegisters: [BaseAddressRegister]
   public var capabilities: [PCICapability]
+  /// Where the table of interrupt messages is; nil for a function without the MSI-X capability.
+  public var msix: MSIXLayout?
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8, classCode: UInt32, subsystemVendorID: UInt16,
     subsystemID: UInt16, interruptPin: UInt8, baseAddressRegisters: [BaseAddressRegister],
-    capabilities: [PCICapability]
+    capabilities: [PCICapability], msix: MSIXLayout? = nil
   ) {
     self.vendorID = vendorID
     self.deviceID = deviceID
@@ -85,5 +108,6 @@ public struct PCIFunction: Sendable, Equatable {
     self.interruptPin = interruptPin
     self.baseAddressRegisters = baseAddressRegisters
     self.capabilities = capabilities
+    self.msix = msix
   }
 }

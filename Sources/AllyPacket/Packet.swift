@@ -12,13 +12,18 @@ public struct Packet: ~Escapable, BitwiseCopyable {
   public let direction: Direction
   /// The queue pair it was found on, from 0.
   public let queue: UInt16
+  /// What the NIC found out about it, or is asked to do to it, that is not in its bytes.
+  public let offloads: FrameOffloads
 
   @_lifetime(copy bytes)
   @inlinable
-  public init(bytes: RawSpan, stamp: FrameStamp, direction: Direction, queue: UInt16 = 0) {
+  public init(
+    bytes: RawSpan, stamp: FrameStamp, direction: Direction, queue: UInt16 = 0, offloads: FrameOffloads = .none
+  ) {
     self.bytes = bytes
     self.stamp = stamp
     self.direction = direction
     self.queue = queue
+    self.offloads = offloads
   }
 }

@@ -1,4 +1,5 @@
 public import AllyHW
+public import AllyPacket
 
 /// The layout of a descriptor in memory, as one family of NICs (or one generation's format) defines it.
 ///
@@ -95,7 +96,20 @@ public enum TransmitKind: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// A transmit descriptor: posted by the OS with (a part of) a frame, completed by the NIC once it was fetched.
+///
+/// Where a format has context descriptors, ``OffloadContext`` is what later frames use of them: the virtualizer keeps one
+/// value for each queue, lets each context descriptor that passes change it, and asks each frame's first descriptor what it
+/// makes of it.
 public protocol TransmitDescriptor: Descriptor {
+  /// What context descriptors leave behind for later frames; no larger than 256 bytes, and all zeros at a queue's start.
+  associatedtype OffloadContext: BitwiseCopyable & Sendable = NoOffloadContext
+
+  /// Of a context descriptor: notes what later frames use of it.
+  func remember(in context: inout OffloadContext)
+
+  /// Of the first descriptor of a frame: what the NIC is asked to do to the frame.
+  func offloads(in context: OffloadContext) -> FrameOffloads
+
   /// A descriptor that asks for what `request` says, or nil when this format cannot say it. Used when the OS's format is
   /// not the NIC's.
   init?(_ request: TransmitRequest)
@@ -135,6 +149,21 @@ extension TransmitDescriptor {
   public var plainFrameLength: UInt32? {
     kind == .segment && endsFrame && !isCompleted && length > 0 ? length : nil
   }
+
+  @inlinable
+  public func offloads(in context: OffloadContext) -> FrameOffloads { .none }
+}
+
+extension TransmitDescriptor where OffloadContext == NoOffloadContext {
+  @inlinable
+  public func remember(in context: inout OffloadContext) {}
+}
+
+/// The offload context of a format without context descriptors.
+@frozen
+public struct NoOffloadContext: Sendable, BitwiseCopyable {
+  @inlinable
+  public init() {}
 }
 
 /// What a transmit descriptor asks for, apart from its format.

@@ -1,3 +1,5 @@
+public import AllyHW
+
 /// The interrupt side of a NIC as the OS sees it: causes, a mask, and a rate limit, from which follows when an IPI
 /// mimics a NIC interrupt (paper §4.3). Level-triggered: one IPI per rise of `cause & mask`, so a driver that polls
 /// with interrupts masked (Linux NAPI) is left alone.
@@ -62,6 +64,15 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
     lastInterrupt = now
     interrupts &+= 1
     return true
+  }
+
+  /// What the OS is to hear of a NIC that has one interrupt: the level of its pin, which is high from the interrupt until the
+  /// OS has acknowledged or masked its causes, and message 0 at each rise.
+  ///
+  /// - Parameter now: nanoseconds of a clock that does not run backwards.
+  public mutating func takeInterrupts(at now: UInt64) -> NICInterrupts {
+    let rises = takeInterrupt(at: now)
+    return NICInterrupts(isPinAsserted: isAsserted && cause & mask != 0, messages: rises ? 1 : 0)
   }
 
   /// When the rate limit lets the pending interrupt out; nil when none is pending. For a caller that sleeps.

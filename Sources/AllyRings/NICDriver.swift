@@ -4,8 +4,8 @@ public import AllyHW
 /// are intercepted, what they mean, and how the real NIC is pointed at the DPI queues.
 ///
 /// A value without pointers: it holds what the OS has programmed so far and is kept in persistent DPI memory, so
-/// that a new worker knows it. It runs on the DPI core that owns the NIC's queue pair; nothing here is called per
-/// frame. A conformance needs no experimental language feature.
+/// that a new worker knows it (of several queue pairs in an `InlineArray`). Its calls are never concurrent, and none is
+/// made per frame. A conformance needs no experimental language feature.
 public protocol NICDriver: BitwiseCopyable, Sendable {
   /// The receive descriptors that the OS's driver writes.
   associatedtype OSReceive: ReceiveDescriptor
@@ -25,17 +25,17 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   /// What the NIC demands of queues.
   static var queueRules: QueueRules { get }
 
+  /// How many queue pairs the NIC has; 1 to 32. Queue pairs have numbers from 0 on, as the NIC's registers have them.
+  static var queuePairs: Int { get }
+
   /// The state after power-on.
   init()
 
-  /// The receive queue as the OS has programmed it so far.
-  var receiveQueue: ProgrammedQueue { get }
+  /// A receive queue as the OS has programmed it so far.
+  func receiveQueue(_ queue: Int) -> ProgrammedQueue
 
-  /// The transmit queue as the OS has programmed it so far.
-  var transmitQueue: ProgrammedQueue { get }
-
-  /// The NIC's interrupt side as the OS sees it.
-  var interrupts: InterruptMimic { get set }
+  /// A transmit queue as the OS has programmed it so far.
+  func transmitQueue(_ queue: Int) -> ProgrammedQueue
 
   /// An OS core accessed a redirected register; the access has taken effect on the shadow copy.
   ///
@@ -51,23 +51,23 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   mutating func attach<NIC: NICDevice & ~Copyable>(
     registers: RegisterFile, nic: inout NIC)
 
-  /// Points the NIC at a receive queue in DPI memory and enables reception.
-  mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, on nic: inout NIC)
+  /// Points the NIC at a receive queue's twin in DPI memory and enables reception into it.
+  mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC)
 
-  /// Stops reception; the NIC then touches neither queue nor buffers.
-  mutating func stopReceive<NIC: NICDevice & ~Copyable>(on nic: inout NIC)
+  /// Stops reception into a queue; the NIC then touches neither the twin nor its buffers.
+  mutating func stopReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, nic: inout NIC)
 
-  /// Tells the NIC how far the receive queue is filled (paper Figure 4(b)).
-  func setReceiveTail<NIC: NICDevice & ~Copyable>(_ tail: UInt32, on nic: inout NIC)
+  /// Tells the NIC how far a receive queue is filled (paper Figure 4(b)).
+  func setReceiveTail<NIC: NICDevice & ~Copyable>(_ queue: Int, _ tail: UInt32, nic: inout NIC)
 
-  /// Points the NIC at a transmit queue in DPI memory and enables transmission.
-  mutating func startTransmit<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, on nic: inout NIC)
+  /// Points the NIC at a transmit queue's twin in DPI memory and enables transmission from it.
+  mutating func startTransmit<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC)
 
-  /// Stops transmission; the NIC then touches neither queue nor buffers.
-  mutating func stopTransmit<NIC: NICDevice & ~Copyable>(on nic: inout NIC)
+  /// Stops transmission from a queue; the NIC then touches neither the twin nor its buffers.
+  mutating func stopTransmit<NIC: NICDevice & ~Copyable>(_ queue: Int, nic: inout NIC)
 
-  /// Tells the NIC how far the transmit queue is filled.
-  func setTransmitTail<NIC: NICDevice & ~Copyable>(_ tail: UInt32, on nic: inout NIC)
+  /// Tells the NIC how far a transmit queue is filled.
+  func setTransmitTail<NIC: NICDevice & ~Copyable>(_ queue: Int, _ tail: UInt32, nic: inout NIC)
 
   /// Acknowledges the NIC's interrupt and hands causes that have nothing to do with queues (link changes, lost
   /// frames) on to the OS.
@@ -77,16 +77,24 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
     registers: RegisterFile, nic: inout NIC
   ) -> Bool
 
-  /// Frames were published to the OS queue: moves the shadow head and adds the cause that the NIC would have.
-  mutating func notePublished(
-    head: UInt32, descriptors: UInt32, registers: RegisterFile)
+  /// Frames were published to an OS queue: moves the shadow head and adds the cause that the NIC would have.
+  mutating func notePublished(_ queue: Int, head: UInt32, descriptors: UInt32, registers: RegisterFile)
 
-  /// Transmit descriptors were completed in the OS queue: moves the shadow head and adds the causes that the NIC
-  /// would have.
-  ///
-  /// `isReported` tells whether the OS wanted any of them reported, `isEmpty` whether the OS queue is empty now.
+  /// Transmit descriptors were completed in an OS queue: moves the shadow head and adds the causes that the NIC would have.
   mutating func noteTransmitted(
-    head: UInt32, isReported: Bool, isEmpty: Bool, registers: RegisterFile)
+    _ queue: Int, head: UInt32, _ completions: TransmitCompletions, registers: RegisterFile)
+
+  /// What the OS is to hear now; see ``NICVirtualizer/takeOSInterrupts(at:by:registers:)``. With one cause register that is
+  /// ``InterruptMimic/takeInterrupts(at:)``.
+  mutating func takeOSInterrupts(at now: UInt64, by delivery: InterruptDelivery, registers: RegisterFile)
+    -> NICInterrupts
+
+  /// When a rate limit lets the next pending interrupt out, in nanoseconds; nil when none is pending.
+  var nextOSInterrupt: UInt64? { get }
+}
+
+extension NICDriver {
+  public static var queuePairs: Int { 1 }
 }
 
 /// What a NIC demands of descriptor queues.
@@ -121,11 +129,14 @@ public struct ProgrammedQueue: Sendable, BitwiseCopyable, Equatable {
   public var bufferLength: UInt32
   /// Receive: the bytes at a frame's end that are its frame check sequence; 4, or 0 when the NIC strips it.
   public var trailerLength: UInt32
+  /// Whether the descriptor format that the OS has chosen is the one that the driver module has. A queue with another is
+  /// not served (``RingFault/descriptorFormat``).
+  public var hasKnownFormat: Bool
 
   @inlinable
   public init(
     base: BusAddress, byteLength: UInt32, head: UInt32, tail: UInt32, isEnabled: Bool, bufferLength: UInt32 = 0,
-    trailerLength: UInt32 = 0
+    trailerLength: UInt32 = 0, hasKnownFormat: Bool = true
   ) {
     self.base = base
     self.byteLength = byteLength
@@ -134,25 +145,6 @@ public struct ProgrammedQueue: Sendable, BitwiseCopyable, Equatable {
     self.isEnabled = isEnabled
     self.bufferLength = bufferLength
     self.trailerLength = trailerLength
+    self.hasKnownFormat = hasKnownFormat
   }
-}
-
-/// What an OS core's access to a redirected register calls for.
-@frozen
-public struct RegisterEffects: OptionSet, Sendable, BitwiseCopyable {
-  public var rawValue: UInt8
-
-  @inlinable
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
-
-  /// The receive tail was written.
-  @inlinable public static var receiveTail: RegisterEffects { RegisterEffects(rawValue: 1) }
-  /// The transmit tail was written.
-  @inlinable public static var transmitTail: RegisterEffects { RegisterEffects(rawValue: 2) }
-  /// The receive queue was enabled, disabled, moved or resized.
-  @inlinable public static var receiveQueue: RegisterEffects { RegisterEffects(rawValue: 4) }
-  /// The transmit queue was enabled, disabled, moved or resized.
-  @inlinable public static var transmitQueue: RegisterEffects { RegisterEffects(rawValue: 8) }
-  /// The interrupt mask or causes changed.
-  @inlinable public static var interrupts: RegisterEffects { RegisterEffects(rawValue: 16) }
 }

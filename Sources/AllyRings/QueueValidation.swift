@@ -9,6 +9,7 @@ extension DescriptorQueue {
     _ programmed: ProgrammedQueue, rules: QueueRules, limits: RingLimits, stride: Int,
     memory: borrowing PhysicalMemory, partition: Partition
   ) throws(RingFault) -> DescriptorQueue {
+    guard programmed.hasKnownFormat else { throw .descriptorFormat }
     let length = programmed.byteLength
     let count = length / UInt32(stride)
     guard length > 0, length % rules.lengthMultiple == 0, length % UInt32(stride) == 0,

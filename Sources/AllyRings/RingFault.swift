@@ -29,6 +29,8 @@ public enum RingFault: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   case emptyFrame
   /// A context descriptor within a frame, or a request that the NIC's format cannot express.
   case malformedChain
+  /// A queue of descriptors in a format that the driver module does not have.
+  case descriptorFormat
 }
 
 /// How often each fault happened.

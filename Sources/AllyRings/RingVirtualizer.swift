@@ -1,149 +1,184 @@
 public import AllyHW
 public import AllyPacket
 
-/// A NIC's queue pair, virtualized: both directions, the driver module's knowledge, and the interrupt side (paper §4.3).
-///
-/// One DPI core owns it and calls, run to completion: ``handle(_:memory:registers:nic:)`` for each access that the
-/// Remapping Table redirected; ``takeInterrupt(registers:nic:)`` when the NIC interrupted; ``serviceReceive(inspecting:clock:memory:registers:nic:)``
-/// and ``serviceTransmit(inspecting:clock:memory:registers:nic:)``; and then ``takeOSInterrupt(at:)``, which says whether to
-/// mimic a NIC interrupt with an IPI to an OS core.
+/// A NIC with descriptor rings, virtualized: its queue pairs, the driver module's knowledge, and the interrupt side
+/// (paper §4.3).
 ///
 /// All state, the driver's included, is in the DPI memory that it was given; ``RingStart/resuming`` takes it up.
 @frozen
 @safe
-public struct RingVirtualizer<Driver: NICDriver>: ~Copyable {
-  /// The receive direction.
-  public var receive: ReceiveVirtualizer<Driver.OSReceive, Driver.NICReceive>
-  /// The transmit direction.
-  public var transmit: TransmitVirtualizer<Driver.OSTransmit, Driver.NICTransmit>
+public struct RingVirtualizer<Driver: NICDriver>: NICVirtualizer, ~Copyable {
   /// How well frames are protected on queues that start from now on.
   public var protection: PacketProtection
   @usableFromInline let saved: UnsafeMutablePointer<SavedDriver<Driver>>
+  /// Invariant: `Driver.queuePairs` pairs are initialized, and this value owns them.
+  @usableFromInline let pairs: UnsafeMutablePointer<QueuePair<Driver>>
 
-  /// How many bytes of DPI memory a queue pair needs.
+  public static var registers: [RegisterRange] { Driver.registers }
+
   public static func requiredMemory(limits: RingLimits) -> UInt64 {
-    pageSize
-      + ReceiveVirtualizer<Driver.OSReceive, Driver.NICReceive>.requiredMemory(limits: limits)
-      + TransmitVirtualizer<Driver.OSTransmit, Driver.NICTransmit>.requiredMemory(limits: limits)
+    let pair = QueuePair<Driver>.receiveMemory(limits) + QueuePair<Driver>.transmitMemory(limits)
+    return savedLength + pair * UInt64(Driver.queuePairs)
   }
 
-  /// Takes possession of DPI memory for a queue pair.
-  ///
-  /// The `region` has at least ``requiredMemory(limits:)`` bytes of DPI memory, 4,096-byte aligned, which must stay
-  /// mapped as long as this value exists. `queue` is the queue pair's number, for the inspector; `start` tells whether to
-  /// go on with the state that another worker left in the memory.
+  /// Bytes of whole pages for the driver module's value.
+  private static var savedLength: UInt64 {
+    (UInt64(MemoryLayout<SavedDriver<Driver>>.size) + pageSize - 1) & ~(pageSize - 1)
+  }
+
   public init(
     region: DPIRegion, memory: borrowing PhysicalMemory, partition: Partition, limits: RingLimits = RingLimits(),
-    protection: PacketProtection, queue: UInt16 = 0, start: RingStart = .fresh
+    protection: PacketProtection, start: RingStart = .fresh
   ) throws(RingSetupError) {
-    guard MemoryLayout<SavedDriver<Driver>>.size <= Int(pageSize) else { throw .limits }
-    guard protection == .inPlace || limits.copyMemory > 0 else { throw .limits }
+    guard (1...32).contains(Driver.queuePairs), protection == .inPlace || limits.copyMemory > 0 else { throw .limits }
     let needed = Self.requiredMemory(limits: limits)
     guard region.length >= needed else { throw .memoryTooSmall(needed: needed) }
     guard let place = unsafe memory.pointer(at: region.base, length: needed, for: .readWrite),
       UInt(bitPattern: place) % 16 == 0
     else { throw .memoryUnusable }
     guard partition.isDPI(region.base) else { throw .memoryOutsideDPIMemory }
-    let receiveLength = ReceiveVirtualizer<Driver.OSReceive, Driver.NICReceive>.requiredMemory(limits: limits)
-    let receiveBase = region.base.advanced(by: pageSize)
-    let receive = try ReceiveVirtualizer<Driver.OSReceive, Driver.NICReceive>(
-      region: DPIRegion(base: receiveBase, length: receiveLength), memory: memory, partition: partition,
-      limits: limits, queue: queue, start: start)
-    let transmit = try TransmitVirtualizer<Driver.OSTransmit, Driver.NICTransmit>(
-      region: DPIRegion(base: receiveBase.advanced(by: receiveLength), length: needed &- pageSize &- receiveLength),
-      memory: memory, partition: partition, limits: limits, queue: queue, start: start)
     let saved = unsafe place.assumingMemoryBound(to: SavedDriver<Driver>.self)
-    switch start {
-    case .fresh: unsafe saved.initialize(to: SavedDriver(driver: Driver()))
-    case .resuming: guard unsafe saved.pointee.isValid else { throw .noState }
+    if start == .resuming {
+      guard unsafe saved.pointee.isValid else { throw .noState }
     }
-    self.receive = receive
-    self.transmit = transmit
+    let pairs = UnsafeMutablePointer<QueuePair<Driver>>.allocate(capacity: Driver.queuePairs)
+    var made = 0
+    do throws(RingSetupError) {
+      var base = region.base.advanced(by: Self.savedLength)
+      while made < Driver.queuePairs {
+        let receiveLength = QueuePair<Driver>.receiveMemory(limits)
+        let transmitLength = QueuePair<Driver>.transmitMemory(limits)
+        let pair = QueuePair<Driver>(
+          receive: try ReceiveVirtualizer(
+            region: DPIRegion(base: base, length: receiveLength), memory: memory, partition: partition, limits: limits,
+            queue: UInt16(made), start: start),
+          transmit: try TransmitVirtualizer(
+            region: DPIRegion(base: base.advanced(by: receiveLength), length: transmitLength), memory: memory,
+            partition: partition, limits: limits, queue: UInt16(made), start: start))
+        unsafe (pairs + made).initialize(to: pair)
+        base = base.advanced(by: receiveLength + transmitLength)
+        made += 1
+      }
+    } catch {
+      unsafe pairs.deinitialize(count: made)
+      unsafe pairs.deallocate()
+      throw error
+    }
+    if start == .fresh { unsafe saved.initialize(to: SavedDriver(driver: Driver())) }
     self.protection = protection
     unsafe self.saved = saved
+    unsafe self.pairs = pairs
+  }
+
+  deinit {
+    unsafe pairs.deinitialize(count: Driver.queuePairs)
+    unsafe pairs.deallocate()
   }
 
   /// What the OS has programmed so far.
   public var driver: Driver { unsafe saved.pointee.driver }
 
-  /// Takes the NIC over, once, before the OS starts: afterwards the shadow copies read as the NIC's registers do.
-  public mutating func attach<NIC: NICDevice & ~Copyable>(
-    registers: RegisterFile, nic: inout NIC
-  ) {
+  @inlinable public var queuePairs: Int { Driver.queuePairs }
+
+  /// A queue pair.
+  ///
+  /// - Precondition: `queue < queuePairs`.
+  @inlinable
+  public subscript(queue: Int) -> QueuePair<Driver> {
+    @inline(__always) _read {
+      precondition(queue >= 0 && queue < Driver.queuePairs, "there is no such queue pair")
+      yield unsafe pairs[queue]
+    }
+    @inline(__always) _modify {
+      precondition(queue >= 0 && queue < Driver.queuePairs, "there is no such queue pair")
+      yield unsafe &pairs[queue]
+    }
+  }
+
+  public func counters(queue: Int) -> QueuePairCounters {
+    QueuePairCounters(receive: self[queue].receive.state.counters, transmit: self[queue].transmit.state.counters)
+  }
+
+  public mutating func attach<NIC: NICDevice & ~Copyable>(registers: RegisterFile, nic: inout NIC) {
     unsafe saved.pointee.driver.attach(registers: registers, nic: &nic)
   }
 
   /// Takes up the NIC's queues after ``RingStart/resuming``: tells the NIC the tails again, of which it may have missed
   /// the last.
   public mutating func resume<NIC: NICDevice & ~Copyable>(on nic: inout NIC) {
-    if receive.state.isRunning { driver.setReceiveTail(receive.nicTail, on: &nic) }
-    if transmit.state.isRunning { driver.setTransmitTail(transmit.nicTail, on: &nic) }
+    for queue in 0..<Driver.queuePairs {
+      if self[queue].receive.state.isRunning { driver.setReceiveTail(queue, self[queue].receive.nicTail, nic: &nic) }
+      if self[queue].transmit.state.isRunning { driver.setTransmitTail(queue, self[queue].transmit.nicTail, nic: &nic) }
+    }
   }
 
   // MARK: - What the OS does to registers
 
-  /// An OS core accessed a redirected register.
-  ///
-  /// Queues that the OS enables, moves, resizes, resets or disables are rebuilt or stopped here, and tails are checked;
-  /// frames move in the `service` calls.
-  ///
-  /// - Returns: what there is to do next.
-  @discardableResult
   public mutating func handle<NIC: NICDevice & ~Copyable>(
     _ access: RedirectedAccess, memory: borrowing PhysicalMemory, registers: RegisterFile, nic: inout NIC
-  ) -> RegisterEffects {
-    let effects = unsafe saved.pointee.driver.handle(access, registers: registers, nic: &nic)
-    if effects.contains(.receiveQueue) {
-      restartReceive(memory: memory, nic: &nic)
-    } else if effects.contains(.receiveTail) {
-      _ = receive.moveTail(to: driver.receiveQueue.tail)
+  ) {
+    var effects = unsafe saved.pointee.driver.handle(access, registers: registers, nic: &nic)
+    // A queue that starts anew has its tail with it.
+    effects.receiveTails.subtract(effects.receiveQueues)
+    effects.transmitTails.subtract(effects.transmitQueues)
+    while let queue = effects.receiveQueues.removeFirst() { restartReceive(queue, memory: memory, nic: &nic) }
+    while let queue = effects.transmitQueues.removeFirst() { restartTransmit(queue, memory: memory, nic: &nic) }
+    while let queue = effects.receiveTails.removeFirst() {
+      _ = self[queue].receive.moveTail(to: driver.receiveQueue(queue).tail)
     }
-    if effects.contains(.transmitQueue) {
-      restartTransmit(memory: memory, nic: &nic)
-    } else if effects.contains(.transmitTail) {
-      _ = transmit.moveTail(to: driver.transmitQueue.tail)
+    while let queue = effects.transmitTails.removeFirst() {
+      _ = self[queue].transmit.moveTail(to: driver.transmitQueue(queue).tail)
     }
-    return effects
   }
 
-  /// Lets the NIC go of the receive queue, and takes up the one that the OS has programmed now, if any. A queue that
-  /// cannot be served stays stopped, and its fault is counted.
+  /// Lets the NIC go of a receive queue, and takes up the one that the OS has programmed now, if any. A queue that cannot
+  /// be served stays stopped, and its fault is counted.
   private mutating func restartReceive<NIC: NICDevice & ~Copyable>(
-    memory: borrowing PhysicalMemory, nic: inout NIC
+    _ queue: Int, memory: borrowing PhysicalMemory, nic: inout NIC
   ) {
-    unsafe saved.pointee.driver.stopReceive(on: &nic)
-    receive.stop()
-    let programmed = driver.receiveQueue
+    unsafe saved.pointee.driver.stopReceive(queue, nic: &nic)
+    self[queue].receive.stop()
+    let programmed = driver.receiveQueue(queue)
     guard programmed.isEnabled else { return }
-    _ = receive.start(programmed, rules: Driver.queueRules, protection: protection, memory: memory)
-    if receive.state.isRunning {
-      unsafe saved.pointee.driver.startReceive(receive.state.dpiQueue, on: &nic)
-    }
+    _ = self[queue].receive.start(programmed, rules: Driver.queueRules, protection: protection, memory: memory)
+    let state = self[queue].receive.state
+    if state.isRunning { unsafe saved.pointee.driver.startReceive(queue, on: state.dpiQueue, nic: &nic) }
   }
 
   private mutating func restartTransmit<NIC: NICDevice & ~Copyable>(
-    memory: borrowing PhysicalMemory, nic: inout NIC
+    _ queue: Int, memory: borrowing PhysicalMemory, nic: inout NIC
   ) {
-    unsafe saved.pointee.driver.stopTransmit(on: &nic)
-    transmit.stop()
-    let programmed = driver.transmitQueue
+    unsafe saved.pointee.driver.stopTransmit(queue, nic: &nic)
+    self[queue].transmit.stop()
+    let programmed = driver.transmitQueue(queue)
     guard programmed.isEnabled else { return }
-    _ = transmit.start(programmed, rules: Driver.queueRules, protection: protection, memory: memory)
-    if transmit.state.isRunning {
-      unsafe saved.pointee.driver.startTransmit(transmit.state.dpiQueue, on: &nic)
-    }
+    _ = self[queue].transmit.start(programmed, rules: Driver.queueRules, protection: protection, memory: memory)
+    let state = self[queue].transmit.state
+    if state.isRunning { unsafe saved.pointee.driver.startTransmit(queue, on: state.dpiQueue, nic: &nic) }
   }
 
   // MARK: - What the NIC does
 
-  /// Acknowledges the NIC's interrupt, which is redirected to this DPI core.
-  ///
-  /// - Returns: whether the NIC had interrupted.
   @discardableResult
-  public mutating func takeInterrupt<NIC: NICDevice & ~Copyable>(
-    registers: RegisterFile, nic: inout NIC
-  ) -> Bool {
+  public mutating func takeInterrupt<NIC: NICDevice & ~Copyable>(registers: RegisterFile, nic: inout NIC) -> Bool {
     unsafe saved.pointee.driver.takeInterrupt(registers: registers, nic: &nic)
+  }
+
+  @discardableResult
+  @inlinable
+  public mutating func service<
+    Inspector: PacketInspector & ~Copyable, ReceiveClock: FrameClock & ~Copyable,
+    TransmitClock: FrameClock & ~Copyable, NIC: NICDevice & ~Copyable
+  >(
+    queue: Int, inspecting inspector: inout Inspector, receiveClock: inout ReceiveClock,
+    transmitClock: inout TransmitClock, memory: borrowing PhysicalMemory, registers: RegisterFile, nic: inout NIC
+  ) -> ServiceResult {
+    let received = serviceReceive(
+      queue: queue, inspecting: &inspector, clock: &receiveClock, memory: memory, registers: registers, nic: &nic)
+    let sent = serviceTransmit(
+      queue: queue, inspecting: &inspector, clock: &transmitClock, memory: memory, registers: registers, nic: &nic)
+    return ServiceResult(
+      received: received.received, transmitted: sent.transmitted, hasMoved: received.hasMoved || sent.hasMoved)
   }
 
   /// One pass over the receive direction: newly posted descriptors to the NIC, completed frames through the inspector to
@@ -154,19 +189,19 @@ public struct RingVirtualizer<Driver: NICDriver>: ~Copyable {
     Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable,
     NIC: NICDevice & ~Copyable
   >(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory,
+    queue: Int = 0, inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory,
     registers: RegisterFile, nic: inout NIC
-  ) -> PublishResult {
-    let before = receive.nicTail
-    _ = receive.copyPosted(memory: memory)
-    let result = receive.publishCompleted(inspecting: &inspector, clock: &clock, memory: memory)
-    let tail = receive.nicTail
-    if tail != before { unsafe saved.pointee.driver.setReceiveTail(tail, on: &nic) }
+  ) -> ServiceResult {
+    let before = self[queue].receive.nicTail
+    _ = self[queue].receive.copyPosted(memory: memory)
+    let result = self[queue].receive.publishCompleted(inspecting: &inspector, clock: &clock, memory: memory)
+    let tail = self[queue].receive.nicTail
+    if tail != before { unsafe saved.pointee.driver.setReceiveTail(queue, tail, nic: &nic) }
     if result.descriptors > 0 {
       unsafe saved.pointee.driver.notePublished(
-        head: receive.osHead, descriptors: result.descriptors, registers: registers)
+        queue, head: self[queue].receive.osHead, descriptors: result.descriptors, registers: registers)
     }
-    return result
+    return ServiceResult(received: result.frames, hasMoved: result.descriptors > 0 || tail != before)
   }
 
   /// One pass over the transmit direction: newly posted frames through the inspector to the NIC, completed ones back to
@@ -177,30 +212,30 @@ public struct RingVirtualizer<Driver: NICDriver>: ~Copyable {
     Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable,
     NIC: NICDevice & ~Copyable
   >(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory,
+    queue: Int = 0, inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory,
     registers: RegisterFile, nic: inout NIC
-  ) -> TransmitCompletions {
-    let before = transmit.nicTail
-    _ = transmit.copyPosted(inspecting: &inspector, clock: &clock, memory: memory)
-    let tail = transmit.nicTail
-    if tail != before { unsafe saved.pointee.driver.setTransmitTail(tail, on: &nic) }
-    let result = transmit.completeTransmitted(memory: memory)
+  ) -> ServiceResult {
+    let before = self[queue].transmit.nicTail
+    let taken = self[queue].transmit.copyPosted(inspecting: &inspector, clock: &clock, memory: memory)
+    let tail = self[queue].transmit.nicTail
+    if tail != before { unsafe saved.pointee.driver.setTransmitTail(queue, tail, nic: &nic) }
+    let result = self[queue].transmit.completeTransmitted(memory: memory)
     if result.descriptors > 0 {
       unsafe saved.pointee.driver.noteTransmitted(
-        head: transmit.osHead, isReported: result.isReported, isEmpty: result.isEmpty, registers: registers)
+        queue, head: self[queue].transmit.osHead, result, registers: registers)
     }
-    return result
+    return ServiceResult(transmitted: taken, hasMoved: taken > 0 || result.descriptors > 0 || tail != before)
   }
 
   // MARK: - What the OS hears
 
-  /// Whether an IPI that mimics a NIC interrupt is to be sent to an OS core now; true at most once per rise of the
-  /// interrupt, and not more often than the OS asked for.
-  ///
-  /// - Parameter now: nanoseconds of a clock that does not run backwards.
-  public mutating func takeOSInterrupt(at now: UInt64) -> Bool {
-    unsafe saved.pointee.driver.interrupts.takeInterrupt(at: now)
+  public mutating func takeOSInterrupts(
+    at now: UInt64, by delivery: InterruptDelivery = .pin, registers: RegisterFile
+  ) -> NICInterrupts {
+    unsafe saved.pointee.driver.takeOSInterrupts(at: now, by: delivery, registers: registers)
   }
+
+  public var nextOSInterrupt: UInt64? { unsafe saved.pointee.driver.nextOSInterrupt }
 }
 
 /// A driver module's value in persistent memory.

@@ -30,9 +30,10 @@ public struct MachineLayout: Sendable {
   public static var nic: RequesterID { RequesterID(bus: 0, device: 5, function: 0) }
   public static var nicPin: UInt8 { 21 }
   public static var nicRegisters: PhysicalAddress { PhysicalAddress(0xFEB0_0000) }
-  public static var nicRegisterLength: UInt64 { 0x2_0000 }
-  /// The vectors at which the OS hears of the NIC, and the DPI core of the NIC and of redirected accesses.
+  /// The vectors at which the OS hears of the NIC's pin, and the DPI core of the NIC and of redirected accesses.
   public static var osVector: UInt8 { 0x31 }
+  /// The first of the OS's vectors for the NIC's messages, one for each.
+  public static var osMessageVector: UInt8 { 0x60 }
   public static var nicVector: UInt8 { 0x41 }
   public static var redirectionVector: UInt8 { 0x51 }
 
@@ -52,13 +53,20 @@ public struct MachineLayout: Sendable {
   /// DPI memory: the Remapping Table, the shadow registers, the access log, the queue pair.
   var remappingTable: PhysicalAddress { boundary }
   var shadowRegisters: PhysicalAddress { boundary.advanced(by: 0x1000) }
-  static var shadowLength: UInt32 { 0x8000 }
-  var accessLog: PhysicalAddress { shadowRegisters.advanced(by: UInt64(Self.shadowLength)) }
-  var rings: PhysicalAddress {
+  func accessLog(_ shadowLength: UInt32) -> PhysicalAddress { shadowRegisters.advanced(by: UInt64(shadowLength)) }
+  func rings(_ shadowLength: UInt32) -> PhysicalAddress {
     let length = UInt64(AccessLog.byteCount(capacity: accessLogCapacity))
-    return accessLog.advanced(by: (length + 0xFFF) & ~0xFFF)
+    return accessLog(shadowLength).advanced(by: (length + 0xFFF) & ~0xFFF)
   }
-  func end(ringMemory: UInt64) -> PhysicalAddress {
-    PhysicalAddress((rings.rawValue + ringMemory + 0x1F_FFFF) & ~0x1F_FFFF)
+  func end(_ shadowLength: UInt32, ringMemory: UInt64) -> PhysicalAddress {
+    PhysicalAddress((rings(shadowLength).rawValue + ringMemory + 0x1F_FFFF) & ~0x1F_FFFF)
+  }
+  /// How far shadow registers reach: to the end of the last intercepted register, in whole pages.
+  static func shadowLength(_ ranges: [RegisterRange]) -> UInt32 {
+    var end: UInt32 = 0
+    for range in ranges where range.disposition == .redirect || range.disposition == .shadowOnly {
+      end = max(end, range.offset + range.length)
+    }
+    return (end + 0xFFF) & ~0xFFF
   }
 }

@@ -9,15 +9,19 @@ public import AllyRings
 /// To the OS's driver it is the ``OSEnvironment``: every access runs through the OS core's MMU, so that those to
 /// intercepted registers end in shadow registers and an IPI. The DPI core answers IPIs about registers at once, as a
 /// core does that has nothing else to do.
-public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyable>: ~Copyable {
+public struct SimulatedHardware<
+  Virtualizer: NICVirtualizer & ~Copyable, Model: DeviceModel & ~Copyable
+>: ~Copyable {
   public var northbridge: Northbridge
   public var nic: DeviceWindow<Model>
   public var wire: Wire<FrameStamp>
   public var os: OSMemory
-  public var dpi: DPICore<Driver>
+  public var dpi: DPICore<Virtualizer>
   public var transmitClock = CountingClock()
   /// Nanoseconds since power-on, as far as anything has moved it.
-  public var now: UInt64 = 0
+  public private(set) var now: UInt64 = 0
+  /// How the OS hears of the NIC: by its pin, until its driver asks for messages.
+  public private(set) var delivery = InterruptDelivery.pin
 
   let layout: MachineLayout
   // Owns the storage behind the northbridge's memory.
@@ -29,17 +33,19 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     guard layout.osMemory > 0, layout.osMemory % (2 << 20) == 0 else {
       throw .layout("OS memory is \(layout.osMemory) bytes; expected a multiple of 2 MiB")
     }
-    let end = layout.end(ringMemory: RingVirtualizer<Driver>.requiredMemory(limits: layout.limits))
+    let shadowLength = MachineLayout.shadowLength(Virtualizer.registers)
+    let end = layout.end(
+      shadowLength, ringMemory: Virtualizer.requiredMemory(limits: layout.limits))
     let partition = Partition(boundary: layout.boundary, end: end)
     guard layout.boundary.rawValue >= DRAM.holeEnd || end.rawValue <= DRAM.holeStart else {
       throw .layout("DPI memory up to \(end.rawValue) reaches over the devices' addresses; expected less")
     }
     let dram = try DRAM(size: layout.memory(upTo: end))
     let memory = try Self.memory(of: dram)
-    let registers = try Self.shadowRegisters(layout, memory)
-    let accesses = try Self.accessLog(layout, memory)
+    let registers = try Self.shadowRegisters(layout, shadowLength, memory)
+    let accesses = try Self.accessLog(layout, shadowLength, memory)
     let remapping = try Self.remappingTable(layout, registers: registers, accesses: accesses, memory)
-    let rings = try Self.rings(layout, partition, memory)
+    let virtualizer = try Self.virtualizer(layout, shadowLength, partition, memory)
     let root = try Self.pageTables(layout, memory)
 
     var iommu = IOMMU(partition: partition)
@@ -47,7 +53,7 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     // Registers are uncacheable whatever the OS's page tables say (the memory type range registers of a PC), so that
     // mapping them as memory does not get around the Remapping Table.
     var uncacheable = UncacheableRanges()
-    guard uncacheable.add(MachineLayout.nicRegisters, length: MachineLayout.nicRegisterLength) else {
+    guard uncacheable.add(MachineLayout.nicRegisters, length: Self.registerSpace) else {
       throw .layout("the NIC's registers are no uncacheable range")
     }
     var mmu = MMU(handler: TLBMissHandler(role: .os, partition: partition, uncacheable: uncacheable))
@@ -58,14 +64,17 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     self.northbridge = Northbridge(
       memory: memory, iommu: iommu, interrupts: Self.interruptUnit(), remapping: remapping)
     self.nic = DeviceWindow(
-      model, base: MachineLayout.nicRegisters, length: MachineLayout.nicRegisterLength)
+      model, base: MachineLayout.nicRegisters, length: Self.registerSpace)
     // Room for some of the longest frames, so that the NIC is offered batches.
     self.wire = Wire(
       transmitStamp: FrameStamp(), capacity: max(4 << 20, 4 * Int(layout.limits.maximumFrameLength)), isPaced: true)
     self.os = OSMemory(core: Core(id: MachineLayout.osCore, mmu: mmu))
-    self.dpi = DPICore(rings: rings, registers: registers, accesses: accesses)
+    self.dpi = DPICore(virtualizer: virtualizer, registers: registers, accesses: accesses)
     self.dpi.attach(nic: &nic.device)
   }
+
+  /// The bytes of the physical address space that the NIC's registers take: whole pages.
+  private static var registerSpace: UInt64 { (Model.registerSpace + 0xFFF) & ~0xFFF }
 
   private static func memory(of dram: DRAM) throws(SimulatorError) -> PhysicalMemory {
     var memory = PhysicalMemory()
@@ -76,19 +85,20 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
   // What the DPI core has in DPI memory. The DRAM object keeps it mapped as long as the machine exists.
 
   private static func shadowRegisters(
-    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+    _ layout: MachineLayout, _ shadowLength: UInt32, _ memory: borrowing PhysicalMemory
   ) throws(SimulatorError) -> RegisterFile {
     guard
       let registers = unsafe RegisterFile(
-        at: layout.shadowRegisters, length: MachineLayout.shadowLength, in: memory)
+        at: layout.shadowRegisters, length: shadowLength, in: memory)
     else { throw .layout("the shadow registers do not fit into DPI memory") }
     return registers
   }
 
   private static func accessLog(
-    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
+    _ layout: MachineLayout, _ shadowLength: UInt32, _ memory: borrowing PhysicalMemory
   ) throws(SimulatorError) -> AccessLog {
-    guard let log = unsafe AccessLog(at: layout.accessLog, capacity: layout.accessLogCapacity, in: memory) else {
+    guard let log = unsafe AccessLog(at: layout.accessLog(shadowLength), capacity: layout.accessLogCapacity, in: memory)
+    else {
       throw .layout("the access log does not fit into DPI memory")
     }
     return log
@@ -105,18 +115,19 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
         InterceptedDevice(
           requester: MachineLayout.nic, registerBase: MachineLayout.nicRegisters, registers: registers,
           log: accesses, core: MachineLayout.dpiCore, vector: MachineLayout.redirectionVector),
-        ranges: Driver.registers)
+        ranges: Virtualizer.registers)
     } catch { throw .layout("the driver's registers cannot be intercepted: \(error)") }
     return table
   }
 
-  private static func rings(
-    _ layout: MachineLayout, _ partition: Partition, _ memory: borrowing PhysicalMemory
-  ) throws(SimulatorError) -> RingVirtualizer<Driver> {
+  private static func virtualizer(
+    _ layout: MachineLayout, _ shadowLength: UInt32, _ partition: Partition, _ memory: borrowing PhysicalMemory
+  ) throws(SimulatorError) -> Virtualizer {
+    let base = layout.rings(shadowLength)
     do {
-      return try RingVirtualizer(
-        region: DPIRegion(base: layout.rings, length: partition.end.rawValue - layout.rings.rawValue),
-        memory: memory, partition: partition, limits: layout.limits, protection: layout.protection)
+      return try Virtualizer(
+        region: DPIRegion(base: base, length: partition.end.rawValue - base.rawValue),
+        memory: memory, partition: partition, limits: layout.limits, protection: layout.protection, start: .fresh)
     } catch { throw .layout("the rings cannot be set up: \(error)") }
   }
 
@@ -153,7 +164,7 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
         page += size.rawValue
       }
     }
-    for page in stride(from: 0, to: MachineLayout.nicRegisterLength, by: 0x1000) {
+    for page in stride(from: 0, to: Self.registerSpace, by: 0x1000) {
       guard
         tables.map(
           VirtualAddress(OSMemory.deviceMap + page), to: MachineLayout.nicRegisters.advanced(by: page),
@@ -175,8 +186,26 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     return moved
   }
 
+  /// The NIC interrupts by its pin, whatever the OS has chosen: that goes to the DPI core.
   private mutating func driveNICPin() {
-    northbridge.interrupts.setLevel(of: MachineLayout.nic, asserted: nic.device.assertsInterrupt)
+    let interrupts = nic.device.takeInterrupts(by: .pin)
+    northbridge.interrupts.setLevel(of: MachineLayout.nic, asserted: interrupts.isPinAsserted)
+  }
+
+  // MARK: - The clock
+
+  /// Lets time pass, up to `time` nanoseconds since power-on; moderation timers run out. Not backwards.
+  public mutating func advance(to time: UInt64) {
+    now = max(now, time)
+    nic.device.advance(to: now)
+    driveNICPin()
+    takeDPIInterrupts()
+  }
+
+  /// When the next timer runs out that somebody waits for; nil when none runs.
+  public var nextTimer: UInt64? {
+    guard let nicTimer = nic.device.nextTimer else { return dpi.virtualizer.nextOSInterrupt }
+    return min(nicTimer, dpi.virtualizer.nextOSInterrupt ?? .max)
   }
 
   // MARK: - The DPI core
@@ -211,17 +240,30 @@ public struct SimulatedHardware<Driver: NICDriver, Model: DeviceModel & ~Copyabl
     return moved
   }
 
-  /// Drives the pin that the OS sees, in the NIC's place.
+  /// Drives the pin that the OS sees, or sends the messages that it waits for, in the NIC's place.
   private mutating func mimicInterrupt() {
-    if dpi.takeOSInterrupt(at: now) {
-      northbridge.interrupts.mimicLevel(of: MachineLayout.nic, asserted: true)
-    } else if !dpi.assertsOSInterrupt {
-      northbridge.interrupts.mimicLevel(of: MachineLayout.nic, asserted: false)
+    let interrupts = dpi.takeOSInterrupts(at: now, by: delivery)
+    guard delivery != .pin else {
+      return northbridge.interrupts.mimicLevel(of: MachineLayout.nic, asserted: interrupts.isPinAsserted)
+    }
+    var messages = interrupts.messages
+    while messages != 0 {
+      let vector = UInt8(truncatingIfNeeded: messages.trailingZeroBitCount)
+      messages &= messages &- 1
+      northbridge.interrupts.mimic(
+        MessageSignaledInterrupt(core: MachineLayout.osCore, vector: MachineLayout.osMessageVector + vector),
+        of: MachineLayout.nic)
     }
   }
 }
 
-extension SimulatedHardware: OSEnvironment where Model: ~Copyable {
+extension SimulatedHardware: OSEnvironment where Virtualizer: ~Copyable, Model: ~Copyable {
+  public mutating func requestMessages(_ count: Int) -> Bool {
+    guard let layout = nic.device.function.msix, count > 0, count <= layout.vectors else { return false }
+    delivery = .messageTable
+    return true
+  }
+
   public mutating func readRegister(_ offset: UInt32) -> UInt32 {
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     // Once more when the log was full: the DPI core has emptied it.

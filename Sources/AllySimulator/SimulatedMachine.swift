@@ -6,16 +6,16 @@ public import AllyRings
 /// A machine of the paper, simulated without privileges: hardware with an intercepted NIC, the appliance's DPI core, and an
 /// OS with its stock driver (paper §2.1, Figure 1).
 ///
-///     var machine = try SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver>.e1000()
+///     var machine = try SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Model, E1000OSDriver>.e1000()
 ///     machine.bootOS()
 ///     machine.offer(frame, stamp: stamp)
 ///     machine.run(inspecting: &inspector) { frame in … }
 ///
 /// Deterministic: the same calls give the same events in the same order.
 public struct SimulatedMachine<
-  Driver: NICDriver, Model: DeviceModel & ~Copyable, OSDriver: OSDriverModel & ~Copyable
+  Virtualizer: NICVirtualizer & ~Copyable, Model: DeviceModel & ~Copyable, OSDriver: OSDriverModel & ~Copyable
 >: ~Copyable {
-  public var hardware: SimulatedHardware<Driver, Model>
+  public var hardware: SimulatedHardware<Virtualizer, Model>
   public var osDriver: OSDriver
 
   /// - Parameters:
@@ -52,7 +52,7 @@ public struct SimulatedMachine<
     osDriver.send(frame, doorbell: doorbell, on: &hardware)
   }
 
-  /// Lets everything run until nothing moves: NIC, DPI core, OS, in turn.
+  /// Lets everything run until nothing moves: NIC, DPI core, OS, in turn. When somebody waits for a timer, time passes.
   ///
   /// - Parameters:
   ///   - inspector: what the DPI core asks about each frame.
@@ -65,7 +65,10 @@ public struct SimulatedMachine<
       let moved = runNIC(frames: batch)
       let passed = passDPI(inspecting: &inspector)
       let interrupted = runOS(deliver: deliver)
-      if moved == 0, !passed, !interrupted { return }
+      if moved == 0, !passed, !interrupted {
+        guard let timer = hardware.nextTimer, timer > hardware.now else { return }
+        hardware.advance(to: timer)
+      }
     }
   }
 
@@ -84,14 +87,18 @@ public struct SimulatedMachine<
   /// - Returns: whether there were any.
   @discardableResult
   public mutating func runOS(deliver: (RawSpan) -> Void) -> Bool {
-    guard hardware.northbridge.interrupts.acknowledge(at: MachineLayout.osCore) != nil else { return false }
-    osDriver.interrupt(on: &hardware, deliver: deliver)
+    guard let vector = hardware.northbridge.interrupts.acknowledge(at: MachineLayout.osCore) else { return false }
+    if vector < MachineLayout.osMessageVector {
+      osDriver.interrupt(on: &hardware, deliver: deliver)
+    } else {
+      osDriver.interrupt(message: Int(vector - MachineLayout.osMessageVector), on: &hardware, deliver: deliver)
+    }
     hardware.northbridge.interrupts.endInterrupt(at: MachineLayout.osCore)
     return true
   }
 }
 
-extension SimulatedMachine where Model == E1000Model, OSDriver == E1000OSDriver {
+extension SimulatedMachine where Virtualizer: ~Copyable, Model == E1000Model, OSDriver == E1000OSDriver {
   /// A machine with an Intel 82540EM.
   ///
   /// `maximumFrameLength` is the longest frame that the NIC takes; see `E1000Model.maximumFrameLength`.

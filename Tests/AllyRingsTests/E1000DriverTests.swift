@@ -43,14 +43,13 @@ private final class DriverHarness {
   deinit { unsafe storage.deallocate() }
 
   /// An OS core's store, as the Remapping Table carries it out.
-  @discardableResult
-  func write(_ offset: UInt32, _ value: UInt32, width: RegisterWidth = .doubleWord) -> RegisterEffects {
+  func write(_ offset: UInt32, _ value: UInt32, width: RegisterWidth = .doubleWord) {
     if offset == 0xC0 {
       registers.clear(value, at: offset)
     } else {
       registers.store(UInt64(value), at: offset, width: width)
     }
-    return handle(RedirectedAccess(offset: offset, width: width, isWrite: true, value: UInt64(value)))
+    handle(RedirectedAccess(offset: offset, width: width, isWrite: true, value: UInt64(value)))
   }
 
   /// An OS core's load; reading the cause register clears it.
@@ -61,8 +60,7 @@ private final class DriverHarness {
     return value
   }
 
-  @discardableResult
-  func handle(_ access: RedirectedAccess) -> RegisterEffects {
+  func handle(_ access: RedirectedAccess) {
     rings.handle(access, memory: machine.memory, registers: registers, nic: &nic)
   }
 
@@ -97,13 +95,13 @@ private final class DriverHarness {
     write(0x2818, slots.upperBound % 8)
   }
 
-  func interrupts(at now: UInt64) -> Bool { rings.takeOSInterrupt(at: now) }
+  func interrupts(at now: UInt64) -> Bool { rings.takeOSInterrupts(at: now, registers: registers).count > 0 }
 
   func takeNICInterrupt() -> Bool { rings.takeInterrupt(registers: registers, nic: &nic) }
 
   func arrive(_ frame: [UInt8], at head: UInt32) -> Bool {
     var plain = PlainNIC(head: head)
-    return plain.receive(frame, on: rings.receive.state.dpiQueue, machine: machine)
+    return plain.receive(frame, on: rings[0].receive.state.dpiQueue, machine: machine)
   }
 }
 
@@ -111,7 +109,7 @@ private final class DriverHarness {
   @Test func theNICWorksOnTheQueueInDPIMemory() throws {
     let harness = try DriverHarness()
     harness.startReceive()
-    let queue = harness.rings.receive.state.dpiQueue
+    let queue = harness.rings[0].receive.state.dpiQueue
     #expect(harness.machine.partition.isDPI(queue.base))
     #expect(harness.nic.contains(0x2800, queue.base.rawValue))
     #expect(harness.nic.contains(0x2808, 128))
@@ -177,8 +175,8 @@ private final class DriverHarness {
     harness.service()
     harness.write(0, 0x0400_0A41)
     #expect(harness.nic.contains(0, 0x0400_0A41))
-    #expect(!harness.rings.receive.state.isRunning)
-    #expect(!harness.rings.transmit.state.isRunning)
+    #expect(!harness.rings[0].receive.state.isRunning)
+    #expect(!harness.rings[0].transmit.state.isRunning)
     #expect(harness.nic.values[0x100] == 0)
     #expect(harness.nic.values[0x400] == 0)
     #expect(harness.registers.load(0) == 0x0A41, "the reset bit reads as done")
@@ -201,12 +199,12 @@ private final class DriverHarness {
     harness.service()
     // A new base while reception is enabled; nothing of the old queue is written any more.
     harness.write(0x2800, 0x4000)
-    #expect(!harness.rings.receive.state.isRunning, "between base and length the registers contradict each other")
+    #expect(!harness.rings[0].receive.state.isRunning, "between base and length the registers contradict each other")
     #expect(harness.nic.values[0x100].map { $0 & 2 } == 0)
     harness.write(0x2808, 128)
     harness.write(0x2810, 0)
     harness.offer(0..<3, base: 0x4000)
-    #expect(harness.rings.receive.state.isRunning)
+    #expect(harness.rings[0].receive.state.isRunning)
     #expect(harness.nic.values[0x100].map { $0 & 2 } == 2)
     harness.service()
     #expect(harness.arrive(frame(2), at: 0))
@@ -223,14 +221,14 @@ private final class DriverHarness {
   func aQueueThatCannotBeLeavesTheNICDisabled(base: UInt32, byteLength: UInt32, fault: RingFault) throws {
     let harness = try DriverHarness()
     harness.startReceive(base: base, byteLength: byteLength)
-    #expect(harness.rings.receive.state.counters.faults[fault] == 1)
+    #expect(harness.rings[0].receive.state.counters.faults[fault] == 1)
     #expect(harness.nic.values[0x100].map { $0 & 2 } == 0)
     harness.write(0x2818, 5)
     harness.service()
     #expect(harness.inspector.seen.isEmpty)
     // The OS thinks better of it.
     harness.startReceive()
-    #expect(harness.rings.receive.state.isRunning)
+    #expect(harness.rings[0].receive.state.isRunning)
   }
 
   @Test func bufferSizesAreTheDatasheets() throws {
@@ -242,10 +240,10 @@ private final class DriverHarness {
       let harness = try DriverHarness()
       harness.startReceive()
       harness.write(0x100, 2 | bits)
-      #expect(harness.rings.receive.state.receive.bufferLength == size)
-      #expect(harness.rings.receive.state.receive.trailerLength == 4)
+      #expect(harness.rings[0].receive.state.receive.bufferLength == size)
+      #expect(harness.rings[0].receive.state.receive.trailerLength == 4)
       harness.write(0x100, 2 | bits | 1 << 26)
-      #expect(harness.rings.receive.state.receive.trailerLength == 0)
+      #expect(harness.rings[0].receive.state.receive.trailerLength == 0)
     }
   }
 
@@ -255,7 +253,7 @@ private final class DriverHarness {
     harness.offer(0..<4)
     harness.service()
     harness.write(0x100, 0x0000_8002 | 1 << 3)
-    #expect(harness.rings.receive.state.osQueue.tail == 4)
+    #expect(harness.rings[0].receive.state.osQueue.tail == 4)
     #expect(harness.nic.values[0x100] == 0x800A)
   }
 

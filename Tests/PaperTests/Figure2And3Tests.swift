@@ -17,7 +17,7 @@ import Testing
 
   /// A hostile kernel's own page table entry for a page of DPI memory, in a table of OS memory.
   private static func mapDPIMemory(_ hardware: inout E1000Hardware, at virtual: VirtualAddress) -> PhysicalAddress {
-    let secret = hardware.dpi.rings.receive.state.dpiQueue.base
+    let secret = hardware.dpi.virtualizer[0].receive.state.dpiQueue.base
     var tables = PageTables(arena: PhysicalAddress(0x30_0000), pages: 8)
     let isMapped = tables.map(
       virtual, to: PhysicalAddress(secret.rawValue & ~0xFFF), size: .size4KiB, in: hardware.northbridge.memory)

@@ -49,7 +49,7 @@ import Testing
     HandDrivenOS.post(&hardware, slots: 0..<3)
     hardware.writeRegister(QueueRegister.receiveTail, tail)
     Self.settle(&hardware, &inspector)
-    #expect(hardware.dpi.rings.receive.state.counters.faults[.tailOutOfRange] > 0)
+    #expect(hardware.dpi.virtualizer[0].receive.state.counters.faults[.tailOutOfRange] > 0)
     try Self.expectRecovery(&hardware)
   }
 
@@ -63,7 +63,7 @@ import Testing
     hardware.writeRegister(QueueRegister.receiveControl, 1 << 1 | 1 << 3)
     try hardware.put(Frames.numbered(1), ordinal: 1)
     Self.settle(&hardware, &inspector)
-    #expect(!hardware.dpi.rings.receive.state.isRunning)
+    #expect(!hardware.dpi.virtualizer[0].receive.state.isRunning)
     #expect(inspector.seen.isEmpty)
     while hardware.wire.toNIC.count > 0 { hardware.wire.toNIC.removeFirst() }
     try Self.expectRecovery(&hardware)
@@ -79,8 +79,8 @@ import Testing
     hardware.writeRegister(QueueRegister.receiveTail, 4)
     hardware.writeRegister(QueueRegister.receiveControl, 1 << 1 | 1 << 3)
     Self.settle(&hardware, &inspector)
-    #expect(hardware.dpi.rings.receive.state.counters.faults[.queueInDPIMemory] > 0)
-    #expect(!hardware.dpi.rings.receive.state.isRunning)
+    #expect(hardware.dpi.virtualizer[0].receive.state.counters.faults[.queueInDPIMemory] > 0)
+    #expect(!hardware.dpi.virtualizer[0].receive.state.isRunning)
     let after = hardware.northbridge.memory.load(UInt64.self, at: secret)
     #expect(after == before)
   }
@@ -93,7 +93,7 @@ import Testing
     hardware.writeRegister(QueueRegister.receiveTail, 4)
     hardware.writeRegister(QueueRegister.receiveControl, 1 << 1 | 1 << 3)
     Self.settle(&hardware, &inspector)
-    #expect(hardware.dpi.rings.receive.state.counters.faults[.queueAbsent] > 0)
+    #expect(hardware.dpi.virtualizer[0].receive.state.counters.faults[.queueAbsent] > 0)
     try Self.expectRecovery(&hardware)
   }
 
@@ -116,7 +116,7 @@ import Testing
     // The Remapping Table, first in DPI memory, is as it was.
     let isUntouched = after == before
     #expect(isUntouched)
-    #expect(hardware.dpi.rings.receive.state.counters.faults[.bufferInDPIMemory] > 0)
+    #expect(hardware.dpi.virtualizer[0].receive.state.counters.faults[.bufferInDPIMemory] > 0)
   }
 
   @Test func aReceiveBufferOutsideMemoryIsAFault() throws {
@@ -130,8 +130,8 @@ import Testing
     hardware.writeRegister(QueueRegister.receiveTail, 3)
     for number in 1...3 { try hardware.put(Frames.numbered(number), ordinal: number) }
     Self.settle(&hardware, &inspector)
-    #expect(hardware.dpi.rings.receive.state.counters.faults.total == 3)
-    #expect(hardware.dpi.rings.receive.state.counters.faults[.bufferAbsent] > 0)
+    #expect(hardware.dpi.virtualizer[0].receive.state.counters.faults.total == 3)
+    #expect(hardware.dpi.virtualizer[0].receive.state.counters.faults[.bufferAbsent] > 0)
   }
 
   @Test func aTransmitBufferInDPIMemoryNeverReachesTheWire() throws {
@@ -150,7 +150,7 @@ import Testing
     Self.settle(&hardware, &inspector)
     #expect(hardware.wire.fromNIC.count == 0)
     #expect(inspector.seen.isEmpty)
-    let faults = hardware.dpi.rings.transmit.state.counters.faults
+    let faults = hardware.dpi.virtualizer[0].transmit.state.counters.faults
     #expect(faults[.bufferInDPIMemory] == 2)
     #expect(faults[.bufferAbsent] == 1)
   }
@@ -175,7 +175,7 @@ import Testing
     }
     #expect(hardware.wire.fromNIC.count == 0)
     #expect(inspector.seen.isEmpty)
-    #expect(hardware.dpi.rings.transmit.state.counters.faults.total > 0)
+    #expect(hardware.dpi.virtualizer[0].transmit.state.counters.faults.total > 0)
   }
 
   @Test func aDescriptorChangedAfterPostingChangesNothing() throws {

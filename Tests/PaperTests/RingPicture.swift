@@ -5,7 +5,7 @@ import AllyHW
 import AllyRings
 import AllySimulator
 
-typealias E1000Hardware = SimulatedHardware<E1000Driver, E1000Model>
+typealias E1000Hardware = SimulatedHardware<RingVirtualizer<E1000Driver>, E1000Model>
 
 /// The registers of the 82540EM that the figures are about (8254x SDM §13.4).
 enum QueueRegister {
@@ -66,7 +66,7 @@ extension E1000Hardware {
   /// `.` empty, `P` posted, `C` completed, `X` completed with an error; `h` and `t` are head and tail: of the OS queue
   /// the shadow registers, of the DPI queue the NIC's.
   mutating func receivePicture() -> String {
-    let state = dpi.rings.receive.state
+    let state = dpi.virtualizer[0].receive.state
     let osHead = Int(dpi.registers.load(QueueRegister.receiveHead))
     let osTail = Int(dpi.registers.load(QueueRegister.receiveTail))
     let nicHead = Int(nic.device.readRegister(QueueRegister.receiveHead, width: .doubleWord))

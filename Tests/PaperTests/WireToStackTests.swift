@@ -5,7 +5,7 @@ import AllyRings
 import AllySimulator
 import Testing
 
-typealias E1000Machine = SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver>
+typealias E1000Machine = SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Model, E1000OSDriver>
 
 /// The whole path of paper §4.3, from the wire to the OS's network stack and back.
 @Suite struct WireToStackTests {

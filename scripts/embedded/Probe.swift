@@ -19,7 +19,7 @@ public func runOnce<NIC: NICDevice & ~Copyable>(
   rings.takeInterrupt(registers: registers, nic: &nic)
   rings.serviceReceive(inspecting: &inspector, clock: &clock, memory: memory, registers: registers, nic: &nic)
   rings.serviceTransmit(inspecting: &inspector, clock: &clock, memory: memory, registers: registers, nic: &nic)
-  return rings.takeOSInterrupt(at: now)
+  return rings.takeOSInterrupts(at: now, registers: registers).count > 0
 }
 
 /// A NIC behind memory-mapped registers.

@@ -79,7 +79,7 @@ func imageMain(reportAddress: UInt, base: UInt, length: UInt) {
     if !driver.isIdle { report.add(1, to: .wrong) }
     report.set(
       .ringFaults,
-      to: rings.receive.state.counters.faulted &+ rings.transmit.state.counters.faulted)
+      to: rings[0].receive.state.counters.faulted &+ rings[0].transmit.state.counters.faulted)
 
     // The OS tears its queues down, and the next ones are protected in the other way.
     let end = driver.stop

@@ -48,13 +48,13 @@ public struct E1000Driver: NICDriver {
 
   public init() {}
 
-  public var receiveQueue: ProgrammedQueue {
+  public func receiveQueue(_ queue: Int) -> ProgrammedQueue {
     receive.programmed(
       bufferLength: Self.bufferLength(receiveControl: receive.control),
       trailerLength: receive.control & E1000Bits.stripCRC != 0 ? 0 : 4)
   }
 
-  public var transmitQueue: ProgrammedQueue { transmit.programmed(bufferLength: 0, trailerLength: 0) }
+  public func transmitQueue(_ queue: Int) -> ProgrammedQueue { transmit.programmed(bufferLength: 0, trailerLength: 0) }
 
   /// RCTL.BSIZE and RCTL.BSEX (SDM 13.4.22, Table 13-67). The reserved pair counts as the smallest extended size.
   static func bufferLength(receiveControl: UInt32) -> UInt32 {
@@ -74,7 +74,7 @@ public struct E1000Driver: NICDriver {
         remaining: UInt32(truncatingIfNeeded: registers.load(E1000Registers.interruptCause)))
       return .interrupts
     }
-    guard access.isWrite else { return [] }
+    guard access.isWrite else { return .none }
     switch access.width {
     case .doubleWord:
       return write(
@@ -88,7 +88,7 @@ public struct E1000Driver: NICDriver {
     case .byte, .word:
       // Registers are 32 bits wide and written as such (SDM 13.1); anything narrower has no effect.
       restoreShadows(registers)
-      return []
+      return .none
     }
   }
 
@@ -120,15 +120,15 @@ public struct E1000Driver: NICDriver {
       return writeTransmitControl(value, nic: &nic)
     case E1000Registers.receiveBaseLow...E1000Registers.receiveTail:
       return Self.writeQueue(
-        &receive, offset, value, first: E1000Registers.receiveBaseLow, tail: .receiveTail, queue: .receiveQueue,
+        &receive, offset, value, first: E1000Registers.receiveBaseLow, tail: .receiveTail(0), queue: .receiveQueue(0),
         registers: registers)
     case E1000Registers.transmitBaseLow...E1000Registers.transmitTail:
       return Self.writeQueue(
-        &transmit, offset, value, first: E1000Registers.transmitBaseLow, tail: .transmitTail, queue: .transmitQueue,
-        registers: registers)
+        &transmit, offset, value, first: E1000Registers.transmitBaseLow, tail: .transmitTail(0),
+        queue: .transmitQueue(0), registers: registers)
     default:
       // Delays and thresholds read as they were written, and do nothing; the 82542's registers are not there.
-      return []
+      return .none
     }
   }
 
@@ -138,7 +138,7 @@ public struct E1000Driver: NICDriver {
     nic.writeRegister(E1000Registers.control, value: UInt64(value), width: .doubleWord)
     guard value & E1000Bits.reset != 0 else {
       readControl(registers: registers, nic: &nic)
-      return []
+      return .none
     }
     // A reset takes queues, interrupts and their enables with it (SDM 14.5).
     interrupts.reset()
@@ -146,7 +146,7 @@ public struct E1000Driver: NICDriver {
     transmit = QueueRegisters()
     restoreShadows(registers)
     readControl(registers: registers, nic: &nic)
-    return [.receiveQueue, .transmitQueue, .interrupts]
+    return RegisterEffects(receiveQueues: QueueSet(0), transmitQueues: QueueSet(0), interrupts: true)
   }
 
   private mutating func writeReceiveControl<NIC: NICDevice & ~Copyable>(
@@ -159,9 +159,9 @@ public struct E1000Driver: NICDriver {
     if isSame {
       // Filters and the like.
       writeControls(to: &nic)
-      return []
+      return .none
     }
-    return .receiveQueue
+    return .receiveQueue(0)
   }
 
   private mutating func writeTransmitControl<NIC: NICDevice & ~Copyable>(
@@ -172,9 +172,9 @@ public struct E1000Driver: NICDriver {
     transmit.isChanging = false
     if isSame {
       writeControls(to: &nic)
-      return []
+      return .none
     }
-    return .transmitQueue
+    return .transmitQueue(0)
   }
 
   /// Base, length, head and tail lie alike in both queues' registers.
@@ -193,10 +193,10 @@ public struct E1000Driver: NICDriver {
       guard queue.isChanging else { return tail }
       queue.isChanging = false
       return effect
-    default: return []
+    default: return .none
     }
     setShadows(of: queue, first: first, registers)
-    guard queue.control & E1000Bits.enable != 0 else { return [] }
+    guard queue.control & E1000Bits.enable != 0 else { return .none }
     queue.isChanging = true
     return effect
   }
@@ -272,37 +272,39 @@ public struct E1000Driver: NICDriver {
     nic.writeRegister(first &+ 0x20, value: 0, width: .doubleWord)
   }
 
-  public mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, on nic: inout NIC) {
-    Self.program(queue, first: E1000Registers.receiveBaseLow, on: &nic)
+  public mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC)
+  {
+    Self.program(twin, first: E1000Registers.receiveBaseLow, on: &nic)
     receive.isStarted = true
     writeControls(to: &nic)
     nic.writeRegister(
       E1000Registers.interruptMaskSet, value: UInt64(E1000Bits.wantedCauses), width: .doubleWord)
   }
 
-  public mutating func stopReceive<NIC: NICDevice & ~Copyable>(on nic: inout NIC) {
+  public mutating func stopReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, nic: inout NIC) {
     receive.isStarted = false
     writeControls(to: &nic)
   }
 
-  public func setReceiveTail<NIC: NICDevice & ~Copyable>(_ tail: UInt32, on nic: inout NIC) {
+  public func setReceiveTail<NIC: NICDevice & ~Copyable>(_ queue: Int, _ tail: UInt32, nic: inout NIC) {
     nic.writeRegister(E1000Registers.receiveTail, value: UInt64(tail), width: .doubleWord)
   }
 
-  public mutating func startTransmit<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, on nic: inout NIC) {
-    Self.program(queue, first: E1000Registers.transmitBaseLow, on: &nic)
+  public mutating func startTransmit<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC)
+  {
+    Self.program(twin, first: E1000Registers.transmitBaseLow, on: &nic)
     transmit.isStarted = true
     writeControls(to: &nic)
     nic.writeRegister(
       E1000Registers.interruptMaskSet, value: UInt64(E1000Bits.wantedCauses), width: .doubleWord)
   }
 
-  public mutating func stopTransmit<NIC: NICDevice & ~Copyable>(on nic: inout NIC) {
+  public mutating func stopTransmit<NIC: NICDevice & ~Copyable>(_ queue: Int, nic: inout NIC) {
     transmit.isStarted = false
     writeControls(to: &nic)
   }
 
-  public func setTransmitTail<NIC: NICDevice & ~Copyable>(_ tail: UInt32, on nic: inout NIC) {
+  public func setTransmitTail<NIC: NICDevice & ~Copyable>(_ queue: Int, _ tail: UInt32, nic: inout NIC) {
     nic.writeRegister(E1000Registers.transmitTail, value: UInt64(tail), width: .doubleWord)
   }
 
@@ -318,21 +320,27 @@ public struct E1000Driver: NICDriver {
 
   // MARK: - What the OS hears
 
-  public mutating func notePublished(
-    head: UInt32, descriptors: UInt32, registers: RegisterFile
-  ) {
+  public mutating func notePublished(_ queue: Int, head: UInt32, descriptors: UInt32, registers: RegisterFile) {
     receive.head = head
     registers.store(UInt64(head), at: E1000Registers.receiveHead)
     raise(E1000Bits.receiverTimer, registers)
   }
 
   public mutating func noteTransmitted(
-    head: UInt32, isReported: Bool, isEmpty: Bool, registers: RegisterFile
+    _ queue: Int, head: UInt32, _ completions: TransmitCompletions, registers: RegisterFile
   ) {
     transmit.head = head
     registers.store(UInt64(head), at: E1000Registers.transmitHead)
-    var causes: UInt32 = isReported ? E1000Bits.transmitWrittenBack : 0
-    if isEmpty { causes |= E1000Bits.transmitQueueEmpty }
+    var causes: UInt32 = completions.isReported ? E1000Bits.transmitWrittenBack : 0
+    if completions.isEmpty { causes |= E1000Bits.transmitQueueEmpty }
     if causes != 0 { raise(causes, registers) }
   }
+
+  public mutating func takeOSInterrupts(
+    at now: UInt64, by delivery: InterruptDelivery, registers: RegisterFile
+  ) -> NICInterrupts {
+    interrupts.takeInterrupts(at: now)
+  }
+
+  public var nextOSInterrupt: UInt64? { interrupts.nextInterrupt }
 }

@@ -16,6 +16,13 @@ public protocol OSDriverModel: ~Copyable {
   mutating func interrupt<Environment: OSEnvironment & ~Copyable>(
     on environment: inout Environment, deliver: (RawSpan) -> Void
   ) -> Bool
+  /// The handler of an interrupt message; without one of its own, a driver does what its interrupt handler does.
+  ///
+  /// - Returns: whether the interrupt was this NIC's.
+  @discardableResult
+  mutating func interrupt<Environment: OSEnvironment & ~Copyable>(
+    message: Int, on environment: inout Environment, deliver: (RawSpan) -> Void
+  ) -> Bool
   /// Queues a frame for transmission.
   ///
   /// Without `doorbell` the tail register is left alone, so that several frames share one write.
@@ -26,4 +33,13 @@ public protocol OSDriverModel: ~Copyable {
   ) -> Bool
   /// Writes the transmit tail.
   mutating func ringDoorbell<Environment: OSEnvironment & ~Copyable>(on environment: inout Environment)
+}
+
+extension OSDriverModel where Self: ~Copyable {
+  @discardableResult
+  public mutating func interrupt<Environment: OSEnvironment & ~Copyable>(
+    message: Int, on environment: inout Environment, deliver: (RawSpan) -> Void
+  ) -> Bool {
+    interrupt(on: &environment, deliver: deliver)
+  }
 }

@@ -12,6 +12,10 @@ public protocol OSEnvironment: ~Copyable {
   mutating func store(_ value: UInt64, at address: PhysicalAddress)
   /// Copies memory to the end of `bytes`; false on a fault.
   mutating func read(_ address: PhysicalAddress, count: Int, into bytes: inout [UInt8]) -> Bool
+  /// Asks for interrupt messages (MSI-X), `count` of them, in place of the pin; false when the NIC has fewer.
+  ///
+  /// Message *n* then calls ``OSDriverModel/interrupt(message:on:deliver:)``.
+  mutating func requestMessages(_ count: Int) -> Bool
   /// Copies bytes into memory; false on a fault.
   mutating func write(_ source: RawSpan, to address: PhysicalAddress) -> Bool
 }

@@ -60,7 +60,7 @@ public struct InterceptedRun: CaptureRun {
     }
   }
 
-  typealias Machine = SimulatedMachine<E1000Driver, E1000Model, E1000OSDriver>
+  typealias Machine = SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Model, E1000OSDriver>
 }
 
 /// The Ethernet header that frames of other link layers wear between wire and inspection (decision 15 of
@@ -190,8 +190,8 @@ private struct InterceptedPath<Inspector: PacketInspector & ~Copyable>: ~Copyabl
     machine.interprocessorInterrupts = interrupts.redirectionIPIs + interrupts.mimicked
     machine.nicInterrupts = interrupts.redirected
     machine.osInterrupts = self.machine.osDriver.counters.interrupts
-    let receive = self.machine.hardware.dpi.rings.receive.state
-    let transmit = self.machine.hardware.dpi.rings.transmit.state
+    let receive = self.machine.hardware.dpi.virtualizer[0].receive.state
+    let transmit = self.machine.hardware.dpi.virtualizer[0].transmit.state
     machine.rings = [
       .init(
         name: "receive", highWater: UInt64(receive.counters.highWater), size: UInt64(receive.osQueue.count)),

@@ -14,7 +14,7 @@ internal import AllySimulator
 struct RingsTarget: FuzzTarget {
   static let name = "rings"
 
-  private typealias Hardware = SimulatedHardware<E1000Driver, E1000Model>
+  private typealias Hardware = SimulatedHardware<RingVirtualizer<E1000Driver>, E1000Model>
 
   /// Where steps that name a slot store descriptors and buffers, so that they meet.
   private static let ring = MachineLayout.driverMemory
@@ -85,7 +85,7 @@ struct RingsTarget: FuzzTarget {
         value(&input), at: VirtualAddress(OSMemory.deviceMap + register), width: .doubleWord,
         on: &hardware.northbridge, devices: &hardware.nic)
     }
-    hardware.now &+= 1000
+    hardware.advance(to: hardware.now &+ 1000)
   }
 
   private static func interruptOS(_ hardware: inout Hardware) {

@@ -1,0 +1,92 @@
+/// A set of queue pairs, by number: a bit each.
+@frozen
+public struct QueueSet: Sendable, BitwiseCopyable, Equatable {
+  /// Bit *n* stands for queue pair *n*.
+  public var bits: UInt32
+
+  @inlinable
+  public init(bits: UInt32 = 0) { self.bits = bits }
+
+  /// The set of one queue pair, from 0 to 31.
+  @inlinable
+  public init(_ queue: Int) { bits = 1 << UInt32(truncatingIfNeeded: queue) }
+
+  @inlinable public var isEmpty: Bool { bits == 0 }
+
+  @inlinable
+  public func contains(_ queue: Int) -> Bool { bits >> UInt32(truncatingIfNeeded: queue) & 1 == 1 }
+
+  @inlinable
+  public mutating func formUnion(_ other: QueueSet) { bits |= other.bits }
+
+  @inlinable
+  public mutating func subtract(_ other: QueueSet) { bits &= ~other.bits }
+
+  /// Takes the queue pair with the lowest number out; nil when the set is empty.
+  @inlinable
+  public mutating func removeFirst() -> Int? {
+    guard bits != 0 else { return nil }
+    let queue = bits.trailingZeroBitCount
+    bits &= bits &- 1
+    return queue
+  }
+}
+
+/// What an OS core's access to a redirected register calls for.
+@frozen
+public struct RegisterEffects: Sendable, BitwiseCopyable, Equatable {
+  /// The receive tails that were written.
+  public var receiveTails: QueueSet
+  /// The transmit tails that were written.
+  public var transmitTails: QueueSet
+  /// The receive queues that were enabled, disabled, moved or resized.
+  public var receiveQueues: QueueSet
+  /// The transmit queues that were enabled, disabled, moved or resized.
+  public var transmitQueues: QueueSet
+  /// Whether interrupt masks, causes or rates changed.
+  public var interrupts: Bool
+
+  @inlinable
+  public init(
+    receiveTails: QueueSet = QueueSet(), transmitTails: QueueSet = QueueSet(), receiveQueues: QueueSet = QueueSet(),
+    transmitQueues: QueueSet = QueueSet(), interrupts: Bool = false
+  ) {
+    self.receiveTails = receiveTails
+    self.transmitTails = transmitTails
+    self.receiveQueues = receiveQueues
+    self.transmitQueues = transmitQueues
+    self.interrupts = interrupts
+  }
+
+  /// The access calls for nothing.
+  @inlinable public static var none: RegisterEffects { RegisterEffects() }
+  /// The interrupt mask, causes or rate changed.
+  @inlinable public static var interrupts: RegisterEffects { RegisterEffects(interrupts: true) }
+
+  /// A receive tail was written.
+  @inlinable
+  public static func receiveTail(_ queue: Int) -> RegisterEffects { RegisterEffects(receiveTails: QueueSet(queue)) }
+  /// A transmit tail was written.
+  @inlinable
+  public static func transmitTail(_ queue: Int) -> RegisterEffects { RegisterEffects(transmitTails: QueueSet(queue)) }
+  /// A receive queue was enabled, disabled, moved or resized.
+  @inlinable
+  public static func receiveQueue(_ queue: Int) -> RegisterEffects { RegisterEffects(receiveQueues: QueueSet(queue)) }
+  /// A transmit queue was enabled, disabled, moved or resized.
+  @inlinable
+  public static func transmitQueue(_ queue: Int) -> RegisterEffects {
+    RegisterEffects(transmitQueues: QueueSet(queue))
+  }
+
+  /// What both call for.
+  @inlinable
+  public func union(_ other: RegisterEffects) -> RegisterEffects {
+    var both = self
+    both.receiveTails.formUnion(other.receiveTails)
+    both.transmitTails.formUnion(other.transmitTails)
+    both.receiveQueues.formUnion(other.receiveQueues)
+    both.transmitQueues.formUnion(other.transmitQueues)
+    both.interrupts = interrupts || other.interrupts
+    return both
+  }
+}
