@@ -31,6 +31,20 @@ public protocol WireEnd: ~Copyable {
   mutating func transmit(_ frame: Span<UInt8>) -> Bool
 }
 
+extension WireEnd where Self: ~Copyable {
+  /// Offers a NIC frames, `frames` at the most, until none waits or it cannot take one yet.
+  ///
+  /// - Returns: how many are gone, lost and filtered ones included.
+  mutating func offer(atMost frames: Int, to receive: (Span<UInt8>) -> FrameReception) -> Int {
+    var taken = 0
+    while taken < frames {
+      guard let answer = self.receive(receive), answer != .mustWait else { break }
+      taken += 1
+    }
+    return taken
+  }
+}
+
 /// A simulated wire: the frames that travel to a NIC and from it, each with a stamp of the owner's type.
 ///
 /// The stamp of a frame that the NIC completes goes to ``completed``, in order, for the DPI core to read.

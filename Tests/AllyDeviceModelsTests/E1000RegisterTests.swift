@@ -158,6 +158,23 @@ struct E1000InterruptTests {
     #expect(bench.assertsInterrupt)
   }
 
+  @Test("ITR holds the pin down until its interval is over, when there is a clock")
+  func throttling() {
+    let bench = Bench()
+    bench.write(0x00C4, 100)
+    bench.write(0x00D0, 0x04)
+    bench.nic.advance(to: 0)
+    bench.write(0x00C8, 0x04)
+    #expect(bench.nic.takeInterrupts(by: .pin) == NICInterrupts(isPinAsserted: true, messages: 1))
+    _ = bench.read(0x00C0)
+    #expect(bench.nic.takeInterrupts(by: .pin) == NICInterrupts())
+    bench.write(0x00C8, 0x04)
+    #expect(bench.nic.takeInterrupts(by: .pin) == NICInterrupts())
+    #expect(bench.nic.nextTimer == 25600)
+    bench.nic.advance(to: 25600)
+    #expect(bench.nic.takeInterrupts(by: .pin) == NICInterrupts(isPinAsserted: true, messages: 1))
+  }
+
   @Test("the cable out and in: LSC, and STATUS and the PHY say so")
   func link() {
     let bench = Bench()

@@ -137,36 +137,14 @@ struct E1000TransmitTests {
 
 @Suite("82540EM model: checksum and segmentation offload")
 struct E1000OffloadTests {
-  /// Ethernet, IPv4 and TCP headers as a driver prepares them for segmentation, and a payload.
-  private func tcp(payload: Int, total: Bool) -> [UInt8] {
-    var ip: [UInt8] = [0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]
-    if total {
-      ip[2] = UInt8((40 + payload) >> 8)
-      ip[3] = UInt8((40 + payload) & 0xFF)
-    }
-    var header: [UInt8] = [0x12, 0x34, 0, 80, 0xFF, 0xFF, 0xFF, 0x00, 0, 0, 0, 1, 0x50, 0x19, 0x20, 0, 0, 0, 0, 0]
-    let pseudo: [UInt8] = [10, 0, 0, 1, 10, 0, 0, 2, 0, 6]
-    let seed = internetSum(pseudo, plus: total ? UInt32(20 + payload) : 0)
-    header[16] = UInt8(seed >> 8)
-    header[17] = UInt8(seed & 0xFF)
-    let data = (0..<payload).map { UInt8(truncatingIfNeeded: $0 &* 7) }
-    return Bench.macAddress + [0x02, 0, 0, 0, 0, 1, 0x08, 0x00] + ip + header + data
-  }
-
   /// IPCSS 14, IPCSO 24, IPCSE 33, TUCSS 34, TUCSO 50, TUCSE 0.
   private let offsets: UInt64 = 14 | 24 << 8 | 33 << 16 | 34 << 32 | 50 << 40
-
-  private func ipSum(_ frame: [UInt8]) -> UInt16 { internetSum(frame[14..<34]) }
-  private func tcpSum(_ frame: [UInt8]) -> UInt16 {
-    internetSum(
-      frame[26..<34] + [0, 6, UInt8((frame.count - 34) >> 8), UInt8((frame.count - 34) & 0xFF)] + frame[34...])
-  }
 
   @Test("a data descriptor's checksums are inserted with the context's offsets")
   func checksums() {
     let bench = Bench()
     bench.startSending(descriptors: 8)
-    let data = tcp(payload: 333, total: true)
+    let data = tcpFrame(payload: 333, total: true)
     bench.store(data, at: Bench.buffers)
     bench.describe(offsets, Bench.extended | 1 << 24 | 1 << 25)
     bench.describe(
@@ -186,7 +164,7 @@ struct E1000OffloadTests {
   func segmentation(payload: Int) {
     let bench = Bench()
     bench.startSending(descriptors: 16)
-    let data = tcp(payload: payload, total: false)
+    let data = tcpFrame(payload: payload, total: false)
     bench.store(data, at: Bench.buffers)
     let segmentSize = 1000
     bench.describe(
@@ -225,7 +203,7 @@ struct E1000OffloadTests {
   func senselessContext(first: UInt64, second: UInt64) {
     let bench = Bench()
     bench.startSending(descriptors: 16)
-    let data = tcp(payload: 180, total: false)
+    let data = tcpFrame(payload: 180, total: false)
     bench.store(data, at: Bench.buffers)
     bench.describe(first, second | 180 | Bench.extended | 7 << 24)
     bench.describe(

@@ -15,7 +15,7 @@ struct E1000EEPROM {
     static let written = clock | chipSelect | dataIn | flashWrite | request
   }
 
-  private(set) var words: [UInt16]
+  private let nvm: IntelNVM
   private var written: UInt32 = 0
   /// The bits clocked in since the chip was selected, beginning with the start bit.
   private var command: UInt32 = 0
@@ -25,27 +25,7 @@ struct E1000EEPROM {
   private var isReading = false
   private var dataOut = true
 
-  init(macAddress: [UInt8], function: PCIFunctionIDs) {
-    words = [UInt16](repeating: 0xFFFF, count: 64)
-    for index in 0..<3 { words[index] = UInt16(macAddress[2 * index]) | UInt16(macAddress[2 * index + 1]) << 8 }
-    // Initialization Control Word 1: the signature in bits 15–14 makes the rest valid; bits 1 and 0 load the ids below.
-    words[0x0A] = 0x4003
-    words[0x0B] = function.subsystem
-    words[0x0C] = function.subsystemVendor
-    words[0x0D] = function.device
-    words[0x0E] = function.vendor
-    words[0x0F] = 0x4000
-    // All 64 words add up to 0xBABA (SDM §5.6).
-    words[0x3F] = words[..<0x3F].reduce(0xBABA) { $0 &- $1 }
-  }
-
-  /// The ids that the EEPROM carries.
-  struct PCIFunctionIDs {
-    var vendor: UInt16
-    var device: UInt16
-    var subsystemVendor: UInt16
-    var subsystem: UInt16
-  }
+  init(_ nvm: IntelNVM) { self.nvm = nvm }
 
   /// EECD as software reads it. The bus is granted whenever it is requested: nobody else uses it.
   var control: UInt32 {
@@ -79,7 +59,7 @@ struct E1000EEPROM {
     // and report themselves as done.
     if command >> 6 == 0b110 {
       isReading = true
-      output = UInt32(words[Int(command & 63)])
+      output = UInt32(nvm[Int(command & 63)])
       dataOut = false
     } else {
       dataOut = true
@@ -89,7 +69,7 @@ struct E1000EEPROM {
   /// What EERD reads after software wrote `value` with its start bit: the word and the done bit (SDM, EERD).
   func read(_ value: UInt32) -> UInt32 {
     guard value & 1 == 1 else { return value & 0xFF00 }
-    let word = words[Int(value >> 8 & 63)]
+    let word = nvm[Int(value >> 8 & 63)]
     return UInt32(word) << 16 | value & 0xFF00 | 1 << 4
   }
 }

@@ -7,20 +7,34 @@ struct TestStamp: BitwiseCopyable, Equatable {
   var time: UInt64 = 0
 }
 
-/// An 82540EM model in a machine of 4 MiB, of which the last is DPI memory, and software that drives it by hand.
+/// A model that a bench can make.
+protocol BenchModel: DeviceModel, ~Copyable {
+  init(requester: RequesterID, macAddress: [UInt8], maximumFrameLength: Int)
+  var faults: IntelFaults { get }
+  static var datasheetFrameLength: Int { get }
+}
+
+extension E1000Model: BenchModel {}
+extension E1000EModel: BenchModel {}
+
+/// A bench with an 82540EM.
+typealias Bench = NICBench<E1000Model>
+
+/// A NIC model in a machine of 4 MiB, of which the last is DPI memory, and software that drives it by hand: by the legacy
+/// descriptors, which all families take.
 @safe
-final class Bench {
-  static let memoryLength = 4 << 20
-  static let dpiBase: UInt64 = 3 << 20
-  static let requester = RequesterID(bus: 0, device: 3, function: 0)
-  static let macAddress: [UInt8] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56]
-  static let receiveRing: UInt64 = 0x1_0000
-  static let transmitRing: UInt64 = 0x8_0000
-  static let buffers: UInt64 = 0x10_0000
+final class NICBench<Model: BenchModel & ~Copyable> {
+  static var memoryLength: Int { 4 << 20 }
+  static var dpiBase: UInt64 { 3 << 20 }
+  static var requester: RequesterID { RequesterID(bus: 0, device: 3, function: 0) }
+  static var macAddress: [UInt8] { [0x52, 0x54, 0x00, 0x12, 0x34, 0x56] }
+  static var receiveRing: UInt64 { 0x1_0000 }
+  static var transmitRing: UInt64 { 0x8_0000 }
+  static var buffers: UInt64 { 0x10_0000 }
 
   private let storage: UnsafeMutableRawPointer
   var northbridge: Northbridge
-  var nic: E1000Model
+  var nic: Model
   var wire: Wire<TestStamp>
   var receiveCount: UInt64 = 0
   var transmitTail: UInt64 = 0
@@ -28,7 +42,7 @@ final class Bench {
   private var ordinal: UInt64 = 0
 
   init(
-    maximumFrameLength: Int = E1000Model.datasheetFrameLength, isPaced: Bool = false, wireCapacity: Int = 4 << 20
+    maximumFrameLength: Int = Model.datasheetFrameLength, isPaced: Bool = false, wireCapacity: Int = 4 << 20
   ) {
     unsafe storage = .allocate(byteCount: Self.memoryLength, alignment: 4096)
     unsafe storage.initializeMemory(as: UInt8.self, repeating: 0, count: Self.memoryLength)
@@ -41,7 +55,7 @@ final class Bench {
     northbridge = Northbridge(
       memory: memory, iommu: IOMMU(partition: partition),
       interrupts: InterruptUnit(cores: [LocalAPICID(0)]), remapping: table)
-    nic = E1000Model(
+    nic = Model(
       requester: Self.requester, macAddress: Self.macAddress, maximumFrameLength: maximumFrameLength)
     wire = Wire(transmitStamp: TestStamp(ordinal: 0), capacity: wireCapacity, isPaced: isPaced)
   }
@@ -74,15 +88,16 @@ final class Bench {
   // MARK: Receiving
 
   /// RCTL bits.
-  static let enable: UInt32 = 1 << 1
-  static let promiscuous: UInt32 = 3 << 3
-  static let longPackets: UInt32 = 1 << 5
-  static let broadcast: UInt32 = 1 << 15
-  static let strip: UInt32 = 1 << 26
+  static var enable: UInt32 { 1 << 1 }
+  static var promiscuous: UInt32 { 3 << 3 }
+  static var longPackets: UInt32 { 1 << 5 }
+  static var broadcast: UInt32 { 1 << 15 }
+  static var strip: UInt32 { 1 << 26 }
 
   /// Sets the receive ring up, with buffers of `bufferLength` bytes, and posts all descriptors but one.
   func startReceiving(
-    descriptors: Int, control: UInt32 = Bench.enable | Bench.promiscuous | Bench.strip, bufferLength: UInt64 = 2048
+    descriptors: Int, control: UInt32 = NICBench.enable | NICBench.promiscuous | NICBench.strip,
+    bufferLength: UInt64 = 2048
   ) {
     receiveCount = UInt64(descriptors)
     for index in 0..<receiveCount {
@@ -112,12 +127,7 @@ final class Bench {
     run()
   }
 
-  struct Completed: Equatable {
-    var data: [UInt8]
-    var status: UInt8
-    var errors: UInt8
-    var special: UInt16
-  }
+  typealias Completed = CompletedFrame
 
   /// The descriptor, as a driver reads it.
   func completed(_ index: UInt64) -> Completed {
@@ -146,10 +156,10 @@ final class Bench {
     write(0x0400, control)
   }
 
-  static let endOfPacket: UInt64 = 1 << 24
-  static let frameCheck: UInt64 = 1 << 25
-  static let reportStatus: UInt64 = 1 << 27
-  static let extended: UInt64 = 1 << 29
+  static var endOfPacket: UInt64 { 1 << 24 }
+  static var frameCheck: UInt64 { 1 << 25 }
+  static var reportStatus: UInt64 { 1 << 27 }
+  static var extended: UInt64 { 1 << 29 }
 
   /// Writes a descriptor at the tail, without telling the NIC. Returns its index.
   @discardableResult
@@ -168,7 +178,9 @@ final class Bench {
 
   /// Sends a frame with one legacy descriptor.
   @discardableResult
-  func send(_ frame: [UInt8], _ command: UInt64 = endOfPacket | frameCheck | reportStatus) -> UInt64 {
+  func send(_ frame: [UInt8], _ command: UInt64 = NICBench.endOfPacket | NICBench.frameCheck | NICBench.reportStatus)
+    -> UInt64
+  {
     let address = Self.buffers + 4096 * transmitTail
     store(frame, at: address)
     let index = describe(address, UInt64(frame.count) | command)
@@ -187,6 +199,14 @@ final class Bench {
   }
 
   func isDone(_ index: UInt64) -> Bool { load(Self.transmitRing + 16 * index + 8) >> 32 & 1 == 1 }
+}
+
+/// What a completed receive descriptor in the legacy format says.
+struct CompletedFrame: Equatable {
+  var data: [UInt8]
+  var status: UInt8
+  var errors: UInt8
+  var special: UInt16
 }
 
 /// A frame to this NIC with so many bytes, all different from its neighbours.

@@ -1,18 +1,24 @@
-/// The PHY inside an 82540EM, at management address 1 (SDM, MDIC and the PHY registers after it).
-struct E1000PHY {
+/// The PHY inside a gigabit controller, at management address 1 (SDM, MDIC and the PHY registers after it; 82574 datasheet
+/// §10.2.2.7; 82576 datasheet §8.2.4).
+struct IntelPHY {
   private var registers: [UInt16]
+  /// PHY registers 2 and 3.
+  private let identifier: UInt32
   var isLinkUp = true
 
-  init() { registers = Self.powerUp }
+  init(identifier: UInt32) {
+    self.identifier = identifier
+    registers = Self.powerUp(identifier)
+  }
 
   /// A hardware reset; the cable stays as it is.
-  mutating func reset() { registers = Self.powerUp }
+  mutating func reset() { registers = Self.powerUp(identifier) }
 
-  private static var powerUp: [UInt16] {
+  private static func powerUp(_ identifier: UInt32) -> [UInt16] {
     var values = [UInt16](repeating: 0, count: 32)
     values[0] = 0x1140  // autonegotiation enabled, full duplex, 1000 Mbit/s
-    values[2] = 0x0141  // identifier, upper half
-    values[3] = 0x0C20  // identifier, lower half: the PHY of the 82540EM
+    values[2] = UInt16(identifier >> 16)
+    values[3] = UInt16(truncatingIfNeeded: identifier)
     values[4] = 0x0DE1  // advertised: all of 10 and 100 Mbit/s, pause
     values[5] = 0x41E1  // the link partner's: likewise
     values[6] = 0x0001

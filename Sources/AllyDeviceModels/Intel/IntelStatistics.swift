@@ -1,6 +1,6 @@
-/// The statistics registers of an 82540EM (SDM §13.7): each is cleared when it is read and stays at its maximum when it
-/// reaches that.
-struct E1000Statistics {
+/// The statistics registers (SDM §13.7; 82574 datasheet §10.2.7; 82576 datasheet §8.18): each is cleared when it is read
+/// and stays at its maximum when it reaches that.
+struct IntelStatistics {
   /// Offsets from 0x4000.
   enum Counter: Int {
     case missedPackets = 0x10
@@ -19,6 +19,8 @@ struct E1000Statistics {
     case multicastTransmitted = 0xF0
     case broadcastTransmitted = 0xF4
     case segmentationContexts = 0xF8
+    case interruptsAsserted = 0x100
+    case receivedForHost = 0x104
   }
 
   /// Pairs of registers that count octets, by their lower half.
@@ -29,9 +31,20 @@ struct E1000Statistics {
     case totalTransmitted = 0xC8
   }
 
-  private var values = [UInt32](repeating: 0, count: 64)
+  private var values: [UInt32]
 
-  mutating func count(_ counter: Counter) { increment(counter.rawValue / 4) }
+  /// - Parameter count: how many registers there are from 0x4000 on; at least 64.
+  init(count: Int) { values = [UInt32](repeating: 0, count: count) }
+
+  mutating func reset() {
+    for index in values.indices { values[index] = 0 }
+  }
+
+  /// A counter that the controller does not have counts nothing.
+  mutating func count(_ counter: Counter) {
+    let index = counter.rawValue / 4
+    if index < values.count { increment(index) }
+  }
 
   mutating func count(_ octets: Int, in counter: OctetCounter) {
     let low = counter.rawValue / 4
@@ -51,6 +64,7 @@ struct E1000Statistics {
   /// A register read. Of a pair, reading the upper half clears both.
   mutating func read(_ offset: Int) -> UInt32 {
     let index = offset / 4
+    guard index < values.count else { return 0 }
     let value = values[index]
     if OctetCounter(rawValue: offset) != nil { return value }
     values[index] = 0

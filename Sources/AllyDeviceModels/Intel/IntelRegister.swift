@@ -1,5 +1,6 @@
-/// Register offsets of the 82540EM (SDM 317453, chapter 13).
-enum E1000Register {
+/// Register offsets that the gigabit controllers have in common (SDM 317453, chapter 13; 82574 datasheet §10.2; 82576
+/// datasheet chapter 8).
+enum IntelRegister {
   static let control: UInt32 = 0x0000
   /// CTRL again, for drivers that read it back before a posted write has passed.
   static let controlDuplicate: UInt32 = 0x0004
@@ -56,6 +57,13 @@ enum E1000Register {
   static let wakeUpStatus: UInt32 = 0x5810
   static let management: UInt32 = 0x5820
 
+  /// Bits of CTRL.
+  enum ControlBit {
+    static let masterDisable: UInt32 = 1 << 2
+    static let reset: UInt32 = 1 << 26
+    static let physicalReset: UInt32 = 1 << 31
+  }
+
   /// The bits of a register without behaviour of its own that keep what software writes; 0 where there is no such
   /// register. Reserved bits read as zero.
   static func storedBits(_ offset: UInt32) -> UInt32 {
@@ -93,7 +101,7 @@ enum E1000Register {
 }
 
 /// Interrupt causes: bits of ICR, ICS, IMS and IMC (SDM §13.4.17).
-struct E1000Cause: OptionSet {
+struct IntelCause: OptionSet {
   var rawValue: UInt32
   static let transmitDescriptorWrittenBack = Self(rawValue: 1 << 0)
   static let transmitQueueEmpty = Self(rawValue: 1 << 1)

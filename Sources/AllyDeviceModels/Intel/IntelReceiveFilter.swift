@@ -1,5 +1,5 @@
 /// Bits of RCTL.
-struct E1000ReceiveControl: OptionSet {
+struct IntelReceiveControl: OptionSet {
   var rawValue: UInt32
   static let enable = Self(rawValue: 1 << 1)
   static let unicastPromiscuous = Self(rawValue: 1 << 3)
@@ -28,8 +28,8 @@ struct E1000ReceiveControl: OptionSet {
 }
 
 /// Whether a frame is for this NIC: the address and VLAN filters (SDM §3.2.1 and chapter 9).
-struct E1000ReceiveFilter {
-  var control: E1000ReceiveControl
+struct IntelReceiveFilter {
+  var control: IntelReceiveControl
   /// The VLAN EtherType, VET.
   var vlanEtherType: UInt16
 
@@ -50,7 +50,7 @@ struct E1000ReceiveFilter {
   func accepts(_ frame: Span<UInt8>, vlanTag: UInt16?, register: (UInt32) -> UInt32) -> Bool {
     if let vlanTag, control.contains(.vlanFilter) {
       let identifier = UInt32(vlanTag & 0xFFF)
-      let word = register(E1000Register.vlanFilterTable + identifier >> 5 * 4)
+      let word = register(IntelRegister.vlanFilterTable + identifier >> 5 * 4)
       guard word >> (identifier & 31) & 1 == 1 else { return false }
       if control.contains(.cfiFilter), (vlanTag & 0x1000 != 0) != control.contains(.cfiValue) { return false }
     }
@@ -61,14 +61,14 @@ struct E1000ReceiveFilter {
     let low = UInt32(frame[0]) | UInt32(frame[1]) << 8 | UInt32(frame[2]) << 16 | UInt32(frame[3]) << 24
     let high = UInt32(frame[4]) | UInt32(frame[5]) << 8
     for index in 0..<UInt32(16) {
-      let upper = register(E1000Register.receiveAddress + 8 * index + 4)
+      let upper = register(IntelRegister.receiveAddress + 8 * index + 4)
       // AV, and AS saying "destination".
       guard upper >> 31 == 1, upper >> 16 & 3 == 0 else { continue }
-      if upper & 0xFFFF == high, register(E1000Register.receiveAddress + 8 * index) == low { return true }
+      if upper & 0xFFFF == high, register(IntelRegister.receiveAddress + 8 * index) == low { return true }
     }
     guard isMulticast else { return false }
     let shift = control.multicastShift
     let hash = UInt32((UInt16(frame[4]) >> shift | UInt16(frame[5]) << (8 - shift)) & 0xFFF)
-    return register(E1000Register.multicastTable + hash >> 5 * 4) >> (hash & 31) & 1 == 1
+    return register(IntelRegister.multicastTable + hash >> 5 * 4) >> (hash & 31) & 1 == 1
   }
 }
