@@ -41,6 +41,7 @@ public struct PCICapability: Sendable, BitwiseCopyable, Equatable {
     @inlinable public static var powerManagement: Kind { Kind(rawValue: 0x01) }
     @inlinable public static var messageSignaledInterrupts: Kind { Kind(rawValue: 0x05) }
     @inlinable public static var pciX: Kind { Kind(rawValue: 0x07) }
+    @inlinable public static var vendorSpecific: Kind { Kind(rawValue: 0x09) }
     @inlinable public static var pciExpress: Kind { Kind(rawValue: 0x10) }
     @inlinable public static var messageSignaledInterruptsExtended: Kind { Kind(rawValue: 0x11) }
   }
@@ -93,11 +94,14 @@ public struct PCIFunction: Sendable, Equatable {
   public var capabilities: [PCICapability]
   /// Where the table of interrupt messages is; nil for a function without the MSI-X capability.
   public var msix: MSIXLayout?
+  /// The structures of a virtio device; empty for any other.
+  public var virtioStructures: [VirtioPCIStructure]
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8, classCode: UInt32, subsystemVendorID: UInt16,
     subsystemID: UInt16, interruptPin: UInt8, baseAddressRegisters: [BaseAddressRegister],
-    capabilities: [PCICapability], msix: MSIXLayout? = nil
+    capabilities: [PCICapability], msix: MSIXLayout? = nil,
+    virtioStructures: [VirtioPCIStructure] = []
   ) {
     self.vendorID = vendorID
     self.deviceID = deviceID
@@ -109,5 +113,6 @@ public struct PCIFunction: Sendable, Equatable {
     self.baseAddressRegisters = baseAddressRegisters
     self.capabilities = capabilities
     self.msix = msix
+    self.virtioStructures = virtioStructures
   }
 }
