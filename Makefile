@@ -23,6 +23,7 @@ test: dependencies
 test-guests: dependencies
 	-scripts/install-guest-tools.sh
 	Tests/GuestTests/run.sh
+	Tests/GuestTests/conformance.sh
 
 soak: dependencies
 	scripts/fuzz.sh 600

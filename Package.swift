@@ -27,6 +27,7 @@ let package = Package(
     .library(name: "AllyDeviceModels", targets: ["AllyDeviceModels"]),
     .library(name: "AllyAppliance", targets: ["AllyAppliance"]),
     .library(name: "AllySimulator", targets: ["AllySimulator"]),
+    .library(name: "AllyHost", targets: ["AllyHost"]),
     .executable(name: "ally", targets: ["ally"]),
     .executable(name: "ids", targets: ["ids"]),
     .executable(name: "firewall", targets: ["firewall"]),
@@ -57,6 +58,13 @@ let package = Package(
     .target(
       name: "AllySimulator",
       dependencies: ["AllyAppliance", "AllyDeviceModels", "AllyRings", "AllyHW", "AllyPacket"],
+      swiftSettings: settings),
+
+    // The machine as it is today. CAllyLinux is what Swift cannot import of Linux.
+    .target(name: "CAllyLinux"),
+    .target(
+      name: "AllyHost",
+      dependencies: ["AllyAppliance", "AllyDeviceModels", "AllyRings", "AllyHW", "AllyPacket", "CAllyLinux"],
       swiftSettings: settings),
 
     // The leaves: what the command lines share, and the command lines.
@@ -106,6 +114,13 @@ let package = Package(
       dependencies: [
         "AllyDPITools", "AllyTools", "AllyFirewall", "AllyDPI", "AllySimulator", "AllyHW", "AllyPacket", "ally",
         "ids", "firewall", yams,
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "DriverConformanceTests",
+      dependencies: [
+        "AllyHost", "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyDrivers", "AllyRings", "AllyHW",
+        "AllyPacket",
       ],
       swiftSettings: settings),
     .testTarget(name: "ArchitectureTests", swiftSettings: settings),

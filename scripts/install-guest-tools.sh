@@ -83,6 +83,19 @@ version=$("${as_root[@]}" chroot "$tree" qemu-system-x86_64 --version | sed -n '
 [ "$(printf '%s\n10.1\n' "$version" | sort -V | head -n 1)" = 10.1 ] ||
   fail "suite $suite has QEMU $version, and the guest tests need 10.1 or later: set ALLY_QEMU_SUITE"
 
+# QEMU from its own tree, with that tree's loader and libraries: to run it takes neither chroot nor root.
+cat >"$work/qemu" <<'WRAPPER'
+#!/bin/sh
+# QEMU from the Debian tree beside this script; written by install-guest-tools.sh.
+tree=$(dirname "$(readlink -f "$0")")/@TREE@
+libraries=$tree/usr/lib/x86_64-linux-gnu
+QEMU_MODULE_DIR=$libraries/qemu exec "$tree/lib64/ld-linux-x86-64.so.2" \
+  --library-path "$libraries:$tree/lib/x86_64-linux-gnu" "$tree/usr/bin/qemu-system-x86_64" \
+  -L "$tree/usr/share/qemu" -L "$tree/usr/share/seabios" "$@"
+WRAPPER
+sed "s/@TREE@/$(basename "$tree")/" "$work/qemu" >"$tools/qemu-system-x86_64"
+chmod 755 "$tools/qemu-system-x86_64"
+
 # --- The kernel -----------------------------------------------------------------------------------------------------
 
 if [ ! -e "$tools/kernel/.complete" ]; then

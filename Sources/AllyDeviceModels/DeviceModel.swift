@@ -25,6 +25,8 @@ public protocol DeviceModel: NICDevice, ~Copyable {
   mutating func advance(to now: UInt64)
   /// When the next timer runs out whose end the model would report, in nanoseconds; nil when none runs.
   var nextTimer: UInt64? { get }
+  /// Whether the cable is plugged in. Without a link nothing is sent or received.
+  var isLinkUp: Bool { get set }
   /// What the function looks like on the PCI bus.
   var function: PCIFunction { get }
 

@@ -55,4 +55,9 @@ public struct RingFaultCounters: Sendable, BitwiseCopyable {
 
   @inlinable
   public mutating func count(_ fault: RingFault) { counts[Int(fault.rawValue)] &+= 1 }
+
+  /// Adds what was counted elsewhere.
+  public mutating func add(_ other: RingFaultCounters) {
+    for index in counts.indices { counts[index] &+= other.counts[index] }
+  }
 }

@@ -39,8 +39,7 @@ skip_all() {
   for name in "${chosen[@]}"; do echo "skipped $name: $1"; done
   exit 0
 }
-qemu_tree=$(find "$tools" -maxdepth 1 -type d -name 'qemu-*' -exec test -e '{}/.complete' \; -print -quit 2>/dev/null || true)
-[ -n "$qemu_tree" ] || skip_all "no QEMU in $tools (scripts/install-guest-tools.sh)"
+[ -x "$tools/qemu-system-x86_64" ] || skip_all "no QEMU in $tools (scripts/install-guest-tools.sh)"
 [ -e "$tools/kernel/.complete" ] || skip_all "no kernel in $tools (scripts/install-guest-tools.sh)"
 [ -x "$tools/busybox" ] || skip_all "no busybox in $tools (scripts/install-guest-tools.sh)"
 
@@ -65,13 +64,7 @@ trap 'exit 143' TERM
 
 # --- The machine ----------------------------------------------------------------------------------------------------
 
-# QEMU from its own tree, with that tree's loader and libraries: neither chroot nor root is needed.
-qemu() {
-  local libraries=$qemu_tree/usr/lib/x86_64-linux-gnu
-  QEMU_MODULE_DIR=$libraries/qemu exec setsid timeout --signal=KILL "$boot_seconds" \
-    "$qemu_tree/lib64/ld-linux-x86-64.so.2" --library-path "$libraries:$qemu_tree/lib/x86_64-linux-gnu" \
-    "$qemu_tree/usr/bin/qemu-system-x86_64" -L "$qemu_tree/usr/share/qemu" -L "$qemu_tree/usr/share/seabios" "$@"
-}
+qemu() { exec setsid timeout --signal=KILL "$boot_seconds" "$tools/qemu-system-x86_64" "$@"; }
 
 # boot NAME KERNEL INITRD OPTION...: starts a guest, whose memory is the file NAME.ram. The BIOS speaks on the serial line
 # too.

@@ -1,0 +1,70 @@
+public import AllyDeviceModels
+public import AllyHW
+
+/// The NIC behind an intercepted guest: registers, and a way to let it work.
+///
+/// A device model with an uplink as its wire is one (``ModelNIC``), a NIC of another emulator is another (``QEMUDevice``).
+public protocol HostedNIC: NICDevice, ~Copyable {
+  /// What the function looks like on the PCI bus.
+  var function: PCIFunction { get }
+  /// Where the stamps of the frames come from that pass it.
+  var clock: WireClock { get }
+
+  /// Lets it do what NICs do by themselves: send what was posted, receive what has come, end what takes time.
+  ///
+  /// Bounded: no more than `frames` frames in each direction.
+  ///
+  /// - Parameters:
+  ///   - bus: where its DMA goes.
+  ///   - frames: the most frames to move in each direction.
+  ///   - now: nanoseconds of a clock that does not run backwards.
+  /// - Returns: whether anything moved.
+  mutating func work(on bus: inout HostBus, frames: Int, at now: UInt64) -> Bool
+
+  /// Whether it interrupts, by its pin, now.
+  mutating func assertsInterrupt() -> Bool
+
+  /// When it wants to work again without anything happening, in the nanoseconds of ``work(on:frames:at:)``; nil when it does
+  /// not.
+  var nextTimer: UInt64? { get }
+
+  /// Whether the cable is plugged in.
+  mutating func setLink(isUp: Bool)
+
+  /// A hardware reset.
+  mutating func reset()
+}
+
+/// A device model whose wire leads out of this process, or to wherever the wire's owner likes.
+public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copyable>: HostedNIC, ~Copyable {
+  public var model: Model
+  public var line: Line
+
+  public init(model: consuming Model, line: consuming Line) {
+    self.model = model
+    self.line = line
+  }
+
+  public var function: PCIFunction { model.function }
+  public var nextTimer: UInt64? { model.nextTimer }
+  public var clock: WireClock { line.clock }
+
+  public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt64 {
+    model.readRegister(offset, width: width)
+  }
+
+  public mutating func writeRegister(_ offset: UInt32, value: UInt64, width: RegisterWidth) {
+    model.writeRegister(offset, value: value, width: width)
+  }
+
+  public mutating func work(on bus: inout HostBus, frames: Int, at now: UInt64) -> Bool {
+    model.advance(to: now)
+    return model.run(on: &bus, wire: &line, frames: frames) > 0
+  }
+
+  public mutating func assertsInterrupt() -> Bool { model.takeInterrupts(by: .pin).isPinAsserted }
+
+  public mutating func setLink(isUp: Bool) { model.isLinkUp = isUp }
+
+  public mutating func reset() { model.reset() }
+}

@@ -1,0 +1,60 @@
+internal import AllyHW
+internal import Glibc
+
+/// A file's bytes, or new ones, in this process's address space; gone when nobody refers to this object any more.
+@safe
+final class MappedMemory {
+  /// The first byte; good for ``length`` bytes as long as this object exists.
+  let storage: UnsafeMutableRawPointer
+  let length: Int
+  /// What was really mapped: whole pages.
+  private let mapped: UnsafeMutableRawPointer
+  private let mappedLength: Int
+
+  /// Maps a part of a file, shared with whoever else has it.
+  ///
+  /// - Parameters:
+  ///   - file: an open file.
+  ///   - offset: where in it the first byte is.
+  ///   - length: how many bytes; not 0. The file must have them: a mapping beyond its end would be a trap.
+  ///   - rights: what may be done.
+  init(_ file: Int32, offset: UInt64, length: UInt64, rights: AccessRights) throws(HostError) {
+    let pageSize = UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    let first = offset & ~(pageSize - 1)
+    let (end, overflow) = offset.addingReportingOverflow(length)
+    var information = stat()
+    guard unsafe fstat(file, &information) == 0 else {
+      throw HostError("cannot look at the memory's file", code: errno)
+    }
+    guard length > 0, !overflow, end <= UInt64(clamping: information.st_size), let size = Int(exactly: end - first)
+    else {
+      throw HostError("\(length) bytes at \(offset) of a file that has \(information.st_size)")
+    }
+    let protection = (rights.contains(.read) ? PROT_READ : 0) | (rights.contains(.write) ? PROT_WRITE : 0)
+    guard let place = unsafe mmap(nil, size, protection, MAP_SHARED, file, off_t(first)), unsafe place != MAP_FAILED
+    else { throw HostError("cannot map the memory's file", code: errno) }
+    unsafe mapped = place
+    mappedLength = size
+    unsafe storage = place + Int(offset - first)
+    self.length = Int(length)
+  }
+
+  /// Maps zeros.
+  ///
+  /// - Parameter length: a multiple of 4,096, not 0.
+  init(zeros length: UInt64) throws(HostError) {
+    guard length > 0, length % 4096 == 0, let size = Int(exactly: length) else {
+      throw HostError("\(length) bytes of memory; expected pages")
+    }
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+    guard let place = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0), unsafe place != MAP_FAILED else {
+      throw HostError("cannot get \(length) bytes of memory", code: errno)
+    }
+    unsafe mapped = place
+    mappedLength = size
+    unsafe storage = place
+    self.length = size
+  }
+
+  deinit { unsafe munmap(mapped, mappedLength) }
+}

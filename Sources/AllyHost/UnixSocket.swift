@@ -1,0 +1,23 @@
+internal import CAllyLinux
+internal import Glibc
+
+/// A unix stream socket that listens, with the rights of this user alone. What is no socket is left where it is; a socket
+/// that nobody listens at is one that an earlier run left behind.
+func listen(at path: String) throws(HostError) -> OwnedDescriptor {
+  let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+  var information = stat()
+  if unsafe lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFSOCK {
+    let probe = OwnedDescriptor(socket(AF_UNIX, kind, 0))
+    if unsafe ally_connect_unix(probe.number, path) == 0 { throw HostError("\(path) is in use") }
+    unsafe unlink(path)
+  }
+  let listener = OwnedDescriptor(socket(AF_UNIX, kind, 0))
+  guard listener.number >= 0 else { throw HostError("cannot make a socket", code: errno) }
+  let mask = umask(0o177)
+  let isBound = unsafe ally_bind_unix(listener.number, path) == 0
+  let code = errno
+  umask(mask)
+  guard isBound else { throw HostError("cannot make the socket \(path)", code: code) }
+  guard Glibc.listen(listener.number, 4) == 0 else { throw HostError("cannot listen at \(path)", code: errno) }
+  return listener
+}

@@ -1,0 +1,214 @@
+#define _GNU_SOURCE
+#include "CAllyLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { most_descriptors = 16 };
+
+ssize_t ally_receive(
+    int socket, void *buffer, size_t length, int flags, int *descriptors, size_t capacity, size_t *count) {
+  // Room for as many as the kernel lets through in one message, so that none is dropped unseen.
+  union {
+    char bytes[CMSG_SPACE(253 * sizeof(int))];
+    struct cmsghdr header;
+  } control;
+  struct iovec part = {buffer, length};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  *count = 0;
+  ssize_t received = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+  if (received < 0) return received;
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+    size_t found = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t index = 0; index < found; index++) {
+      int descriptor;
+      memcpy(&descriptor, CMSG_DATA(item) + index * sizeof(int), sizeof(int));
+      if (*count < capacity) {
+        descriptors[(*count)++] = descriptor;
+      } else {
+        close(descriptor);
+      }
+    }
+  }
+  return received;
+}
+
+ssize_t ally_send(int socket, const void *buffer, size_t length, int flags, const int *descriptors, size_t count) {
+  union {
+    char bytes[CMSG_SPACE(most_descriptors * sizeof(int))];
+    struct cmsghdr header;
+  } control;
+  struct iovec part = {(void *)buffer, length};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (count > most_descriptors) {
+    errno = EINVAL;
+    return -1;
+  }
+  if (count > 0) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    struct cmsghdr *item = CMSG_FIRSTHDR(&message);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(item), descriptors, count * sizeof(int));
+  }
+  return sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+}
+
+static int set_path(struct sockaddr_un *address, const char *path) {
+  memset(address, 0, sizeof *address);
+  address->sun_family = AF_UNIX;
+  if (strlen(path) >= sizeof address->sun_path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  strcpy(address->sun_path, path);
+  return 0;
+}
+
+int ally_bind_unix(int socket, const char *path) {
+  struct sockaddr_un address;
+  if (set_path(&address, path) < 0) return -1;
+  return bind(socket, (struct sockaddr *)&address, sizeof address);
+}
+
+int ally_connect_unix(int socket, const char *path) {
+  struct sockaddr_un address;
+  if (set_path(&address, path) < 0) return -1;
+  return connect(socket, (struct sockaddr *)&address, sizeof address);
+}
+
+int ally_accept(int socket) { return accept4(socket, NULL, NULL, SOCK_CLOEXEC); }
+
+int ally_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+int ally_open_tap(const char *name, char *actual) {
+  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+  if (strlen(name) >= IFNAMSIZ) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  strcpy(request.ifr_name, name);
+  int tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (tap < 0) return -1;
+  if (ioctl(tap, TUNSETIFF, &request) < 0) {
+    int code = errno;
+    close(tap);
+    errno = code;
+    return -1;
+  }
+  memcpy(actual, request.ifr_name, IFNAMSIZ);
+  return tap;
+}
+
+int ally_interface_is_running(const char *name) {
+  struct ifreq request = {0};
+  if (strlen(name) >= IFNAMSIZ) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  strcpy(request.ifr_name, name);
+  int any = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (any < 0) return -1;
+  int result = ioctl(any, SIOCGIFFLAGS, &request);
+  int code = errno;
+  close(any);
+  errno = code;
+  if (result < 0) return -1;
+  return (request.ifr_flags & IFF_UP) && (request.ifr_flags & IFF_RUNNING);
+}
+
+// The kernel sends a child's death signal when the thread that forked it ends. So a thread of its own forks, and stays
+// as long as the child: it then ends with the child or with the whole process.
+struct spawning {
+  char *const *arguments;
+  int log;
+  int started[2];
+};
+
+struct outcome {
+  pid_t child;
+  int code;
+};
+
+static void become(const struct spawning *spawning, pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  int null = open("/dev/null", O_RDONLY);
+  if (null < 0 || dup2(null, 0) < 0 || dup2(spawning->log, 1) < 0 || dup2(spawning->log, 2) < 0) _exit(127);
+  execv(spawning->arguments[0], spawning->arguments);
+  _exit(127);
+}
+
+static void *spawn(void *argument) {
+  struct spawning *spawning = argument;
+  int started = spawning->started[1];
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0) become(spawning, parent);
+  struct outcome outcome = {child, errno};
+  if (write(started, &outcome, sizeof outcome) < 0) { /* the caller is gone */
+  }
+  // `spawning` is the caller's, who now goes on.
+  close(started);
+  if (child > 0) {
+    siginfo_t information;
+    while (waitid(P_PID, (id_t)child, &information, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+  }
+  return NULL;
+}
+
+pid_t ally_spawn(char *const arguments[], int log) {
+  struct spawning spawning = {.arguments = arguments, .log = log};
+  if (pipe2(spawning.started, O_CLOEXEC) < 0) return -1;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread;
+  int code = pthread_create(&thread, &attributes, spawn, &spawning);
+  pthread_attr_destroy(&attributes);
+  struct outcome outcome = {-1, code};
+  if (code != 0) {
+    close(spawning.started[1]);
+  } else {
+    ssize_t count;
+    do {
+      count = read(spawning.started[0], &outcome, sizeof outcome);
+    } while (count < 0 && errno == EINTR);
+  }
+  close(spawning.started[0]);
+  errno = outcome.code;
+  return outcome.child;
+}
+
+int ally_has_ended(pid_t child) {
+  siginfo_t information = {0};
+  if (waitid(P_PID, (id_t)child, &information, WEXITED | WNOWAIT | WNOHANG) < 0) return -1;
+  return information.si_pid == child;
+}
+
+void ally_reap(pid_t child) {
+  kill(child, SIGKILL);
+  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+  }
+}
