@@ -10,8 +10,13 @@ public struct DPIConfiguration: Sendable {
   public var validatesChecksums = true
   /// `--simulate-ips`, `--inline`: `drop` and `reject` rules act on the frame.
   public var isInline = false
+  /// `stream.inline`: stream data is looked at as it comes, not when it is acknowledged; nil for inline engines alone.
+  public var streamInline: Bool?
   /// `stream.midstream`: TCP connections without a seen handshake are picked up.
   public var midstream = false
+  /// `stream.midstream-policy`: what becomes of TCP connections without a seen handshake. Policies that stop traffic mean
+  /// `ignore` to an engine that is not inline.
+  public var midstreamPolicy = ExceptionPolicy.ignore
   /// `stream.async-oneside`.
   public var asyncOneSide = false
   /// Bytes of each direction that are reassembled; 0 for all.
@@ -30,15 +35,11 @@ public struct DPIConfiguration: Sendable {
   public var stateBitEntries = 1 << 14
   /// Which kinds of EVE records are written. Drops are recorded inline only.
   public var records: RecordKinds = [.alerts, .drops]
-  /// EVE alert options.
-  public var alertPayload = true
-  public var alertPayloadPrintable = true
-  public var alertPacket = true
-  public var alertMetadata = true
-  /// EVE drop options: `alerts`, and whether every packet of a dropped flow is recorded (`flows: all`) or the first of
-  /// each side and those that a rule drops (`flows: start`).
-  public var dropAlerts = true
-  public var dropRecordsEveryPacket = false
+  /// What EVE records hold beyond the least.
+  public var recordOptions = RecordOptions()
+  /// Reads a file that a rule names, such as the one behind `load`; a name without a folder is meant beside the rule's own
+  /// file. nil when it cannot be read.
+  public var readResource: @Sendable (_ name: String, _ place: RuleLocation) -> [UInt8]? = { _, _ in nil }
   /// What parsers of application protocols keep.
   public var application = ApplicationLimits()
   /// Pattern databases use AVX2 at most, for tools that emulate a processor and stop at AVX-512.
@@ -76,29 +77,4 @@ public struct DPIConfiguration: Sendable {
       "TEREDO_PORTS": "3544",
     ]
   }
-}
-
-/// Kinds of EVE records, as `outputs.eve-log.types` names them.
-public struct RecordKinds: OptionSet, Sendable {
-  public let rawValue: UInt32
-  public init(rawValue: UInt32) { self.rawValue = rawValue }
-
-  /// `alert`.
-  public static var alerts: RecordKinds { RecordKinds(rawValue: 1) }
-  /// `drop`: packets that do not pass.
-  public static var drops: RecordKinds { RecordKinds(rawValue: 2) }
-  /// `flow`: flows that ended.
-  public static var flows: RecordKinds { RecordKinds(rawValue: 4) }
-  /// `anomaly` of type `decode`: decoder events.
-  public static var decodeAnomalies: RecordKinds { RecordKinds(rawValue: 8) }
-  /// `http`: transactions of HTTP.
-  public static var http: RecordKinds { RecordKinds(rawValue: 32) }
-  /// `dns`: questions and answers.
-  public static var dns: RecordKinds { RecordKinds(rawValue: 64) }
-  /// `anomaly` of type `applayer`: events of application protocols.
-  public static var applicationAnomalies: RecordKinds { RecordKinds(rawValue: 256) }
-  /// `fileinfo`: files that were transferred.
-  public static var files: RecordKinds { RecordKinds(rawValue: 128) }
-  /// `anomaly` of type `stream`: stream events.
-  public static var streamAnomalies: RecordKinds { RecordKinds(rawValue: 16) }
 }

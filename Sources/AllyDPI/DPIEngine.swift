@@ -68,6 +68,9 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   /// Ends the traffic: what streams and flows still hold is inspected and recorded.
   public mutating func finish() { inspection.finish() }
 
+  /// The sets that rules want kept (`dataset`, `save`), each with its file's name and its new contents.
+  public var savedDataSets: [(file: String, text: [UInt8])] { inspection.savedDataSets }
+
   /// Counters so far.
   public var statistics: DPIStatistics {
     var result = DPIStatistics()

@@ -121,6 +121,8 @@ struct TestEngine: ~Copyable {
   init(_ rules: String, _ configure: (inout DPIConfiguration) -> Void = { _ in }) throws {
     var configuration = DPIConfiguration()
     configuration.hashSeed = 1
+    // Stream data on arrival; what acknowledgements do has tests of its own.
+    configuration.streamInline = true
     configure(&configuration)
     list = RecordList()
     let program = try DetectionProgram(

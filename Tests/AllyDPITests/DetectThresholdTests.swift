@@ -51,7 +51,7 @@ import Testing
     for index in 0..<10_000 as Range<UInt32> {
       let subject = ThresholdCounter.Subject(
         record: 0, source: IPAddress(v4: index), destination: IPAddress(v4: 1), flow: 0)
-      #expect(counter.count(subject, by: rule, at: UInt64(index + 1)) == .alert)
+      #expect(counter.count(subject, by: rule, place: 0, at: UInt64(index + 1)) == .alert)
     }
     #expect(counter.evictions == 10_000 - 64)
   }

@@ -16,6 +16,8 @@ struct FlowHarness: ~Copyable {
   init(_ change: (inout DPIConfiguration) -> Void = { _ in }) {
     var configuration = DPIConfiguration()
     configuration.hashSeed = 42
+    // Windows on arrival; what acknowledgements do has tests of its own.
+    configuration.streamInline = true
     configuration.defragmentationMemoryCap = 1 << 18
     configuration.flowMemoryCap = 1 << 20
     configuration.streamMemoryCap = 1 << 20
@@ -59,7 +61,10 @@ struct FlowHarness: ~Copyable {
   /// All flows that ended so far.
   mutating func ended() -> [Flow] {
     var flows: [Flow] = []
-    while let flow = tracker.nextEndedFlow() { flows.append(flow) }
+    while let flow = tracker.nextEndedFlow() {
+      tracker.close(flow)
+      flows.append(flow)
+    }
     return flows
   }
 }

@@ -33,10 +33,10 @@ import Testing
 
   @Test func optionsLeaveFieldsOut() throws {
     var engine = try TestEngine("alert udp any any -> any any (content:\"attack\"; metadata:a b; sid:1;)") {
-      $0.alertPayload = false
-      $0.alertPayloadPrintable = false
-      $0.alertPacket = false
-      $0.alertMetadata = false
+      $0.recordOptions.alert.payload = false
+      $0.recordOptions.alert.payloadPrintable = false
+      $0.recordOptions.alert.packet = false
+      $0.recordOptions.alert.ruleMetadata = false
     }
     engine.send(TestFrame(ipProtocol: 17, payload: Array("attack".utf8)))
     let record = try #require(engine.records.first)

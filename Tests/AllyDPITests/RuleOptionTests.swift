@@ -233,7 +233,6 @@ import Testing
     "threshold:type limit, track by_x, count 1, seconds 60;",
     "threshold:type limit, track by_src, count 5000000000, seconds 60;",
     "threshold:type limit, track by_src, count 1, seconds 60, foo bar;",
-    "threshold:type limit, track by_src, count 1, seconds 6; threshold:type limit, track by_src, count 1, seconds 6;",
     "threshold:type limit, track by_src, count 1, seconds 6; detection_filter:track by_src, count 1, seconds 6;",
     "detection_filter:track by_src, count 0, seconds 60;", "detection_filter:track by_src, count 1;",
     "detection_filter:type limit, track by_src, count 1, seconds 60;",

@@ -269,6 +269,7 @@ struct StreamDataTests {
     // When the connections are over, their memory is free again.
     harness.send(Conversation(clientPort: 1).fromClient(), at: 100_000)
     for _ in 0..<1000 { harness.send(Conversation(clientPort: 1).fromClient()) }
+    _ = harness.ended()
     #expect(harness.tracker.bytesHeld == 0)
   }
 }

@@ -86,10 +86,10 @@ import Testing
     #expect(settings.eve.fileName == "mine.json")
     #expect(settings.eve.appends)
     #expect(settings.engine.records == [.alerts, .flows, .drops, .http])
-    #expect(settings.engine.dropRecordsEveryPacket && !settings.engine.dropAlerts)
-    #expect(settings.engine.alertPayload)
-    #expect(!settings.engine.alertPayloadPrintable)
-    #expect(!settings.engine.alertMetadata)
+    #expect(settings.engine.recordOptions.drop.everyPacket && !settings.engine.recordOptions.drop.alerts)
+    #expect(settings.engine.recordOptions.alert.payload)
+    #expect(!settings.engine.recordOptions.alert.payloadPrintable)
+    #expect(!settings.engine.recordOptions.alert.ruleMetadata)
     #expect(
       settings.notes == ["\(folder.path)/suricata.yaml: 3 settings have no effect; -v lists them"],
       "fast, the eve-log and the anomaly that are off")
@@ -98,7 +98,7 @@ import Testing
   @Test func withoutOutputsEverythingIsWrittenAnew() throws {
     let settings = try settings("stream:\n  midstream: no\n")
     #expect(settings.eve == EVESettings())
-    #expect(settings.engine.alertPayload && settings.engine.alertMetadata)
+    #expect(settings.engine.recordOptions.alert.payload && settings.engine.recordOptions.alert.ruleMetadata)
     #expect(settings.engine.records.contains(.alerts))
   }
 

@@ -23,8 +23,17 @@ struct ApplicationLayer: ~Copyable {
 
   /// Takes stream data: finds the protocol out, or feeds its parser.
   ///
+  /// - Parameters:
+  ///   - side: whose data it is; the other one when a connection that was picked up in its midst turns out to run the other
+  ///     way.
+  ///   - mayRunTheOtherWay: whether which side is the server is a guess.
   /// - Returns: whether the flow has a session that was fed.
-  mutating func receive(_ window: borrowing StreamWindow, from side: FlowSide, flow: inout Flow) -> Bool {
+  mutating func receive(
+    _ window: borrowing StreamWindow, from side: inout FlowSide, flow: inout Flow, mayRunTheOtherWay: Bool = false
+  ) -> Bool {
+    if flow.application == .max, mayRunTheOtherWay, window.streamOffset == 0, !flow.flags.contains(.noApplication) {
+      side = ApplicationLayer.likelySide(window.bytes, side, flow)
+    }
     if flow.application == .max {
       guard !flow.flags.contains(.noApplication) else { return false }
       guard window.streamOffset == 0 else {
@@ -35,8 +44,7 @@ struct ApplicationLayer: ~Copyable {
       guard open(parser, flow: &flow) else { return false }
     }
     guard let session = session(flow) else { return false }
-    session.receive(window, from: side)
-    return true
+    return session.receive(window, from: side)
   }
 
   /// Takes a datagram.
@@ -47,7 +55,7 @@ struct ApplicationLayer: ~Copyable {
       else { return false }
     }
     guard let session = session(flow) else { return false }
-    session.parser.receive(datagram, from: side)
+    session.receive(datagram: datagram, from: side)
     return true
   }
 
@@ -60,6 +68,18 @@ struct ApplicationLayer: ~Copyable {
   }
 
   // MARK: protocol detection
+
+  /// Which side says this: the one that it is taken for, unless a protocol knows it from the other alone.
+  private static func likelySide(_ start: RawSpan, _ side: FlowSide, _ flow: Flow) -> FlowSide {
+    func isKnown(_ side: FlowSide, port: UInt16) -> Bool {
+      ApplicationParsers.all.contains { parser in
+        parser.transports.contains(IPProtocolNumber.tcp)
+          && parser.recognize(start, from: side, serverPort: port, transport: IPProtocolNumber.tcp) == .yes
+      }
+    }
+    if isKnown(side, port: flow.serverPort) { return side }
+    return isKnown(side.opposite, port: flow.clientPort) ? side.opposite : side
+  }
 
   private mutating func recognize(
     _ start: RawSpan, _ transport: UInt8, from side: FlowSide, flow: inout Flow
@@ -124,18 +144,41 @@ final class ApplicationSession {
     parser = type.init(limits: limits, transport: transport)
   }
 
+  /// How often it heard something, and how far detection has followed on each side.
+  private var changes = 0
+  private var inspectedToServer = 0
+  private var inspectedToClient = 0
+
+  /// Whether it heard something since a packet of this side was last inspected.
+  func needsInspection(_ side: FlowSide) -> Bool {
+    changes != (side == .toServer ? inspectedToServer : inspectedToClient)
+  }
+
+  func setInspected(_ side: FlowSide) {
+    if side == .toServer { inspectedToServer = changes } else { inspectedToClient = changes }
+  }
+
+  fileprivate func receive(datagram: RawSpan, from side: FlowSide) {
+    changes &+= 1
+    parser.receive(datagram, from: side)
+  }
+
   /// Feeds what is new in a window, and says what is missing before it.
-  fileprivate func receive(_ window: borrowing StreamWindow, from side: FlowSide) {
+  ///
+  /// - Returns: whether there was anything new.
+  fileprivate func receive(_ window: borrowing StreamWindow, from side: FlowSide) -> Bool {
     let fed = side == .toServer ? nextToServer : nextToClient
     let end = window.streamOffset + UInt64(window.bytes.byteCount)
     if fed > window.streamOffset {
-      guard fed < end else { return }
+      guard fed < end else { return false }
       parser.receive(window.bytes.extracting(Int(fed - window.streamOffset)...), from: side)
     } else {
       if window.streamOffset > fed { parser.skip(Int(clamping: window.streamOffset - fed), from: side) }
       parser.receive(window.bytes, from: side)
     }
     if side == .toServer { nextToServer = end } else { nextToClient = end }
+    changes &+= 1
+    return true
   }
 
   /// One side's stream is over.
@@ -145,6 +188,7 @@ final class ApplicationSession {
     if side == .toServer ? isClosedToServer : isClosedToClient { return false }
     if side == .toServer { isClosedToServer = true } else { isClosedToClient = true }
     parser.close(side)
+    changes &+= 1
     return true
   }
 

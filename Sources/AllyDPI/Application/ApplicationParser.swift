@@ -74,24 +74,24 @@ protocol ApplicationTransaction: AnyObject {
   /// A number that rules compare; nil when there is none.
   func value(of number: ApplicationNumber) -> UInt32?
   /// Writes what records of alerts and files say about the transaction, as `"http":{…}`.
-  func writeFields(to json: inout JSONWriter)
+  func writeFields(to json: inout JSONWriter, _ options: RecordOptions)
   /// How many records of its own it has once it is complete.
-  var recordCount: Int { get }
+  func recordCount(_ options: RecordOptions) -> Int
   /// Writes what is particular to one of them.
-  func writeRecord(_ index: Int, to json: inout JSONWriter)
+  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions)
   /// What the engine keeps about the transaction.
   var inspection: TransactionInspection { get }
 }
 
 extension ApplicationTransaction {
   var files: [TransferredFile] { [] }
-  var recordCount: Int { 1 }
+  func recordCount(_ options: RecordOptions) -> Int { 1 }
   func value(of number: ApplicationNumber) -> UInt32? { nil }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter) {
+  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("tx_id")
     json.number(number)
-    writeFields(to: &json)
+    writeFields(to: &json, options)
   }
 }
 

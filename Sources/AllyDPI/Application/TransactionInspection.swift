@@ -41,6 +41,8 @@ final class TransactionInspection {
   var matched: [UInt32] = []
   /// Events that have been recorded.
   var eventsRecorded = ApplicationEvents()
+  /// The transaction's own records are written.
+  var isRecorded = false
   /// How many of the transaction's files have been recorded.
   var filesRecorded = 0
 
@@ -50,7 +52,11 @@ final class TransactionInspection {
     matched.removeAll(keepingCapacity: true)
     eventsRecorded = ApplicationEvents()
     filesRecorded = 0
+    isRecorded = false
   }
+
+  /// Whether packets of both sides were inspected since the transaction was complete.
+  var isOver: Bool { toServer.stage == TransactionStage.complete && toClient.stage == TransactionStage.complete }
 
   func withSide<Result>(_ side: FlowSide, _ body: (inout Side) -> Result) -> Result {
     side == .toServer ? body(&toServer) : body(&toClient)

@@ -9,10 +9,20 @@ struct ApplicationPrefilterBuilder {
     /// The buffers that it looks at.
     var buffers: [InspectionBuffer]
     /// The literal by which it is found, and the buffer that holds it.
-    var pattern: (literal: FastPattern, buffer: InspectionBuffer)?
+    var pattern: (literal: FastPattern, view: SearchedView)?
     /// It asks for events: whenever there are new ones, it is evaluated.
     var hasEvents: Bool
   }
+
+  /// A buffer, and what is done with it before it is searched.
+  struct SearchedView: Hashable {
+    var buffer: InspectionBuffer
+    /// Index of the program's ``TransformChain``; ``Signature/any`` for none.
+    var transform: UInt32
+  }
+
+  /// Buffers that are searched for one side of a protocol: the state of a transaction has a bit for each.
+  static var mostGroups: Int { 64 }
 
   private var entries: [Entry] = []
   private var sides: [ApplicationSide] = []
@@ -43,13 +53,13 @@ struct ApplicationPrefilterBuilder {
 
   private struct Member {
     var candidate: ApplicationCandidate
-    var pattern: (literal: FastPattern, buffer: InspectionBuffer)?
+    var pattern: (literal: FastPattern, view: SearchedView)?
   }
 
   private mutating func buildSide(
     _ entries: [Entry], _ parser: any ApplicationParser.Type, _ side: FlowSide, target: HyperscanDatabase.Target
   ) throws(DetectionProgramError) -> ApplicationSide {
-    var searched: [InspectionBuffer: [Member]] = [:]
+    var searched: [SearchedView: [Member]] = [:]
     var unsearched: [ApplicationCandidate] = []
     var events: [ApplicationCandidate] = []
     for entry in entries {
@@ -57,18 +67,25 @@ struct ApplicationPrefilterBuilder {
       if entry.hasEvents {
         events.append(candidate)
       } else if let pattern = entry.pattern, !pattern.literal.isWeak {
-        searched[pattern.buffer, default: []].append(Member(candidate: candidate, pattern: pattern))
+        searched[pattern.view, default: []].append(Member(candidate: candidate, pattern: pattern))
       } else {
         unsearched.append(candidate)
       }
     }
-    let firstGroup = groups.count
-    let ordered = searched.keys.compactMap { buffer in
-      parser.availability(of: buffer, from: side).map { (buffer: buffer, availability: $0) }
+    // The views that fewest rules search give way.
+    while searched.count > Self.mostGroups, let least = searched.min(by: { $0.value.count < $1.value.count })?.key {
+      unsearched += (searched.removeValue(forKey: least) ?? []).map(\.candidate)
     }
-    .sorted { ($0.availability.stage, $0.buffer.rawValue) < ($1.availability.stage, $1.buffer.rawValue) }
-    for (buffer, availability) in ordered {
-      groups.append(try buildGroup(searched[buffer] ?? [], buffer, availability, target: target))
+    let firstGroup = groups.count
+    let ordered = searched.keys.compactMap { view in
+      parser.availability(of: view.buffer, from: side).map { (view: view, availability: $0) }
+    }
+    .sorted {
+      ($0.availability.stage, $0.view.buffer.rawValue, $0.view.transform)
+        < ($1.availability.stage, $1.view.buffer.rawValue, $1.view.transform)
+    }
+    for (view, availability) in ordered {
+      groups.append(try buildGroup(searched[view] ?? [], view, availability, target: target))
     }
     unsearched.sort { ($0.earliest, $0.signature) < ($1.earliest, $1.signature) }
     return ApplicationSide(
@@ -91,7 +108,7 @@ struct ApplicationPrefilterBuilder {
   }
 
   private mutating func buildGroup(
-    _ members: [Member], _ buffer: InspectionBuffer, _ availability: BufferAvailability,
+    _ members: [Member], _ view: SearchedView, _ availability: BufferAvailability,
     target: HyperscanDatabase.Target
   ) throws(DetectionProgramError) -> ApplicationGroup {
     var literals: [HyperscanDatabase.Literal] = []
@@ -110,7 +127,7 @@ struct ApplicationPrefilterBuilder {
     let firstUse = UInt32(literalUses.count)
     for use in uses { literalUses.append(append(use)) }
     return ApplicationGroup(
-      buffer: buffer, availability: availability,
+      buffer: view.buffer, transform: view.transform, availability: availability,
       database: literals.isEmpty ? nil : try HyperscanDatabase(literals: literals, target: target), firstUse: firstUse,
       searched: append(members.map(\.candidate)))
   }

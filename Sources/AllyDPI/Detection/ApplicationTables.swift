@@ -44,6 +44,8 @@ struct ApplicationSide: BitwiseCopyable, Sendable {
 /// A buffer to be searched.
 struct ApplicationGroup: BitwiseCopyable, Sendable {
   var buffer: InspectionBuffer
+  /// Index of the program's ``TransformChain``; ``Signature/any`` for none.
+  var transform: UInt32
   var availability: BufferAvailability
   /// nil when all literals are weak.
   var database: HyperscanDatabase?
@@ -64,5 +66,7 @@ struct ApplicationCandidate: BitwiseCopyable, Sendable {
 /// Steps that look at one buffer.
 struct BufferSteps: BitwiseCopyable, Sendable {
   var buffer: InspectionBuffer
+  /// Index of the program's ``TransformChain``; ``Signature/any`` for none.
+  var transform: UInt32
   var steps: TableRange
 }

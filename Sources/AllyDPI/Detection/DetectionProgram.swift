@@ -3,6 +3,9 @@ public final class DetectionProgram: Sendable {
   let tables: DetectionTables
   /// What records say of each rule.
   let records: [SignatureRecord]
+  /// By number: for records.
+  let flowBitNames: [String]
+  let integerNames: [String]
   /// Rules that could be read but not compiled (a pattern that PCRE2 refuses, an event that no decoder knows): they are left out.
   public let problems: [RuleProblem]
   /// The rules that are in effect.
@@ -19,6 +22,8 @@ public final class DetectionProgram: Sendable {
     tables = try compiler.compile(rules, configuration)
     records = compiler.records
     problems = compiler.problems
+    flowBitNames = compiler.flowBitNames
+    integerNames = compiler.integerNames
   }
 
   // Engines hold the program, so nobody reads the tables any more.

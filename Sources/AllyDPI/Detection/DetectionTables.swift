@@ -11,7 +11,7 @@ struct DetectionTables: Sendable {
   var tests: ConstantTable<PacketTest>
   var steps: ConstantTable<PayloadStep>
   var headerSteps: ConstantTable<HeaderSteps>
-  var changes: ConstantTable<BitChange>
+  var changes: ConstantTable<StateChange>
   var bitNumbers: ConstantTable<UInt32>
   var literals: ConstantTable<UInt8>
   var patterns: ConstantTable<CompiledPattern>
@@ -24,6 +24,11 @@ struct DetectionTables: Sendable {
   var suppressions: ConstantTable<SuppressionTest>
   var prefilter: PrefilterTables
   var application: ApplicationTables
+  var tags: ConstantTable<TagRule>
+  /// What rules do with buffers before they look at them.
+  var transforms: [TransformChain]
+  /// As they are at the start.
+  var dataSets: [DataSetDefinition]
   /// The most variables that one rule has.
   var variableCount: Int
 
@@ -93,5 +98,7 @@ struct DetectionTables: Sendable {
     unsafe suppressions.deallocate()
     unsafe prefilter.deallocate()
     unsafe application.deallocate()
+    unsafe tags.deallocate()
+    for chain in transforms { unsafe chain.deallocate() }
   }
 }

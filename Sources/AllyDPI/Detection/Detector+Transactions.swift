@@ -12,7 +12,15 @@ extension Detector {
     of session: ApplicationSession, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
     window: borrowing StreamWindow, marks: inout FlowMarks, time: UInt64
   ) {
-    guard let side = tables.application.side(session.index, context.side), !side.isEmpty else { return }
+    session.setInspected(context.side)
+    guard let side = tables.application.side(session.index, context.side), !side.isEmpty else {
+      for index in 0..<session.parser.transactionCount {
+        let transaction = session.parser.transaction(at: index)
+        let stage = transaction.stage(of: context.side)
+        transaction.inspection.withSide(context.side) { $0.stage = stage }
+      }
+      return
+    }
     // What the other side said may have completed nothing of this side's; the loop is over few transactions.
     for index in 0..<session.parser.transactionCount {
       let transaction = session.parser.transaction(at: index)
@@ -29,7 +37,8 @@ extension Detector {
     let stage = transaction.stage(of: flowSide)
     let inspection = transaction.inspection
     if stage == TransactionStage.none { return }
-    for (place, index) in side.groups.indices.enumerated() where place < 64 {
+    // There are at most ``ApplicationPrefilterBuilder/mostGroups``.
+    for (place, index) in side.groups.indices.enumerated() {
       let group = tables.application.groups[index]
       let mask: UInt64 = 1 &<< UInt64(place)
       if inspection.withSide(flowSide, { $0.searched & mask != 0 }) { continue }
@@ -70,11 +79,13 @@ extension Detector {
         let known = inspection.withSide(side) { $0.lengthSearched(of: place) }
         if buffer.count == known || !isComplete && buffer.count &- known < growth { continue }
         inspection.withSide(side) { $0.setLengthSearched(of: place, to: buffer.count) }
-        start = max(0, known &- Detector.overlap)
+        // What a transform makes of a part is no part of what it makes of the whole.
+        if group.transform == Signature.any { start = max(0, known &- Detector.overlap) }
       }
       statistics.scans &+= 1
       statistics.scannedBytes &+= UInt64(buffer.count &- start)
-      let found = buffer.rawBytes.extracting(start...).withByteView { scratch.scan($0, for: database) }
+      let found = evaluator.scan(
+        buffer.rawBytes.extracting(start...), through: group.transform, &scratch, for: database)
       guard let found else {
         statistics.overflows &+= 1
         for place in group.searched.indices { propose(tables.application.candidates[place], inspection, side) }
@@ -162,8 +173,7 @@ extension Detector {
   ) -> Bool {
     var index = 0
     while let bytes = transaction.bytes(of: buffer.buffer, from: side, at: index) {
-      let end = bytes.rawBytes.withByteView { evaluator.evaluate(buffer.steps, on: $0) }
-      if end != nil { return true }
+      if evaluator.evaluate(buffer.steps, on: bytes.rawBytes, through: buffer.transform) != nil { return true }
       index &+= 1
     }
     return false

@@ -19,7 +19,7 @@ struct Detector: ~Copyable {
 
   /// Why a packet is dropped, as records say it.
   enum DropReason: UInt8, BitwiseCopyable {
-    case none, rules, rateFilter, flow, stream
+    case none, rules, rateFilter, flow, stream, midstream
 
     var name: StaticString {
       switch self {
@@ -28,6 +28,7 @@ struct Detector: ~Copyable {
       case .rateFilter: "threshold detection_filter"
       case .flow: "flow drop"
       case .stream: "stream"
+      case .midstream: "stream midstream"
       }
     }
   }
@@ -49,6 +50,8 @@ struct Detector: ~Copyable {
   var evaluator: PayloadEvaluator
   private var thresholds: ThresholdCounter
   private var stateBits: StateBitTable
+  private var integers: FlowIntegerTable
+  private var tagged: TagTable
   private var matches: FixedList<Match>
   /// The matches of the last packet that records are written for.
   private(set) var alerts: FixedList<Match>
@@ -73,7 +76,10 @@ struct Detector: ~Copyable {
     candidates = CandidateSet(capacity: tables.signatures.count)
     let hasCounts = tables.thresholds.count + tables.rateFilters.count > 0
     thresholds = ThresholdCounter(capacity: hasCounts ? configuration.thresholdEntries : 0, seed: seed)
-    stateBits = StateBitTable(capacity: tables.changes.count > 0 ? configuration.stateBitEntries : 0, seed: ~seed)
+    let stateEntries = tables.changes.count > 0 ? configuration.stateBitEntries : 0
+    stateBits = StateBitTable(capacity: stateEntries, seed: ~seed)
+    tagged = TagTable(capacity: tables.tags.count > 0 ? configuration.stateBitEntries : 0, seed: seed)
+    integers = FlowIntegerTable(capacity: stateEntries, seed: ~seed)
     // A transaction's signatures may match in several transactions that one packet completes.
     matches = FixedList(capacity: tables.signatures.count + 256)
     alerts = FixedList(capacity: maximumAlerts)
@@ -133,25 +139,45 @@ struct Detector: ~Copyable {
     return decide(packet, marks: &marks, time: time)
   }
 
-  /// Looks at what an application said when its flow ends, without a packet.
-  mutating func inspectEnd(
-    _ packet: DecodedPacket, _ context: PacketContext, window: borrowing StreamWindow, _ session: ApplicationSession,
-    marks: inout FlowMarks, time: UInt64
-  ) -> Decision {
-    matches.removeAll()
-    alerts.removeAll()
-    inspectTransactions(of: session, packet, context, bytes: RawSpan(), window: window, marks: &marks, time: time)
-    if matches.count == 0 { return Decision() }
-    matches.sort { ($0.signature, $0.transaction) < ($1.signature, $1.transaction) }
-    return decide(packet, marks: &marks, time: time)
+  mutating func append(_ match: Match) -> Bool { matches.append(match) }
+
+  /// What rules noted about a flow; nil when there is nothing.
+  mutating func notes(of flow: Flow, _ program: DetectionProgram, at time: UInt64) -> FlowNotes? {
+    let hasNotes = flow.flags.contains(.hasNotes)
+    guard hasNotes || flow.bits != (0, 0, 0, 0) else { return nil }
+    var notes = FlowNotes()
+    let marks = FlowMarks(flow)
+    let nobody = DecodedPacket()
+    for (number, name) in program.flowBitNames.enumerated() where number < 256 || hasNotes {
+      let bit = StateBit(number: UInt32(number), track: .flow)
+      if stateBits.isSet(bit, for: nobody, marks, at: time) { notes.bits.append(name) }
+    }
+    guard hasNotes else { return notes }
+    for (number, name) in program.integerNames.enumerated() {
+      if let value = integers.value(UInt32(number), flow: flow.identifier, at: time) {
+        notes.integers.append((name, value))
+      }
+    }
+    return notes
   }
 
-  mutating func append(_ match: Match) -> Bool { matches.append(match) }
+  /// Whether a packet without an alert is recorded because an earlier one had one. Once for each packet, after ``inspect``.
+  mutating func isTagged(_ packet: DecodedPacket, _ marks: FlowMarks, at time: UInt64) -> Bool {
+    tagged.isActive && tagged.count(packet, flow: marks.identifier, at: time)
+  }
 
   /// What a signature leaves behind for others.
   mutating func change(_ signature: Signature, for packet: DecodedPacket, _ marks: inout FlowMarks, at time: UInt64) {
     for index in signature.changes.indices {
-      stateBits.apply(tables.changes[index], for: packet, &marks, at: time)
+      switch tables.changes[index] {
+      case .bit(let change):
+        stateBits.apply(change, for: packet, &marks, at: time)
+        if change.bit.track == .flow && change.bit.number >= 256 { marks.flags.insert(.hasNotes) }
+      case .integer(let step):
+        guard marks.hasFlow else { continue }
+        integers.apply(step, flow: marks.identifier, at: time)
+        marks.flags.insert(.hasNotes)
+      }
     }
   }
 
@@ -226,7 +252,7 @@ struct Detector: ~Copyable {
   ) -> Bool {
     guard signature.protocolFilter.matches(packet), signature.admits(marks.protocolNumber),
       signature.flow.matches(packet, context),
-      matchesPorts(signature, packet), tables.address(packet.source, isIn: signature.source),
+      matchesPorts(signature, packet, marks.protocolNumber), tables.address(packet.source, isIn: signature.source),
       tables.address(packet.destination, isIn: signature.destination)
     else { return false }
     for index in signature.tests.indices {
@@ -234,6 +260,12 @@ struct Detector: ~Copyable {
       switch test {
       case .bits(let condition):
         guard matches(condition, packet, marks, time: time) else { return false }
+      case .flowInteger(let step):
+        guard marks.hasFlow, integers.holds(step, flow: marks.identifier, at: time) else { return false }
+      case .streamSize(let side, let size):
+        guard context.matches(side, size) else { return false }
+      case .flowAge(let age):
+        guard marks.hasFlow, age.matches(marks.age) else { return false }
       case .applicationProtocol(let condition):
         guard condition.matches(marks, context) else { return false }
       case .applicationEvent(let event):
@@ -247,14 +279,15 @@ struct Detector: ~Copyable {
     for index in signature.headers.indices {
       let header = tables.headerSteps[index]
       guard let range = packet.range(of: header.buffer, bytes: bytes), range.upperBound <= bytes.byteCount,
-        bytes.extracting(range).withByteView({ evaluator.evaluate(header.steps, on: $0) }) != nil
+        evaluator.evaluate(header.steps, on: bytes.extracting(range), through: header.transform) != nil
       else { return false }
     }
     return true
   }
 
   @inline(__always)
-  private func matchesPorts(_ signature: Signature, _ packet: DecodedPacket) -> Bool {
+  private func matchesPorts(_ signature: Signature, _ packet: DecodedPacket, _ protocolNumber: UInt8) -> Bool {
+    if signature.services != 0 && protocolNumber < 32 { return signature.services & 1 &<< UInt32(protocolNumber) != 0 }
     if signature.sourcePorts == Signature.any && signature.destinationPorts == Signature.any { return true }
     switch packet.transport {
     case .tcp, .udp, .sctp:
@@ -298,8 +331,13 @@ struct Detector: ~Copyable {
 
   /// First the new bytes alone, then together with those before: a match that lies wholly in the old bytes has been
   /// reported. What counts from the start of the data is tried with old bytes only while these reach back to the start of the
-  /// stream.
+  /// stream; contents with `offset` or `depth` count from there and from nowhere else.
   private mutating func evaluateStream(_ signature: Signature, _ window: StreamWindow) -> Bool {
+    if signature.countsFromStreamStart {
+      guard window.streamOffset == 0 else { return false }
+      guard let end = window.bytes.withByteView({ evaluator.evaluate(signature.payload, on: $0) }) else { return false }
+      return window.freshOffset == 0 || end > window.freshOffset
+    }
     let fresh = window.bytes.extracting(window.freshOffset..<window.bytes.byteCount)
     if fresh.byteCount > 0, fresh.withByteView({ evaluator.evaluate(signature.payload, on: $0) }) != nil { return true }
     guard window.freshOffset > 0, !signature.hasAbsolutePositions || window.streamOffset == 0 else { return false }
@@ -320,17 +358,19 @@ struct Detector: ~Copyable {
       apply(match, signature, to: &decision, marks: &marks)
       if match.actions.contains(.pass) {
         // A pass ends the packet's inspection: what ranks behind it is neither recorded nor done.
-        if outcome != .silent && match.actions.contains(.alert) { record(match) }
+        if outcome != .silent && match.actions.contains(.alert) { record(match, packet, marks, at: time) }
         break
       }
       if outcome == .silent || !match.actions.contains(.alert) { continue }
-      record(match)
+      record(match, packet, marks, at: time)
     }
     if alerts.count > 0 { marks.flags.insert(.alerted) }
     return decision
   }
 
-  private mutating func record(_ match: Match) {
+  private mutating func record(_ match: Match, _ packet: DecodedPacket, _ marks: FlowMarks, at time: UInt64) {
+    let tag = tables.signatures[match.signature].tag
+    if tag != Signature.any { tagged.start(tables.tags[tag], for: packet, flow: marks.identifier, at: time) }
     if alerts.append(match) { statistics.alerts &+= 1 } else { statistics.discardedAlerts &+= 1 }
   }
 
@@ -343,13 +383,13 @@ struct Detector: ~Copyable {
       statistics.suppressedAlerts &+= 1
       return .silent
     }
-    if signature.threshold == Signature.any && signature.rateFilter == Signature.any { return .alert }
+    if signature.thresholds.isEmpty && signature.rateFilter == Signature.any { return .alert }
     let subject = ThresholdCounter.Subject(
       record: tables.records[match.signature], source: packet.source, destination: packet.destination,
       flow: marks.identifier)
     var outcome = ThresholdCounter.Outcome.alert
-    if signature.threshold != Signature.any {
-      outcome = thresholds.count(subject, by: tables.thresholds[signature.threshold], at: time)
+    for (place, index) in signature.thresholds.indices.enumerated() where outcome == .alert {
+      outcome = thresholds.count(subject, by: tables.thresholds[index], place: UInt32(place), at: time)
     }
     if outcome == .alert, signature.rateFilter != Signature.any {
       let filter = tables.rateFilters[signature.rateFilter]
@@ -374,6 +414,7 @@ struct Detector: ~Copyable {
   }
 
   private func apply(_ match: Match, _ signature: Signature, to decision: inout Decision, marks: inout FlowMarks) {
+    if signature.bypasses && marks.hasFlow { marks.flags.insert(.bypassed) }
     let isFlow = signature.kind.actsOnFlow(matchedStream: match.isStream) && marks.hasFlow
     if match.actions.contains(.drop) {
       if decision.dropMatch == nil {
@@ -404,6 +445,19 @@ struct DetectionStatistics: BitwiseCopyable, Sendable {
   var overflows: UInt64 = 0
   /// Evaluations of a signature on a packet.
   var evaluated: UInt64 = 0
+}
+
+extension PacketContext {
+  /// `stream_size`.
+  func matches(_ side: StreamSize.Side, _ size: NumberTest) -> Bool {
+    guard isInConnection else { return false }
+    return switch side {
+    case .server: size.matches(serverSize)
+    case .client: size.matches(clientSize)
+    case .both: size.matches(serverSize) && size.matches(clientSize)
+    case .either: size.matches(serverSize) || size.matches(clientSize)
+    }
+  }
 }
 
 extension StreamWindow {

@@ -9,6 +9,9 @@ struct PacketInspection: ~Copyable {
   private var detector: Detector
   private var application: ApplicationLayer
   private var eve: EVEWriter
+  private var hardware = HardwareAddressTable()
+  /// Stream data is looked at as it comes.
+  private let isImmediate: Bool
   /// The clock of the traffic, in nanoseconds since 1970.
   private var now: UInt64 = 0
 
@@ -18,6 +21,7 @@ struct PacketInspection: ~Copyable {
     self.detector = detector
     self.program = program
     self.configuration = configuration
+    isImmediate = configuration.streamInline ?? configuration.isInline
     tracker = ConnectionTracker(configuration: configuration)
     application = ApplicationLayer(limits: configuration.application)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
@@ -31,25 +35,31 @@ struct PacketInspection: ~Copyable {
     now = max(now, frame.stamp.time)
     let bytes = dissector.bytes(of: packet, in: frame.bytes)
     var context = tracker.track(packet, bytes: bytes, time: frame.stamp.time)
-    var actions = inspect(packet, context, of: frame, dissector)
+    var actions = inspect(packet, &context, of: frame, dissector)
     // A segment that closes a gap may bring more than one window shows.
     context.isContinuation = true
     while context.hasStreamData && tracker.nextWindow() {
-      actions.formUnion(inspect(packet, context, of: frame, dissector))
+      actions.formUnion(inspect(packet, &context, of: frame, dissector))
     }
     return actions
   }
 
   private mutating func inspect(
-    _ packet: DecodedPacket, _ context: PacketContext, of frame: borrowing Packet,
+    _ packet: DecodedPacket, _ context: inout PacketContext, of frame: borrowing Packet,
     _ dissector: borrowing FrameDissector
   ) -> Actions {
     let bytes = dissector.bytes(of: packet, in: frame.bytes)
     var marks = FlowMarks()
+    // The flow's application when there is something to inspect or to record.
     var session: ApplicationSession? = nil
     if !context.flow.isNone {
-      session = listen(to: packet, context, bytes: bytes)
-      marks = FlowMarks(tracker.flow(context.flow))
+      let hasHeard = listen(to: packet, &context, bytes: bytes)
+      let flow = tracker.flow(context.flow)
+      marks = FlowMarks(flow)
+      if configuration.recordOptions.ethernet && !context.isContinuation && frame.stamp.linkType == .ethernet {
+        hardware.note(frame.bytes, from: context.side, flow: flow.identifier)
+      }
+      if let known = application.session(flow), hasHeard || known.needsInspection(context.side) { session = known }
     }
 
     var decision = Detector.Decision()
@@ -57,7 +67,9 @@ struct PacketInspection: ~Copyable {
     if marks.flags.contains(.drop) {
       decision.actions = .drop
       decision.dropReason = .flow
-    } else if !marks.flags.contains(.pass) {
+    } else if context.exception != .ignore && !context.isContinuation {
+      decision = except(context.exception, context.flow)
+    } else if marks.flags.isDisjoint(with: [.pass, .bypassed]) {
       isInspected = true
       decision = detector.inspect(packet, context, bytes: bytes, tracker, session, marks: &marks, time: now)
       if !context.flow.isNone { tracker.withFlow(context.flow) { marks.store(in: &$0) } }
@@ -67,30 +79,55 @@ struct PacketInspection: ~Copyable {
       decision.dropReason = .stream
     }
     let records = configuration.records
+    let isTagged = !context.isContinuation && detector.isTagged(packet, marks, at: now)
     if isInspected && detector.alerts.count > 0 || configuration.isInline && decision.actions.contains(.drop)
       || records.contains(.decodeAnomalies) && !packet.events.isEmpty
       || records.contains(.streamAnomalies) && !context.streamEvents.isEmpty || session != nil
+      || isTagged
     {
-      writeRecords(decision, isInspected: isInspected, packet, context, session, of: frame, dissector)
+      writeRecords(
+        decision, isInspected: isInspected, isTagged: isTagged, packet, context, session, of: frame, dissector)
     }
     return decision.actions
   }
 
+  /// The connection runs the other way than it was taken for.
+  private mutating func turn(_ flow: inout Flow, _ context: inout PacketContext) {
+    tracker.swapSides(context.flow)
+    context.side = context.side.opposite
+    swap(&context.endsStream, &context.endsOther)
+    swap(&context.clientSize, &context.serverSize)
+    let (application, number, flags) = (flow.application, flow.protocolNumber, flow.flags)
+    flow = tracker.flow(context.flow)
+    flow.application = application
+    flow.protocolNumber = number
+    flow.flags = flags
+  }
+
   /// Lets the application layer hear what a packet brings.
   ///
-  /// - Returns: the flow's session when it heard something.
-  private mutating func listen(to packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan)
-    -> ApplicationSession?
-  {
+  /// - Returns: whether the flow has a session that heard something.
+  private mutating func listen(to packet: DecodedPacket, _ context: inout PacketContext, bytes: RawSpan) -> Bool {
     let isDatagram = packet.transport == .udp && packet.payloadLength > 0 && !packet.carriesPacket
-    guard context.hasStreamData || context.endsStream || isDatagram else { return nil }
+    let hasNews = context.hasStreamData || context.releasesOther || context.endsStream || context.endsOther
+    guard hasNews || isDatagram else { return false }
     var flow = tracker.flow(context.flow)
-    if flow.flags.contains(.drop) || flow.application == .max && flow.flags.isSuperset(of: .noApplication) {
-      return nil
-    }
+    if !flow.flags.isDisjoint(with: [.drop, .bypassed]) { return false }
+    if flow.application == .max && flow.flags.isSuperset(of: .noApplication) { return false }
     var hasHeard = false
+    let isMidstream = flow.application == .max && tracker.connection(context.flow)?.flags.contains(.midstream) == true
+    if context.releasesOther && !context.isContinuation {
+      var side = context.side.opposite
+      hasHeard = application.receive(
+        tracker.otherWindow(bytes: bytes), from: &side, flow: &flow, mayRunTheOtherWay: isMidstream)
+      if side == context.side { turn(&flow, &context) }
+    }
     if context.hasStreamData {
-      hasHeard = application.receive(tracker.window(bytes: bytes), from: context.side, flow: &flow)
+      var side = context.side
+      let isNew = application.receive(
+        tracker.window(bytes: bytes), from: &side, flow: &flow, mayRunTheOtherWay: isMidstream)
+      if side != context.side { turn(&flow, &context) }
+      hasHeard = hasHeard || isNew
     } else if isDatagram {
       hasHeard = application.receive(datagram: bytes.extracting(packet.payloadRange), from: context.side, flow: &flow)
     }
@@ -99,20 +136,40 @@ struct PacketInspection: ~Copyable {
       $0.protocolNumber = flow.protocolNumber
       $0.flags = flow.flags
     }
-    guard let session = application.session(flow) else { return nil }
+    guard let session = application.session(flow) else { return false }
     if context.endsStream && session.close(context.side) { hasHeard = true }
-    if context.endsConnection && session.close(context.side.opposite) { hasHeard = true }
-    return hasHeard ? session : nil
+    if (context.endsConnection || context.endsOther) && session.close(context.side.opposite) { hasHeard = true }
+    return hasHeard
+  }
+
+  /// What becomes of a packet that the engine cannot follow, and of its flow.
+  private mutating func except(_ policy: ExceptionPolicy, _ flow: FlowIndex) -> Detector.Decision {
+    var decision = Detector.Decision()
+    if policy.stopsTraffic {
+      decision.actions = policy == .reject ? [.drop, .reject] : .drop
+      decision.dropReason = .midstream
+    }
+    let flag: Flow.Flags
+    switch policy {
+    case .dropFlow, .reject: flag = .drop
+    case .passFlow: flag = .pass
+    case .bypass: flag = [.pass, .bypassed]
+    case .ignore, .dropPacket, .passPacket: flag = []
+    }
+    tracker.withFlow(flow) { $0.flags.formUnion(flag) }
+    return decision
   }
 
   // MARK: records
 
   private mutating func writeRecords(
-    _ decision: Detector.Decision, isInspected: Bool, _ packet: DecodedPacket, _ context: PacketContext,
-    _ session: ApplicationSession?, of frame: borrowing Packet, _ dissector: borrowing FrameDissector
+    _ decision: Detector.Decision, isInspected: Bool, isTagged: Bool, _ packet: DecodedPacket,
+    _ context: PacketContext, _ session: ApplicationSession?, of frame: borrowing Packet,
+    _ dissector: borrowing FrameDissector
   ) {
     let bytes = dissector.bytes(of: packet, in: frame.bytes)
     let flow: Flow? = context.flow.isNone ? nil : tracker.flow(context.flow)
+    note(flow)
     // A datagram put together from fragments has a packet before it, too, but was not inside one.
     let isInner = packet.depth > 0 && packet.origin != .defragmented
     let outer: DecodedPacket? = isInner ? dissector.packet(at: Int(packet.parent)) : nil
@@ -130,10 +187,17 @@ struct PacketInspection: ~Copyable {
       PacketInspection.writeAlerts(
         detector, decision, flow: flow, known, about: subject, tracker, program, &counters, &eve)
     }
+    if isTagged && records.contains(.alerts) && configuration.recordOptions.alert.taggedPackets {
+      eve.writeTaggedPacket(flow: flow, about: subject)
+    }
     if configuration.isInline && records.contains(.drops) && decision.actions.contains(.drop) {
       writeDrop(decision, flow: flow, context, about: subject)
     }
-    if let session, let flow { PacketInspection.writeTransactions(session, records, flow: flow, about: subject, &eve) }
+    if let session, let flow {
+      // Passively each side is inspected with a packet of its own, which may be still to come.
+      let waits = isInspected && packet.transport == .tcp && !isImmediate && detector.tables.signatures.count > 0
+      PacketInspection.writeTransactions(session, records, waits: waits, flow: flow, about: subject, &eve)
+    }
     if context.isContinuation { return }
     if records.contains(.decodeAnomalies) {
       for event in DecoderEvent.allCases where packet.events.contains(event) {
@@ -166,8 +230,8 @@ struct PacketInspection: ~Copyable {
 
   /// Records of transactions that are complete, and of files; then the transactions are done with.
   private static func writeTransactions(
-    _ session: ApplicationSession, _ records: RecordKinds, flow: Flow, about subject: borrowing EVEWriter.Subject,
-    _ eve: inout EVEWriter
+    _ session: ApplicationSession, _ records: RecordKinds, waits: Bool, flow: Flow,
+    about subject: borrowing EVEWriter.Subject, _ eve: inout EVEWriter
   ) {
     var index = 0
     while index < session.parser.transactionCount {
@@ -196,10 +260,15 @@ struct PacketInspection: ~Copyable {
         index += 1
         continue
       }
-      if records.contains(session.recordKind) {
+      if !inspection.isRecorded && records.contains(session.recordKind) {
         eve.writeTransaction(transaction, session, flow: flow, about: subject)
       }
-      session.parser.removeTransaction(at: index)
+      inspection.isRecorded = true
+      if waits && !inspection.isOver {
+        index += 1
+      } else {
+        session.parser.removeTransaction(at: index)
+      }
     }
   }
 
@@ -208,7 +277,7 @@ struct PacketInspection: ~Copyable {
   private mutating func writeDrop(
     _ decision: Detector.Decision, flow: Flow?, _ context: PacketContext, about subject: borrowing EVEWriter.Subject
   ) {
-    if !configuration.dropRecordsEveryPacket, let flow, decision.dropMatch == nil {
+    if !configuration.recordOptions.drop.everyPacket, let flow, decision.dropMatch == nil {
       let recorded: Flow.Flags = context.side == .toServer ? .dropRecordedToServer : .dropRecordedToClient
       if flow.flags.contains(recorded) { return }
       tracker.withFlow(context.flow) { _ = $0.flags.insert(recorded) }
@@ -218,42 +287,88 @@ struct PacketInspection: ~Copyable {
 
   /// Ends the applications of flows that ended since, and writes their records.
   mutating func endFlows() {
-    while let flow = tracker.nextEndedFlow() {
-      if let session = application.session(flow) { end(session, of: flow) }
-      if configuration.records.contains(.flows) { eve.writeFlow(flow, at: now) }
+    if let flow = tracker.takeLostFlow() { application.remove(flow) }
+    while let ended = tracker.nextEndedFlow() {
+      var flow = ended
+      let records = configuration.records
+      end(&flow)
+      tracker.close(flow)
+      application.remove(flow)
+      if !records.isDisjoint(with: [.flows, .netflows]) { note(flow) }
+      eve.hardware = configuration.recordOptions.ethernet ? hardware.remove(flow.identifier) : nil
+      if records.contains(.flows) { eve.writeFlow(flow, at: now) }
+      if records.contains(.netflows) { eve.writeNetflows(flow, at: now) }
     }
   }
 
-  /// What an application has said when its flow ends is all that it says: both sides are inspected once more, as if by
-  /// a last packet each.
-  private mutating func end(_ session: ApplicationSession, of flow: Flow) {
-    for side in [FlowSide.toServer, .toClient] where session.close(side) {
-      let packet = DecodedPacket(endOf: flow, side)
-      var context = PacketContext()
-      context.side = side
-      context.flow = .ended
-      context.isEstablished = true
-      var marks = FlowMarks(flow)
-      var decision = Detector.Decision()
-      let isInspected = !marks.flags.contains(.drop) && !marks.flags.contains(.pass)
-      let empty = StreamWindow(bytes: RawSpan(), streamOffset: 0, freshOffset: 0)
-      if isInspected {
-        decision = detector.inspectEnd(
-          packet, context, window: empty, session, marks: &marks, time: now)
-      }
-      let subject = EVEWriter.Subject(
-        packet: packet, bytes: RawSpan(), linkHeader: RawSpan(),
-        stamp: FrameStamp(time: flow.lastTime), side: side, outer: nil)
-      if isInspected && configuration.records.contains(.alerts) {
-        PacketInspection.writeAlerts(
-          detector, decision, flow: flow, session, about: subject, tracker, program, &counters, &eve)
-      }
-      PacketInspection.writeTransactions(session, configuration.records, flow: flow, about: subject, &eve)
+  /// Lets records say what rules noted about a flow.
+  private mutating func note(_ flow: Flow?) {
+    guard configuration.recordOptions.stateBits else { return }
+    eve.notes = flow.flatMap { detector.notes(of: $0, program, at: now) }
+  }
+
+  /// What was said when a flow ends is all that is said: what nobody has looked at is inspected on both sides, as if it came
+  /// with a last packet each.
+  private mutating func end(_ flow: inout Flow) {
+    var isTurned = false
+    for first in [FlowSide.toServer, .toClient] {
+      // It changes when the connection turns out to run the other way.
+      var side = isTurned ? first.opposite : first
+      defer { isTurned = side != first }
+      var hasData = tracker.showRest(of: flow, first)
+      let session = application.session(flow)
+      if !hasData && session == nil { continue }
+      note(flow)
+      repeat {
+        endSide(&side, &flow, hasData: hasData)
+        hasData = hasData && tracker.nextWindow()
+      } while hasData
+      if application.session(flow)?.close(side) == true { endSide(&side, &flow, hasData: false) }
     }
-    application.remove(flow)
+  }
+
+  private mutating func endSide(_ side: inout FlowSide, _ flow: inout Flow, hasData: Bool) {
+    let isOpen = flow.flags.isDisjoint(with: [.drop, .bypassed])
+    if hasData && isOpen && !(flow.application == .max && flow.flags.isSuperset(of: .noApplication)) {
+      let isMidstream = flow.application == .max && tracker.isMidstream(flow)
+      var heard = side
+      _ = application.receive(
+        tracker.window(bytes: RawSpan()), from: &heard, flow: &flow, mayRunTheOtherWay: isMidstream)
+      if heard != side {
+        flow.swapSides()
+        side = heard
+      }
+    }
+    let packet = DecodedPacket(endOf: flow, side)
+    var context = PacketContext()
+    context.side = side
+    context.flow = .ended
+    context.isEstablished = true
+    context.isContinuation = true
+    context.hasStreamData = hasData
+    var marks = FlowMarks(flow)
+    let session = application.session(flow)
+    var decision = Detector.Decision()
+    let isInspected = isOpen && !marks.flags.contains(.pass)
+    if isInspected {
+      decision = detector.inspect(packet, context, bytes: RawSpan(), tracker, session, marks: &marks, time: now)
+      marks.store(in: &flow)
+    }
+    let subject = EVEWriter.Subject(
+      packet: packet, bytes: RawSpan(), linkHeader: RawSpan(),
+      stamp: FrameStamp(time: flow.lastTime), side: side, outer: nil)
+    if isInspected && configuration.records.contains(.alerts) {
+      PacketInspection.writeAlerts(
+        detector, decision, flow: flow, session, about: subject, tracker, program, &counters, &eve)
+    }
+    guard let session, !flow.flags.contains(.drop) else { return }
+    PacketInspection.writeTransactions(
+      session, configuration.records, waits: isInspected && side == .toServer, flow: flow, about: subject, &eve)
   }
 
   // MARK: end
+
+  var savedDataSets: [(file: String, text: [UInt8])] { detector.evaluator.dataSets.saved }
 
   mutating func finish() {
     tracker.finish()

@@ -29,6 +29,13 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case applicationProtocol(ProtocolCondition)
   case applicationEvent(EventCondition)
   case applicationNumber(ApplicationNumber, NumberTest)
+  case icmpv6MTU(NumberTest)
+  case checksum(ChecksumMatch.Layer, isValid: Bool)
+  case streamSize(StreamSize.Side, NumberTest)
+  case flowInteger(FlowIntegerStep)
+  case flowAge(NumberTest)
+  /// What no packet meets: the wrong checksum that is asked for when none is looked at.
+  case never
 
   /// ``TCPFlagsMatch``, flat.
   struct TCPFlags: BitwiseCopyable, Sendable {
@@ -93,7 +100,11 @@ extension PacketTest {
       packet.hasICMP && packet.icmp.hasIdentifier && test.matches(UInt32(packet.icmp.sequence))
     case .decoderEvent(let event): packet.events.contains(event)
     case .streamEvent(let event): streamEvents.contains(event)
-    case .bits, .applicationProtocol, .applicationEvent, .applicationNumber: true
+    case .icmpv6MTU(let test):
+      packet.packetTooBigMTU(bytes: bytes).map { test.matches($0) } ?? false
+    case .checksum(let layer, let isValid): packet.checksum(of: layer, isValid: isValid, bytes: bytes)
+    case .never: false
+    case .bits, .applicationProtocol, .applicationEvent, .applicationNumber, .streamSize, .flowAge, .flowInteger: true
     }
   }
 }
@@ -162,6 +173,34 @@ extension DecodedPacket {
     return bytes.byte(at: offset) >> 5
   }
 
+  /// Which security association an ESP packet belongs to (RFC 4303 §2.1); nil for other packets.
+  @inline(__always)
+  func securityParametersIndex(bytes: RawSpan) -> UInt32? {
+    guard ipProtocol == IPProtocolNumber.esp else { return nil }
+    return Window<4>(bytes, at: Int(transportOffset))?.u32(0)
+  }
+
+  /// The MTU of an ICMPv6 "packet too big" (RFC 4443 §3.2); nil for other packets.
+  func packetTooBigMTU(bytes: RawSpan) -> UInt32? {
+    guard transport == .icmpv6, icmp.type == 2, let header = Window<8>(bytes, at: Int(transportOffset)) else {
+      return nil
+    }
+    return header.u32(4)
+  }
+
+  /// Whether the packet has the layer, and its checksum is as asked for.
+  func checksum(of layer: ChecksumMatch.Layer, isValid: Bool, bytes: RawSpan) -> Bool {
+    switch layer {
+    case .ipv4: ipVersion == 4 && Checksum.networkIsValid(self, in: bytes) == isValid
+    case .tcpv4: ipVersion == 4 && transport == .tcp && Checksum.transportIsValid(self, in: bytes) == isValid
+    case .tcpv6: ipVersion == 6 && transport == .tcp && Checksum.transportIsValid(self, in: bytes) == isValid
+    case .udpv4: ipVersion == 4 && transport == .udp && Checksum.transportIsValid(self, in: bytes) == isValid
+    case .udpv6: ipVersion == 6 && transport == .udp && Checksum.transportIsValid(self, in: bytes) == isValid
+    case .icmpv4: transport == .icmpv4 && Checksum.transportIsValid(self, in: bytes) == isValid
+    case .icmpv6: transport == .icmpv6 && Checksum.transportIsValid(self, in: bytes) == isValid
+    }
+  }
+
   /// Whether an IPv4 header has an option of this type; 0xFF asks for any option.
   func hasIPv4Option(_ type: UInt8, bytes: RawSpan) -> Bool {
     let start = Int(networkOffset)
@@ -187,11 +226,21 @@ extension DecodedPacket {
     switch buffer {
     case .payload: payloadRange
     case .ipv4Header: ipVersion == 4 ? Int(networkOffset)..<Int(transportOffset) : nil
+    case .ipSource: addressRange(ipv4: 12, ipv6: 8)
+    case .ipDestination: addressRange(ipv4: 16, ipv6: 24)
     case .ipv6Header: ipVersion == 6 ? Int(networkOffset)..<Int(transportOffset) : nil
     case .tcpHeader: transport == .tcp ? Int(transportOffset)..<Int(payloadOffset) : nil
     case .udpHeader: transport == .udp ? Int(transportOffset)..<Int(payloadOffset) : nil
     case .icmpv4Header: transport == .icmpv4 ? icmpv4Header(bytes: bytes) : nil
     case .icmpv6Header: transport == .icmpv6 ? Int(transportOffset)..<Int(payloadOffset) : nil
+    default: nil
+    }
+  }
+
+  private func addressRange(ipv4: Int, ipv6: Int) -> Range<Int>? {
+    switch ipVersion {
+    case 4: Int(networkOffset) + ipv4..<Int(networkOffset) + ipv4 + 4
+    case 6: Int(networkOffset) + ipv6..<Int(networkOffset) + ipv6 + 16
     default: nil
     }
   }

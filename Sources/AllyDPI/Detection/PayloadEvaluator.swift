@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// Decides whether bytes satisfy the payload options of a rule.
 ///
 /// The order is Suricata's: options one after the other, each counting from the cursor that the previous one left; when a
@@ -13,6 +15,14 @@ struct PayloadEvaluator: ~Copyable {
   private var variables: ByteVariables
   private(set) var patternScratch: PatternScratch
   private var attempts = 0
+  /// What rules with `base64_decode` look at.
+  private let decoded = Base64Buffer()
+  private let transforms: [TransformChain]
+  /// What a transform makes of a buffer, and room to work in.
+  private var transformed: [UInt8] = []
+  private var spare: [UInt8] = []
+  /// This core's values of `dataset` and `datarep`.
+  private(set) var dataSets: DataSets
   /// No other match of an earlier option can help any more.
   private var isHopeless = false
   /// Evaluations that ended at ``attemptLimit``: taken for no match, as Suricata does.
@@ -23,7 +33,42 @@ struct PayloadEvaluator: ~Copyable {
     literals = program.literals
     patterns = program.patterns
     variables = ByteVariables(count: program.variableCount)
+    transforms = program.transforms
+    dataSets = DataSets(program.dataSets)
     patternScratch = try PatternScratch()
+  }
+
+  /// Evaluates steps on what a transform makes of bytes.
+  ///
+  /// - Parameter transform: ``Signature/any`` for the bytes as they are.
+  mutating func evaluate(_ range: TableRange, on bytes: RawSpan, through transform: UInt32) -> Int? {
+    if transform == Signature.any { return bytes.withByteView { evaluate(range, on: $0) } }
+    guard fillTransformed(from: bytes, by: transform) else { return nil }
+    // The array is out of the way while it is looked at, and comes back with its room.
+    let work = transformed
+    transformed = []
+    defer { transformed = work }
+    return unsafe work.span.bytes.withByteView { evaluate(range, on: $0) }
+  }
+
+  /// Fills ``transformed``.
+  ///
+  /// - Returns: whether there is anything to search.
+  private mutating func fillTransformed(from bytes: RawSpan, by transform: UInt32) -> Bool {
+    transformed.removeAll(keepingCapacity: true)
+    for index in 0..<bytes.byteCount { transformed.append(bytes.byte(at: index)) }
+    return transforms[Int(transform)].run(&transformed, spare: &spare, scratch: &patternScratch)
+  }
+
+  /// Scans what a transform makes of bytes.
+  ///
+  /// - Returns: as ``HyperscanScratch/scan(_:for:)``; 0 when there is nothing to search.
+  mutating func scan(
+    _ bytes: RawSpan, through transform: UInt32, _ scratch: inout HyperscanScratch, for database: HyperscanDatabase
+  ) -> Int? {
+    if transform == Signature.any { return bytes.withByteView { scratch.scan($0, for: database) } }
+    guard fillTransformed(from: bytes, by: transform) else { return 0 }
+    return unsafe transformed.span.bytes.withByteView { scratch.scan($0, for: database) }
   }
 
   /// Evaluates steps on bytes.
@@ -76,7 +121,30 @@ struct PayloadEvaluator: ~Copyable {
     case .bufferSize(let test):
       guard test.matches(UInt32(clamping: bytes.count)) else { return -1 }
       return match(index + 1, end, bytes, cursor: cursor, furthest: furthest)
+    case .base64(let step):
+      return matchBase64(step, bytes, cursor: cursor, furthest: furthest)
+    case .dataSet(let step):
+      guard dataSets.evaluate(step, on: bytes) else { return -1 }
+      return match(index + 1, end, bytes, cursor: cursor, furthest: furthest)
+    case .reputation(let step):
+      guard let reputation = dataSets.reputation(of: bytes, in: step.set), step.test.matches(reputation) else {
+        return -1
+      }
+      return match(index + 1, end, bytes, cursor: cursor, furthest: furthest)
     }
+  }
+
+  /// The decoded bytes decide about the rule's buffer: what stands behind `base64_decode` is about them.
+  private mutating func matchBase64(_ step: Base64Step, _ bytes: ByteView, cursor: Int, furthest: Int) -> Int {
+    let start = (step.isRelative ? cursor : 0) + Int(step.offset)
+    guard start >= 0, start < bytes.count else { return -1 }
+    let available = bytes.count - start
+    let count = step.byteCount == 0 ? available : min(available, Int(step.byteCount))
+    decoded.decode(bytes.slice(start..<start + count))
+    guard decoded.count > 0, !step.decoded.isEmpty else { return -1 }
+    let indices = step.decoded.indices
+    let end = match(indices.lowerBound, indices.upperBound, decoded.view, cursor: 0, furthest: 0)
+    return end < 0 ? -1 : max(furthest, start + count)
   }
 
   // MARK: content

@@ -8,6 +8,9 @@ enum PayloadStep: BitwiseCopyable, Sendable {
   case byteMath(ByteMathStep)
   case isDataAt(IsDataAtStep)
   case bufferSize(NumberTest)
+  case base64(Base64Step)
+  case dataSet(DataSetStep)
+  case reputation(ReputationStep)
 
   /// Whether the step counts from the end of the previous match.
   var isRelative: Bool {
@@ -19,7 +22,8 @@ enum PayloadStep: BitwiseCopyable, Sendable {
     case .byteExtract(let step): step.read.isRelative
     case .byteMath(let step): step.read.isRelative
     case .isDataAt(let step): step.isRelative
-    case .bufferSize: false
+    case .base64(let step): step.isRelative
+    case .bufferSize, .dataSet, .reputation: false
     }
   }
 
@@ -29,7 +33,7 @@ enum PayloadStep: BitwiseCopyable, Sendable {
     case .content(let step): !step.isNegated
     case .pattern(let step): !step.isNegated
     case .byteJump, .byteExtract, .byteMath: true
-    case .byteTest, .isDataAt, .bufferSize: false
+    case .byteTest, .isDataAt, .bufferSize, .base64, .dataSet, .reputation: false
     }
   }
 }
@@ -148,9 +152,36 @@ struct IsDataAtStep: BitwiseCopyable, Sendable {
   var isRelative: Bool
 }
 
+/// ``Base64Decode``, flat. What follows in the same buffer is not looked at: the decoded bytes decide.
+struct Base64Step: BitwiseCopyable, Sendable {
+  /// Encoded bytes at most; 0 for all.
+  var byteCount: UInt32
+  var offset: UInt32
+  var isRelative: Bool
+  /// The steps on the decoded bytes.
+  var decoded: TableRange
+}
+
+/// ``DataSetMatch``, flat.
+struct DataSetStep: BitwiseCopyable, Sendable {
+  /// Index of the program's ``DataSetDefinition``.
+  var set: UInt32
+  var action: Action
+
+  enum Action: BitwiseCopyable, Sendable { case isSet, isNotSet, set, unset }
+}
+
+/// ``DataReputationMatch``, flat.
+struct ReputationStep: BitwiseCopyable, Sendable {
+  var set: UInt32
+  var test: NumberTest
+}
+
 /// Steps that look at one header of the packet.
 struct HeaderSteps: BitwiseCopyable, Sendable {
   var buffer: InspectionBuffer
+  /// Index of the program's ``TransformChain``; ``Signature/any`` for none.
+  var transform: UInt32
   var steps: TableRange
 }
 

@@ -10,7 +10,7 @@ struct RuleCompiler {
   private var tests: [PacketTest] = []
   private var steps: [PayloadStep] = []
   private var headerSteps: [HeaderSteps] = []
-  private var changes: [BitChange] = []
+  private var changes: [StateChange] = []
   private var bitNumbers: [UInt32] = []
   private var literals: [UInt8] = []
   private var patterns: [CompiledPattern] = []
@@ -21,6 +21,10 @@ struct RuleCompiler {
   private var thresholds: [ThresholdRule] = []
   private var rateFilters: [RateFilterRule] = []
   private var suppressions: [SuppressionTest] = []
+  private var tags: [TagRule] = []
+  private var transforms: [TransformChain] = []
+  private var dataSets = DataSetCompiler()
+  private var validatesChecksums = true
   private var variableCount = 0
   private var prefilter = PrefilterBuilder()
   private var bufferSteps: [BufferSteps] = []
@@ -32,6 +36,8 @@ struct RuleCompiler {
   private var portListNumbers: [[UInt16]: UInt32] = [:]
   private var flowBitNumbers: [String: UInt32] = [:]
   private var hostBitNumbers: [String: UInt32] = [:]
+  private var integerNumbers: [String: UInt32] = [:]
+  private var transformNumbers: [[BufferTransform]: UInt32] = [:]
 
   /// Compiles rules; those that cannot be become ``problems``.
   ///
@@ -39,6 +45,8 @@ struct RuleCompiler {
   mutating func compile(_ rules: [Rule], _ configuration: DPIConfiguration) throws(DetectionProgramError)
     -> DetectionTables
   {
+    validatesChecksums = configuration.validatesChecksums
+    dataSets.readResource = configuration.readResource
     for rule in SignatureOrder.sorted(rules, actionOrder: configuration.actionOrder) {
       do {
         try add(rule)
@@ -60,6 +68,7 @@ struct RuleCompiler {
       }
     } catch {
       for pattern in patterns { unsafe pattern.deallocate() }
+      for chain in transforms { unsafe chain.deallocate() }
       throw error
     }
     return DetectionTables(
@@ -69,7 +78,16 @@ struct RuleCompiler {
       addressLists: ConstantTable(addressLists), addresses: ConstantTable(addresses),
       portLists: ConstantTable(portLists), ports: ConstantTable(ports), thresholds: ConstantTable(thresholds),
       rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions), prefilter: prefilterTables,
-      application: applicationTables, variableCount: variableCount)
+      application: applicationTables, tags: ConstantTable(tags), transforms: transforms,
+      dataSets: dataSets.definitions, variableCount: variableCount)
+  }
+
+  /// The names of flow bits and of flow integers, by their numbers.
+  var flowBitNames: [String] { RuleCompiler.names(flowBitNumbers) }
+  var integerNames: [String] { RuleCompiler.names(integerNumbers) }
+
+  private static func names(_ numbers: [String: UInt32]) -> [String] {
+    numbers.sorted { $0.value < $1.value }.map(\.key)
   }
 
   // MARK: one rule
@@ -90,12 +108,19 @@ struct RuleCompiler {
       actions: actions, kind: traits.kind, protocolFilter: ProtocolFilter(rule.ruleProtocol), flow: traits.flow,
       data: traits.data, source: source, destination: destination, sourcePorts: sourcePorts,
       destinationPorts: destinationPorts, tests: compiled.tests, payload: compiled.payload, headers: compiled.headers,
-      changes: compiled.changes, threshold: Signature.any, rateFilter: Signature.any,
+      changes: compiled.changes, thresholds: thresholds(of: rule), rateFilter: Signature.any,
       suppressions: suppressions(of: rule), hasAbsolutePositions: traits.hasAbsolutePositions)
-    if let protocols = rule.applicationProtocols { signature.applications = ApplicationParsers.mask(of: protocols) }
-    if let threshold = rule.threshold {
-      signature.threshold = UInt32(thresholds.count)
-      thresholds.append(ThresholdRule(threshold))
+    if let protocols = rule.applicationProtocols {
+      let mask = ApplicationParsers.mask(of: protocols)
+      if rule.servicesReplacePorts { signature.services = mask }
+      // A rule with services is about flows whose protocol is not known, too; its transactions are of known ones.
+      if !rule.servicesReplacePorts || traits.kind == .transaction { signature.applications = mask }
+    }
+    signature.countsFromStreamStart = traits.countsFromStreamStart
+    signature.bypasses = rule.bypasses
+    if let tag = rule.tag {
+      signature.tag = UInt32(tags.count)
+      tags.append(TagRule(tag))
     }
     if let filter = rule.rateFilter {
       signature.rateFilter = UInt32(rateFilters.count)
@@ -125,18 +150,34 @@ struct RuleCompiler {
       applicationPrefilter.add(
         ApplicationPrefilterBuilder.Entry(
           signature: rank, applications: signature.applications, flow: signature.flow,
-          buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: FastPattern.bestInTransaction(of: rule),
+          buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: searched(in: rule),
           hasEvents: rule.options.contains { if case .applicationEvent = $0 { true } else { false } }))
     } else {
       prefilter.add(
         PrefilterBuilder.Entry(
           signature: rank, kind: signature.kind, protocolFilter: signature.protocolFilter, flow: signature.flow,
           pattern: FastPattern.best(of: rule), source: rule.source, destination: rule.destination,
-          sourcePorts: rule.sourcePorts, destinationPorts: rule.destinationPorts))
+          sourcePorts: signature.services == 0 ? rule.sourcePorts : .any,
+          destinationPorts: signature.services == 0 ? rule.destinationPorts : .any))
     }
     signatures.append(signature)
     signatureRecords.append(record)
     bufferRanges.append(buffers)
+  }
+
+  /// The literal that a rule on transactions is found by. Transforms of its view have a number already.
+  private func searched(in rule: Rule) -> (literal: FastPattern, view: ApplicationPrefilterBuilder.SearchedView)? {
+    FastPattern.bestInTransaction(of: rule).map { pattern, view in
+      let transform = view.transforms.isEmpty ? Signature.any : transformNumbers[view.transforms] ?? Signature.any
+      return (pattern, ApplicationPrefilterBuilder.SearchedView(buffer: view.buffer, transform: transform))
+    }
+  }
+
+  private mutating func thresholds(of rule: Rule) -> TableRange {
+    let start = thresholds.count
+    if let threshold = rule.threshold { thresholds.append(ThresholdRule(threshold)) }
+    thresholds += rule.furtherThresholds.map(ThresholdRule.init)
+    return TableRange(start: UInt32(start), count: UInt32(thresholds.count - start))
   }
 
   private mutating func suppressions(of rule: Rule) -> TableRange {
@@ -176,14 +217,27 @@ struct RuleCompiler {
         appendChanges(for: option)
       }
     }
+    // What is done with decoded bytes belongs to the step that decodes them.
+    let decoded = append(lists.first { $0.view.buffer == .base64Data }?.steps ?? [])
+    for list in lists.indices {
+      for index in lists[list].steps.indices {
+        guard case .base64(var step) = lists[list].steps[index] else { continue }
+        step.decoded = decoded
+        lists[list].steps[index] = .base64(step)
+      }
+    }
     let payload = append(lists.first { $0.view == .payload }?.steps ?? [])
     let firstHeader = headerSteps.count
     let firstBuffer = bufferSteps.count
     for list in lists {
-      switch list.view.buffer.origin {
+      let transform = try transform(list.view, of: rule)
+      let buffer = list.view.buffer
+      switch buffer.origin {
       case .payload: break
-      case .header: headerSteps.append(HeaderSteps(buffer: list.view.buffer, steps: append(list.steps)))
-      case .transaction: bufferSteps.append(BufferSteps(buffer: list.view.buffer, steps: append(list.steps)))
+      case .header:
+        headerSteps.append(HeaderSteps(buffer: buffer, transform: transform, steps: append(list.steps)))
+      case .transaction:
+        bufferSteps.append(BufferSteps(buffer: buffer, transform: transform, steps: append(list.steps)))
       }
     }
     return CompiledOptions(
@@ -192,6 +246,21 @@ struct RuleCompiler {
       headers: TableRange(start: UInt32(firstHeader), count: UInt32(headerSteps.count - firstHeader)),
       buffers: TableRange(start: UInt32(firstBuffer), count: UInt32(bufferSteps.count - firstBuffer)),
       changes: TableRange(start: UInt32(firstChange), count: UInt32(changes.count - firstChange)))
+  }
+
+  /// Rules use the same few transforms over and over: each is compiled once.
+  private mutating func transform(_ view: BufferView, of rule: Rule) throws(RuleProblem) -> UInt32 {
+    if view.transforms.isEmpty { return Signature.any }
+    if let number = transformNumbers[view.transforms] { return number }
+    do {
+      transforms.append(try TransformChain(view.transforms))
+    } catch {
+      throw RuleProblem(
+        location: rule.location, sid: rule.sid, reason: "pcrexform: \(error.message)", isUnsupported: false)
+    }
+    let number = UInt32(transforms.count - 1)
+    transformNumbers[view.transforms] = number
+    return number
   }
 
   /// Appends the steps for one buffer, marking those that a later one counts from.
@@ -289,6 +358,17 @@ struct RuleCompiler {
       )
     case .bufferSize(let view, let match):
       return (view.buffer, .bufferSize(NumberTest(match)))
+    case .base64Decode(let decode):
+      return (
+        decode.view.buffer,
+        .base64(
+          Base64Step(
+            byteCount: decode.byteCount ?? 0, offset: decode.offset, isRelative: decode.isRelative, decoded: .empty))
+      )
+    case .dataset(let match):
+      return (match.view.buffer, .dataSet(try dataSets.step(for: match, of: rule)))
+    case .dataReputation(let match):
+      return (match.view.buffer, .reputation(try dataSets.step(for: match, of: rule)))
     default:
       return nil
     }
@@ -330,6 +410,14 @@ struct RuleCompiler {
     case .icmpCode(let match): return .icmpCode(NumberTest(match))
     case .icmpID(let match): return .icmpID(NumberTest(match))
     case .icmpSequence(let match): return .icmpSequence(NumberTest(match))
+    case .icmpv6MTU(let match): return .icmpv6MTU(NumberTest(match))
+    case .checksum(let match):
+      // Where checksums are not looked at, every one is as good as right.
+      if !validatesChecksums && !match.isValid { return .never }
+      return .checksum(match.layer, isValid: match.isValid)
+    case .streamSize(let match): return .streamSize(match.side, NumberTest(match.size))
+    case .flowAge(let match): return .flowAge(NumberTest(match))
+    case .flowInteger(let integer): return integer.operation.isCondition ? .flowInteger(step(for: integer)) : nil
     case .decodeEvent(let name):
       guard let event = DecoderEvent.named(name) else { throw unknownEvent("decode-event", name, of: rule) }
       return .decoderEvent(event)
@@ -363,6 +451,9 @@ struct RuleCompiler {
   private mutating func appendChanges(for option: RuleOption) {
     let bits: StateBits
     switch option {
+    case .flowInteger(let integer):
+      if !integer.operation.isCondition { changes.append(.integer(step(for: integer))) }
+      return
     case .flowbits(let state), .hostbits(let state), .xbits(let state): bits = state
     default: return
     }
@@ -375,9 +466,22 @@ struct RuleCompiler {
     }
     for name in bits.names {
       changes.append(
-        BitChange(
-          bit: StateBit(number: number(of: name, track: bits.track), track: bits.track), change: change,
-          expiry: bits.expiry ?? 0))
+        .bit(
+          BitChange(
+            bit: StateBit(number: number(of: name, track: bits.track), track: bits.track), change: change,
+            expiry: bits.expiry ?? 0)))
+    }
+  }
+
+  private mutating func step(for integer: FlowInteger) -> FlowIntegerStep {
+    let name = RuleCompiler.number(of: integer.name, in: &integerNumbers)
+    switch integer.operand {
+    case .constant(let value):
+      return FlowIntegerStep(operation: integer.operation, name: name, operand: value, operandIsName: false)
+    case .name(let other):
+      let number = RuleCompiler.number(of: other, in: &integerNumbers)
+      return FlowIntegerStep(operation: integer.operation, name: name, operand: number, operandIsName: true)
+    case nil: return FlowIntegerStep(operation: integer.operation, name: name, operand: 0, operandIsName: false)
     }
   }
 
@@ -458,6 +562,7 @@ extension SignatureRecord {
     }
     self.init(
       gid: rule.gid, sid: rule.sid, rev: rule.rev, message: rule.message, category: rule.category,
-      severity: rule.priority, metadata: metadata, target: rule.target)
+      severity: rule.priority, metadata: metadata, target: rule.target,
+      references: rule.references.map { "\($0.scheme):\($0.value)" }, text: rule.text)
   }
 }

@@ -4,6 +4,8 @@ struct RuleTraits {
   var data: InspectedData
   var flow: FlowRequirements = []
   var hasAbsolutePositions = false
+  /// Contents of the payload have `offset` or `depth`: in a stream they count from its start.
+  var countsFromStreamStart = false
 
   /// Suricata's classes of rules (`ip_only`, `like_ip_only`, `de_only`, `pkt`, `pkt_stream`, `stream`): they decide how often
   /// a rule is evaluated and whom its action concerns.
@@ -19,6 +21,7 @@ struct RuleTraits {
       if let view = option.view {
         others += 1
         switch view.buffer.origin {
+        case .payload where view.buffer == .base64Data: break  // decoded from what another option looks at
         case .payload:
           hasPayload = true
           hasAbsolutePositions = hasAbsolutePositions || option.countsFromStart
@@ -38,6 +41,7 @@ struct RuleTraits {
       case .decodeEvent: events += 1
       case .streamEvent: others += 1
       case .ipProtocol: break  // part of the header, in effect
+      case .streamSize, .flowInteger: others += 1
       case .applicationProtocol: others += 1
       case .applicationEvent, .applicationNumber, .applicationFlags:
         hasTransaction = true
@@ -61,6 +65,10 @@ struct RuleTraits {
       kind = hasPayload ? .payload : .packet
     }
 
+    countsFromStreamStart = rule.options.contains { option in
+      guard case .content(let content) = option, content.buffer == .payload else { return false }
+      return content.offset != nil || content.depth != nil
+    }
     data = []
     guard hasPayload else { return }
     if needsPacket { data.insert(.packet) }
@@ -70,11 +78,7 @@ struct RuleTraits {
       case .tcp, .ip, .ip4, .ip6, .pkthdr:
         data = .stream
         // What counts from the start of the data may mean the packet's or the stream's.
-        let countsFromStart = rule.options.contains { option in
-          guard case .content(let content) = option, content.buffer == .payload else { return false }
-          return content.offset != nil || content.depth != nil
-        }
-        if countsFromStart { data.insert(.packet) }
+        if countsFromStreamStart { data.insert(.packet) }
       default: data = .packet
       }
     }

@@ -19,17 +19,26 @@ struct Signature: BitwiseCopyable, Sendable {
   var payload: TableRange
   /// Into the program's ``HeaderSteps``.
   var headers: TableRange
-  /// Into the program's ``BitChange``s, done after a match.
+  /// Into the program's ``StateChange``s, done after a match.
   var changes: TableRange
-  /// Index of the program's ``ThresholdRule``; ``Signature/any`` for none.
-  var threshold: UInt32
+  /// Into the program's ``ThresholdRule``s.
+  var thresholds: TableRange
   var rateFilter: UInt32
   /// Into the program's ``SuppressionTest``s.
   var suppressions: TableRange
+  /// `bypass`, `tag`: behind a match, the flow is not inspected any more, or its packets are recorded.
+  var bypasses = false
+  /// Index of the program's ``TagRule``; ``Signature/any`` for none.
+  var tag: UInt32 = Signature.any
+  /// `service`: a bit for each parser; once a flow's protocol is known, it must be one of these, and ports do not count.
+  var services: UInt32 = 0
   /// A bit for each parser that the flow may have; 0 for any flow.
   var applications: UInt32 = 0
   /// Whether the payload has options that count from its start or end: they mean nothing in the midst of a stream.
   var hasAbsolutePositions: Bool
+
+  /// Contents of the payload have `offset` or `depth`.
+  var countsFromStreamStart = false
 
   static var any: UInt32 { .max }
 
@@ -200,4 +209,7 @@ struct SignatureRecord: Sendable {
   /// `metadata`, values gathered under their keys in the order of first appearance.
   var metadata: [(key: String, values: [String])]
   var target: Rule.Target?
+  /// `reference`, each as `scheme:value`, and the rule as written.
+  var references: [String] = []
+  var text = ""
 }

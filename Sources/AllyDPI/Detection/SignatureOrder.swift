@@ -9,19 +9,28 @@ enum SignatureOrder {
   }
 
   private struct Key: Comparable {
-    var ranks: (action: Int, flowBits: Int, hostBits: Int, pairBits: Int, priority: Int, position: Int)
+    /// By action, flow bits, flow integers, bits of hosts, bits of pairs, priority, position.
+    var ranks: InlineArray<7, Int>
 
-    static func < (left: Key, right: Key) -> Bool { left.ranks < right.ranks }
-    static func == (left: Key, right: Key) -> Bool { left.ranks == right.ranks }
+    static func < (left: Key, right: Key) -> Bool {
+      for index in left.ranks.indices where left.ranks[index] != right.ranks[index] {
+        return left.ranks[index] < right.ranks[index]
+      }
+      return false
+    }
+
+    static func == (left: Key, right: Key) -> Bool {
+      left.ranks.indices.allSatisfy { left.ranks[$0] == right.ranks[$0] }
+    }
   }
 
   private static func key(of rule: Rule, position: Int, _ actionOrder: [RuleAction]) -> Key {
     Key(
-      ranks: (
-        action: rank(of: rule.action, in: actionOrder), flowBits: bitRank(of: rule) { $0 == .flow },
-        hostBits: bitRank(of: rule) { $0 == .sourceHost || $0 == .destinationHost },
-        pairBits: bitRank(of: rule) { $0 == .hostPair }, priority: Int(rule.priority), position: position
-      ))
+      ranks: [
+        rank(of: rule.action, in: actionOrder), bitRank(of: rule) { $0 == .flow }, integerRank(of: rule),
+        bitRank(of: rule) { $0 == .sourceHost || $0 == .destinationHost }, bitRank(of: rule) { $0 == .hostPair },
+        Int(rule.priority), position,
+      ])
   }
 
   private static func rank(of action: RuleAction, in order: [RuleAction]) -> Int {
@@ -31,6 +40,16 @@ enum SignatureOrder {
       default: action
       }
     return order.firstIndex(of: general) ?? order.count
+  }
+
+  /// As with bits.
+  private static func integerRank(of rule: Rule) -> Int {
+    var changes = false
+    var asks = false
+    for case .flowInteger(let integer) in rule.options {
+      if integer.operation.isCondition { asks = true } else { changes = true }
+    }
+    return changes ? (asks ? 1 : 0) : (asks ? 2 : 3)
   }
 
   /// Set alone, set and asked for, asked for alone, neither.

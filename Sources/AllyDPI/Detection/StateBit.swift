@@ -14,7 +14,13 @@ struct BitCondition: BitwiseCopyable, Sendable {
   var wantsSet: Bool
 }
 
-/// `set`, `unset`, `toggle`: done after the rule has matched.
+/// What is done after a rule has matched.
+enum StateChange: BitwiseCopyable, Sendable {
+  case bit(BitChange)
+  case integer(FlowIntegerStep)
+}
+
+/// `set`, `unset`, `toggle`.
 struct BitChange: BitwiseCopyable, Sendable {
   enum Change: BitwiseCopyable, Sendable { case set, unset, toggle }
   var bit: StateBit

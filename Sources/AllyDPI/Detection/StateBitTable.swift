@@ -9,6 +9,9 @@ struct FlowMarks {
   /// The application's, by its place in ``ApplicationParsers/all``.
   var protocolNumber: UInt8 = ApplicationParsers.none
 
+  /// `flow.age`: whole seconds since the flow's first packet.
+  var age: UInt32 = 0
+
   var hasFlow: Bool { identifier != 0 }
 
   init() {}
@@ -18,6 +21,8 @@ struct FlowMarks {
     flags = flow.flags
     bits = flow.bits
     protocolNumber = flow.protocolNumber
+    let seconds = flow.lastTime / 1_000_000_000
+    age = UInt32(clamping: seconds - min(seconds, flow.firstTime / 1_000_000_000))
   }
 
   /// Writes the marks back.

@@ -43,8 +43,9 @@ struct ThresholdCounter: ~Copyable {
     table = TrackTable(capacity: capacity, seed: seed, empty: Count(start: 0, count: 0, replacedSince: 0))
   }
 
-  mutating func count(_ subject: Subject, by rule: ThresholdRule, at time: UInt64) -> Outcome {
-    let key = ThresholdCounter.key(for: subject, track: rule.track, scope: 0)
+  /// - Parameter place: which of the rule's thresholds it is: each counts for itself.
+  mutating func count(_ subject: Subject, by rule: ThresholdRule, place: UInt32, at time: UInt64) -> Outcome {
+    let key = ThresholdCounter.key(for: subject, track: rule.track, scope: (place & 15) << 8)
     var entry: Count
     if let known = table.value(for: key, at: time),
       time <= known.start &+ UInt64(rule.seconds) &* ThresholdCounter.second

@@ -12,11 +12,13 @@ import AllyPacket
 ///    that closes the gap brings all that has become contiguous, at most 64 KiB at once: ``nextWindow()`` goes on, until
 ///    it returns false.
 /// 4. The flow is at ``flow(_:)``; the engine's own marks in it (bits, flags) are changed through ``withFlow(_:_:)``.
-/// 5. ``nextEndedFlow()`` until nil: flows that ended, for records.
+/// 5. ``nextEndedFlow()`` until nil: flows that ended, for records; ``showRest(of:_:)`` has what of each nobody has seen, and
+///    ``close(_:)`` gives its memory back.
 ///
-/// Each byte of a stream is new exactly once, on arrival and not on acknowledgement: no frame is held back, so what shall be
-/// dropped must be found in the frame that completes it (Docs/ADR/0004). Where copies differ, the first that became contiguous
-/// has been inspected and stays.
+/// Each byte of a stream is new exactly once. Inline that is on arrival: no frame is held back, so what shall be dropped must
+/// be found in the frame that completes it (Docs/ADR/0004). Passively it is with the first packet of its side behind the
+/// acknowledgement; applications hear of it with the acknowledgement itself (``PacketContext/releasesOther``). Where
+/// copies differ, the first that became contiguous has been inspected and stays.
 ///
 /// Data that the receiver acknowledged but that was never seen is a gap: the stream goes on behind it with a new window.
 struct ConnectionTracker: ~Copyable {
@@ -32,6 +34,7 @@ struct ConnectionTracker: ~Copyable {
   private var counters = FlowStatistics()
   /// What the last packet brought within reach: whose side.
   private var reach = Reach()
+  private var lost: Flow? = nil
 
   private struct Reach: BitwiseCopyable {
     var session: UInt32 = .max
@@ -40,13 +43,16 @@ struct ConnectionTracker: ~Copyable {
 
   init(configuration: DPIConfiguration) {
     policy = TCPPolicy(
-      midstream: configuration.midstream, asyncOneSide: configuration.asyncOneSide, isInline: configuration.isInline)
+      midstream: configuration.midstream, asyncOneSide: configuration.asyncOneSide, isInline: configuration.isInline,
+      midstreamPolicy: configuration.midstreamPolicy.stopsTraffic && !configuration.isInline
+        ? .ignore : configuration.midstreamPolicy)
     let seed = configuration.hashSeed ?? UInt64.random(in: .min ... .max)
     flows = FlowTable(memoryCap: configuration.flowMemoryCap, seed: seed)
     sessions = Pool(capacity: max(16, configuration.streamMemoryCap / MemoryLayout<TCPSession>.stride))
     reassembler = StreamReassembler(
       memoryCap: configuration.reassemblyMemoryCap, policy: policy.isInline ? .first : .bsd,
-      depth: Int(configuration.reassemblyDepth), keepsUnacknowledged: policy.isInline)
+      depth: Int(configuration.reassemblyDepth), keepsUnacknowledged: policy.isInline,
+      releasesOnAcknowledgement: !(configuration.streamInline ?? configuration.isInline))
   }
 
   /// Gives a packet to its flow and its stream. Packets without a flow (broken headers, plain fragments) give
@@ -60,7 +66,7 @@ struct ConnectionTracker: ~Copyable {
     reach = Reach()
     expire()
     var context = PacketContext()
-    guard packet.hasFlow, let index = flow(of: packet, context: &context) else { return context }
+    guard packet.hasFlow, let index = flow(of: packet, bytes: bytes, context: &context) else { return context }
     context.flow = index
     update(index, packet, &context)
     if packet.transport == .tcp && flows[index].ipProtocol == IPProtocolNumber.tcp {
@@ -79,6 +85,63 @@ struct ConnectionTracker: ~Copyable {
     let window = reassembler.window(of: stream)
     // The window belongs to `reassembler`, which is part of `self`.
     return unsafe _overrideLifetime(window, borrowing: self)
+  }
+
+  /// The other side's stream data as far as it is released: what it shows may have been heard before.
+  @_lifetime(borrow self, copy bytes)
+  func otherWindow(bytes: RawSpan) -> StreamWindow {
+    guard reach.session != .max else { return StreamWindow(bytes: RawSpan(), streamOffset: 0, freshOffset: 0) }
+    let stream =
+      reach.side == .toServer ? sessions[reach.session].server.stream : sessions[reach.session].client.stream
+    let window = reassembler.window(of: stream)
+    // The window belongs to `reassembler`, which is part of `self`.
+    return unsafe _overrideLifetime(window, borrowing: self)
+  }
+
+  /// Shows what a side of a flow that ended has sent and nobody has looked at, acknowledged or not: ``window(bytes:)``
+  /// has it, and ``nextWindow()`` goes on.
+  ///
+  /// - Returns: whether there is any.
+  mutating func showRest(of flow: Flow, _ side: FlowSide) -> Bool {
+    reach = Reach()
+    guard flow.stream != .max else { return false }
+    reach = Reach(session: flow.stream, side: side)
+    if side == .toServer {
+      sessions[flow.stream].client.stream.releasesEverything = true
+      reassembler.begin(&sessions[flow.stream].client)
+      return reassembler.show(&sessions[flow.stream].client)
+    }
+    sessions[flow.stream].server.stream.releasesEverything = true
+    reassembler.begin(&sessions[flow.stream].server)
+    return reassembler.show(&sessions[flow.stream].server)
+  }
+
+  /// Takes the other side of a flow for the client.
+  mutating func swapSides(_ index: FlowIndex) {
+    flows.swapSides(index)
+    let place = flows[index].stream
+    guard place != .max else { return }
+    let session = sessions[place]
+    sessions[place].client = session.server
+    sessions[place].server = session.client
+    reach.side = reach.side.opposite
+  }
+
+  /// Whether a connection was picked up without its begin.
+  func isMidstream(_ flow: Flow) -> Bool {
+    flow.stream != .max && sessions[flow.stream].connection.flags.contains(.midstream)
+  }
+
+  /// Gives back what an ended flow's connection holds.
+  mutating func close(_ flow: Flow) {
+    reach = Reach()
+    closeSession(flow.stream)
+  }
+
+  /// A flow that had to give way without its record; its application is to be given back.
+  mutating func takeLostFlow() -> Flow? {
+    defer { lost = nil }
+    return lost
   }
 
   /// Goes on to stream data that did not fit into the last window.
@@ -141,9 +204,12 @@ struct ConnectionTracker: ~Copyable {
   // MARK: Flows
 
   /// Finds or makes the flow of a packet, and says which way the packet runs.
-  private mutating func flow(of packet: DecodedPacket, context: inout PacketContext) -> FlowIndex? {
+  private mutating func flow(of packet: DecodedPacket, bytes: RawSpan, context: inout PacketContext) -> FlowIndex? {
     let (key, reversed, isError) = packet.flowKey
-    let extra = UInt32(packet.vlans.2) | UInt32(packet.depth) << 16
+    var extra = UInt32(packet.vlans.2) | UInt32(packet.depth) << 16
+    // RFC 4303 §2.1: each security association is a flow of its own.
+    let spi = packet.securityParametersIndex(bytes: bytes)
+    if let spi { extra = extra &* 0x9E37_79B1 &+ spi }
     let hash = flows.hash(key, context: extra)
     if let index = flows.find(key, context: extra, hash: hash) {
       if let reason = ending(of: index, for: packet, reversed: reversed) {
@@ -161,12 +227,16 @@ struct ConnectionTracker: ~Copyable {
     var evicted: Flow? = nil
     let made = flows.insert(
       key, context: extra, hash: hash, packet: packet, clientIsHigh: reversed, time: now, evicted: &evicted)
-    if let evicted { closeSession(evicted.stream) }
+    if let evicted {
+      closeSession(evicted.stream)
+      lost = evicted
+    }
     guard let made else {
       counters.withoutFlow &+= 1
       return nil
     }
     context.isNewFlow = true
+    if let spi { flows[made].securityParametersIndex = spi }
     return made
   }
 
@@ -193,6 +263,7 @@ struct ConnectionTracker: ~Copyable {
       flows[index].packetsToClient &+= 1
       flows[index].bytesToClient &+= UInt64(packet.accountedLength)
     }
+    flows[index].hopLimits.take(packet.hopLimit, from: context.side)
     if !packet.isICMPv4Error {
       flows[index].flags.insert(context.side == .toServer ? .seenToServer : .seenToClient)
     }
@@ -222,13 +293,10 @@ struct ConnectionTracker: ~Copyable {
 
   private mutating func expire() {
     var steps = Self.stepsPerPacket
-    while let flow = flows.expireNext(time: now, steps: &steps) { closeSession(flow.stream) }
+    while flows.expireNext(time: now, steps: &steps) != nil {}
   }
 
-  private mutating func end(_ index: FlowIndex, _ reason: Flow.Ending) {
-    closeSession(flows[index].stream)
-    flows.end(index, reason, time: now)
-  }
+  private mutating func end(_ index: FlowIndex, _ reason: Flow.Ending) { flows.end(index, reason, time: now) }
 
   private mutating func closeSession(_ place: UInt32) {
     guard place != .max else { return }
@@ -248,6 +316,10 @@ struct ConnectionTracker: ~Copyable {
     }
     let isAccepted: Bool
     if flows[index].stream == .max {
+      if packet.isMidstream {
+        context.exception = policy.midstreamPolicy
+        if !policy.midstreamPolicy.letsFollow { return }
+      }
       guard openSession(packet, index, &context) else {
         counters.tcpWithoutSession &+= 1
         return
@@ -258,7 +330,16 @@ struct ConnectionTracker: ~Copyable {
         packet, from: context.side, time: now, policy: policy, events: &context.streamEvents)
     }
     let place = flows[index].stream
+    context.isInConnection = true
+    context.clientSize = sessions[place].client.nextSequence &- sessions[place].client.initialSequence
+    context.serverSize = sessions[place].server.nextSequence &- sessions[place].server.initialSequence
     let state = sessions[place].connection.state
+    flows[index].tcpState = state
+    if context.side == .toServer {
+      flows[index].tcpFlagsToServer |= packet.tcp.flags
+    } else {
+      flows[index].tcpFlagsToClient |= packet.tcp.flags
+    }
     switch state {
     case .established, .finWait1, .finWait2, .closing, .closeWait: flows[index].state = .established
     case .lastACK, .timeWait, .closed: flows[index].state = .closed
@@ -270,10 +351,14 @@ struct ConnectionTracker: ~Copyable {
       return
     }
     sessions[place].take(packet, bytes: bytes, from: context.side, into: &reassembler, context: &context)
-    if context.hasStreamData { reach = Reach(session: place, side: context.side) }
+    flows[index].hasGapToServer = sessions[place].client.flags.contains(.gap)
+    flows[index].hasGapToClient = sessions[place].server.flags.contains(.gap)
+    if context.hasStreamData || context.releasesOther { reach = Reach(session: place, side: context.side) }
     if context.streamEvents.contains(.reassemblyOverlapDifferentData) && policy.isInline { context.mustDrop = true }
     if context.hasStreamData && state >= .established { context.isEstablished = true }
-    if state == .closed && !context.hasStreamData {
+    if state == .closed && !context.hasStreamData && reassembler.isSpent(sessions[place].client)
+      && reassembler.isSpent(sessions[place].server)
+    {
       // Nothing more will be shown: the memory is better used elsewhere.
       reassembler.close(&sessions[place].client)
       reassembler.close(&sessions[place].server)
@@ -309,6 +394,9 @@ struct ConnectionTracker: ~Copyable {
 }
 
 extension DecodedPacket {
+  /// Whether a TCP packet can only be part of a connection whose begin was not seen.
+  fileprivate var isMidstream: Bool { tcp.isACK && !tcp.isRST && !tcp.isFIN }
+
   /// Whether the packet belongs to a flow: its transport header is whole.
   var hasFlow: Bool {
     transport != .none || ipVersion != 0 && ipProtocol == IPProtocolNumber.esp && !fragment.isFragment
@@ -385,15 +473,27 @@ struct PacketContext: BitwiseCopyable, Sendable {
   var isInStream = false
   /// ``ConnectionTracker/window(bytes:)`` has new bytes.
   var hasStreamData = false
+  /// ``ConnectionTracker/otherWindow(bytes:)`` has bytes that the other side sent and this packet acknowledges.
+  var releasesOther = false
   /// All that this side sends has been seen: its FIN is in order, or there was a valid RST.
   var endsStream = false
+  /// Likewise of the other side.
+  var endsOther = false
   /// Both sides are over: there was a valid RST.
   var endsConnection = false
   /// The stream data is more of what a packet brought within reach: the packet itself has been inspected.
   var isContinuation = false
   /// Inline: the packet must not pass, because it does not fit the connection or differs from what was inspected (decision 11).
   var mustDrop = false
+  /// What becomes of the packet's flow because the engine cannot follow it.
+  var exception = ExceptionPolicy.ignore
   var streamEvents = StreamEventSet()
+  /// `stream_size`: sequence numbers that each side of a TCP connection has used, its SYN included; of use when
+  /// ``isInConnection``.
+  var clientSize: UInt32 = 0
+  var serverSize: UInt32 = 0
+  /// The packet's flow has a TCP connection.
+  var isInConnection = false
 }
 
 /// A contiguous piece of one side of a TCP stream.

@@ -34,6 +34,9 @@ struct Flow: BitwiseCopyable, Sendable {
   /// ICMP type and code of the first packet of either side.
   var icmp: (type: UInt8, code: UInt8, replyType: UInt8, replyCode: UInt8) = (0, 0, 0, 0)
 
+  /// Of ESP; 0 for other protocols.
+  var securityParametersIndex: UInt32 = 0
+
   var packetsToServer: UInt64 = 0
   var packetsToClient: UInt64 = 0
   var bytesToServer: UInt64 = 0
@@ -41,6 +44,16 @@ struct Flow: BitwiseCopyable, Sendable {
   /// Nanoseconds since 1970.
   var firstTime: UInt64
   var lastTime: UInt64
+
+  /// The smallest and largest hop limit of each side.
+  var hopLimits = HopLimits()
+  /// All flags that TCP segments of each side had, and how far the connection came.
+  var tcpFlagsToServer: UInt8 = 0
+  var tcpFlagsToClient: UInt8 = 0
+  var tcpState = TCPConnection.State.none
+  /// Bytes of a side's stream are missing for good.
+  var hasGapToServer = false
+  var hasGapToClient = false
 
   /// The TCP session's place in the stream pool.
   var stream: UInt32 = .max
@@ -52,6 +65,29 @@ struct Flow: BitwiseCopyable, Sendable {
   var bits: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
   enum State: UInt8, BitwiseCopyable, Sendable { case new, established, closed }
+
+  struct HopLimits: BitwiseCopyable, Sendable {
+    var leastToServer: UInt8 = .max
+    var mostToServer: UInt8 = 0
+    var leastToClient: UInt8 = .max
+    var mostToClient: UInt8 = 0
+
+    mutating func swapSides() {
+      swap(&leastToServer, &leastToClient)
+      swap(&mostToServer, &mostToClient)
+    }
+
+    @inline(__always)
+    mutating func take(_ value: UInt8, from side: FlowSide) {
+      if side == .toServer {
+        leastToServer = min(leastToServer, value)
+        mostToServer = max(mostToServer, value)
+      } else {
+        leastToClient = min(leastToClient, value)
+        mostToClient = max(mostToClient, value)
+      }
+    }
+  }
 
   enum Ending: UInt8, BitwiseCopyable, Sendable {
     case none
@@ -66,7 +102,7 @@ struct Flow: BitwiseCopyable, Sendable {
   }
 
   struct Flags: OptionSet, BitwiseCopyable, Sendable {
-    let rawValue: UInt16
+    let rawValue: UInt32
     static var seenToServer: Flags { Flags(rawValue: 1) }
     static var seenToClient: Flags { Flags(rawValue: 2) }
     /// Every later packet is dropped (decision 11).
@@ -81,8 +117,28 @@ struct Flow: BitwiseCopyable, Sendable {
     /// A drop record was written for this side.
     static var dropRecordedToServer: Flags { Flags(rawValue: 256) }
     static var dropRecordedToClient: Flags { Flags(rawValue: 512) }
+    /// Neither inspected nor followed any more (`bypass`).
+    static var bypassed: Flags { Flags(rawValue: 4096) }
+    /// Bits beyond 255, or numbers, were set for the flow: they lie in a table.
+    static var hasNotes: Flags { Flags(rawValue: 8192) }
     /// The packets' payload is not inspected any more.
     static var noPayloadInspection: Flags { Flags(rawValue: 128) }
+  }
+
+  /// Takes the other side for the client.
+  mutating func swapSides() {
+    swap(&client, &server)
+    swap(&clientPort, &serverPort)
+    swap(&packetsToServer, &packetsToClient)
+    swap(&bytesToServer, &bytesToClient)
+    swap(&tcpFlagsToServer, &tcpFlagsToClient)
+    swap(&hasGapToServer, &hasGapToClient)
+    hopLimits.swapSides()
+    let seen = flags.intersection([.seenToServer, .seenToClient])
+    if seen == .seenToServer || seen == .seenToClient {
+      flags.subtract(seen)
+      flags.formUnion(seen == .seenToServer ? .seenToClient : .seenToServer)
+    }
   }
 
   /// Whether flow bit `bit` (0 to 255) is set.

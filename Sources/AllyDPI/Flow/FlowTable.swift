@@ -81,7 +81,7 @@ struct FlowTable: ~Copyable {
     if entries.count == entries.capacity {
       if firstEnded != .max {
         // Nobody asked for these records in time.
-        _ = nextEnded()
+        evicted = nextEnded()
         statistics.unrecorded += 1
       } else if let victim = victim() {
         statistics.evictions += 1
@@ -124,15 +124,7 @@ struct FlowTable: ~Copyable {
   /// Takes the other side for the client.
   mutating func swapSides(_ index: FlowIndex) {
     entries[index.rawValue].clientIsHigh.toggle()
-    let flow = entries[index.rawValue].flow
-    entries[index.rawValue].flow.client = flow.server
-    entries[index.rawValue].flow.server = flow.client
-    entries[index.rawValue].flow.clientPort = flow.serverPort
-    entries[index.rawValue].flow.serverPort = flow.clientPort
-    entries[index.rawValue].flow.packetsToServer = flow.packetsToClient
-    entries[index.rawValue].flow.packetsToClient = flow.packetsToServer
-    entries[index.rawValue].flow.bytesToServer = flow.bytesToClient
-    entries[index.rawValue].flow.bytesToClient = flow.bytesToServer
+    entries[index.rawValue].flow.swapSides()
   }
 
   // MARK: Ends

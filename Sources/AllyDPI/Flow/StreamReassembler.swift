@@ -4,10 +4,18 @@ import AllyPacket
 struct StreamSide: BitwiseCopyable, Sendable {
   /// The sequence number of the byte at ``delivered``.
   fileprivate(set) var expected: UInt32 = 0
-  /// Bytes that are behind: inspected, or given up. 0 is the first byte after the SYN.
+  /// Bytes that are contiguous from the begin, or given up. 0 is the first byte after the SYN.
   fileprivate(set) var delivered = 0
-  /// Where the bytes begin that no window has shown yet.
+  /// How many of them may be looked at: all, or passively those that the other side has acknowledged.
+  fileprivate(set) var released = 0
+  /// Where the other side's acknowledgements reach; beyond ``delivered`` when bytes are missing.
+  fileprivate(set) var acknowledged = 0
+  /// Nothing more will be acknowledged: all that comes is released at once.
+  var releasesEverything = false
+  /// Where the window of this side's packet in hand begins with new bytes.
   fileprivate(set) var freshFrom = 0
+  /// Where that of its next packet will.
+  fileprivate(set) var shown = 0
   /// Bytes beyond a gap.
   fileprivate(set) var waiting = PieceList()
   /// The last bytes that were delivered, for patterns that reach across segments.
@@ -23,9 +31,10 @@ struct StreamSide: BitwiseCopyable, Sendable {
 
 /// Puts segments in order (RFC 9293 §3.10.7.4), under a memory cap that all streams of a core share.
 ///
-/// Data is handed on as soon as it is contiguous: an in-order segment costs one copy behind its predecessors, so that patterns
-/// across segments can be seen. Only data beyond a gap waits, and only there do overlap policies have a say: what was
-/// handed on has been inspected, and stays.
+/// Inline, data is released as soon as it is contiguous: an in-order segment costs one copy behind its predecessors, so
+/// that patterns across segments can be seen. Passively it is released when its receiver has acknowledged it, as Suricata
+/// does: what the receiver never took is not what it was told. Only data beyond a gap waits apart, and only there do
+/// overlap policies have a say: of contiguous data the first copy stays.
 struct StreamReassembler: ~Copyable {
   /// Bytes before the new ones that a window shows.
   static var history: Int { 2560 }
@@ -33,6 +42,8 @@ struct StreamReassembler: ~Copyable {
   static var maximumFresh: Int { 65_536 }
   /// Segments of one side that may wait beyond a gap.
   static var maximumPieces: UInt32 { 512 }
+  /// Contiguous bytes of one side that may wait for an acknowledgement; more are released without.
+  static var maximumUnacknowledged: Int { 49_152 }
   /// Windows grow up to this size before their begin is given up.
   private static var settledWindow: Int { 8192 }
 
@@ -41,6 +52,8 @@ struct StreamReassembler: ~Copyable {
   let depth: Int
   /// Unacknowledged bytes are kept, so that a retransmission with other bytes is noticed (decision 11).
   let keepsUnacknowledged: Bool
+  /// Bytes are released when they are acknowledged, not when they come.
+  let releasesOnAcknowledgement: Bool
   private var store: PieceStore
   private(set) var gaps: UInt64 = 0
   private(set) var overlaps: UInt64 = 0
@@ -48,7 +61,10 @@ struct StreamReassembler: ~Copyable {
   /// Bytes for which there was no memory.
   private(set) var unkept: UInt64 = 0
 
-  init(memoryCap: Int, policy: OverlapPolicy, depth: Int, keepsUnacknowledged: Bool) {
+  init(
+    memoryCap: Int, policy: OverlapPolicy, depth: Int, keepsUnacknowledged: Bool, releasesOnAcknowledgement: Bool
+  ) {
+    self.releasesOnAcknowledgement = releasesOnAcknowledgement
     self.policy = policy
     self.depth = depth
     self.keepsUnacknowledged = keepsUnacknowledged
@@ -58,6 +74,32 @@ struct StreamReassembler: ~Copyable {
   }
 
   var bytesHeld: Int { store.blocks.used }
+
+  /// A side's packet begins: its window shows what no packet of this side has shown.
+  mutating func begin(_ side: inout TCPSide) { side.stream.freshFrom = side.stream.shown }
+
+  /// Releases what may be looked at now.
+  ///
+  /// - Returns: whether that is more than before.
+  @discardableResult
+  mutating func release(_ side: inout TCPSide) -> Bool {
+    let before = side.stream.released
+    let delivered = side.stream.delivered
+    let isWhole =
+      !releasesOnAcknowledgement || side.stream.releasesEverything || side.flags.contains(.depthReached)
+      || delivered - before > Self.maximumUnacknowledged
+    side.stream.released = isWhole ? delivered : max(before, min(delivered, side.stream.acknowledged))
+    return side.stream.released > before
+  }
+
+  /// Shows a side's released bytes with the packet in hand.
+  ///
+  /// - Returns: whether there are new ones.
+  mutating func show(_ side: inout TCPSide) -> Bool {
+    release(&side)
+    side.stream.shown = side.stream.released
+    return side.stream.released > side.stream.freshFrom
+  }
 
   /// Takes a segment's data.
   ///
@@ -71,7 +113,6 @@ struct StreamReassembler: ~Copyable {
   ) -> Bool {
     if side.flags.contains(.depthReached) { return false }
     let from = side.stream.delivered
-    side.stream.freshFrom = from
     let distance = Int(Int32(bitPattern: sequence &- side.stream.expected))
     var isPart = true
     var fresh = data
@@ -123,21 +164,45 @@ struct StreamReassembler: ~Copyable {
   /// - Returns: whether there was any.
   @discardableResult
   mutating func drainMore(side: inout TCPSide, events: inout StreamEventSet) -> Bool {
-    side.stream.freshFrom = side.stream.delivered
+    side.stream.freshFrom = side.stream.shown
+    closeGap(&side, events: &events)
     drain(side: &side, events: &events)
-    return side.stream.delivered > side.stream.freshFrom
+    return show(&side)
   }
 
   /// The other end has all bytes up to `acknowledgement`: those missing here will not come any more.
   mutating func acknowledge(_ acknowledgement: UInt32, side: inout TCPSide, events: inout StreamEventSet) {
     var missing = Int(Int32(bitPattern: acknowledgement &- side.stream.expected))
-    guard missing > 0, !side.flags.contains(.depthReached) else { return }
+    guard !side.flags.contains(.depthReached) else { return }
+    side.stream.acknowledged = max(side.stream.acknowledged, side.stream.delivered + min(missing, 0))
+    guard missing > 0 else { return }
     // A FIN takes a number of its own, whether it was seen or not.
     if missing == 1 && side.stream.waiting.isEmpty { return }
     if side.flags.contains(.finSent) && acknowledgement == side.finSequence &+ 1 { missing -= 1 }
-    if let piece = store.first(of: side.stream.waiting) { missing = min(missing, piece.start - side.stream.delivered) }
-    if missing > 0 { skip(missing, side: &side, events: &events) }
+    side.stream.acknowledged = max(side.stream.acknowledged, side.stream.delivered + missing)
+    // What was not shown yet would be lost with the gap: it is shown with this side's next packet, and then the gap.
+    if side.stream.shown < side.stream.delivered { return }
+    closeGap(&side, events: &events)
+    if releasesOnAcknowledgement {
+      side.stream.freshFrom = side.stream.shown
+      drain(side: &side, events: &events)
+    }
   }
+
+  /// Gives up bytes that were acknowledged and never seen.
+  private mutating func closeGap(_ side: inout TCPSide, events: inout StreamEventSet) {
+    guard side.stream.freshFrom == side.stream.delivered || side.stream.shown == side.stream.delivered else { return }
+    var missing = side.stream.acknowledged - side.stream.delivered
+    if let piece = store.first(of: side.stream.waiting) { missing = min(missing, piece.start - side.stream.delivered) }
+    guard missing > 0 else { return }
+    skip(missing, side: &side, events: &events)
+    release(&side)
+    side.stream.freshFrom = side.stream.delivered
+    side.stream.shown = side.stream.delivered
+  }
+
+  /// Whether all that a side has sent in order was shown.
+  func isSpent(_ side: TCPSide) -> Bool { side.stream.shown == side.stream.delivered && side.stream.waiting.isEmpty }
 
   /// Gives back what a side holds.
   mutating func close(_ side: inout TCPSide) {
@@ -147,17 +212,18 @@ struct StreamReassembler: ~Copyable {
     side.stream.windowLength = 0
   }
 
-  /// The bytes that the last call handed on, with those before them.
+  /// The bytes that a side's packet in hand shows, with those before them.
   @_lifetime(borrow self)
   func window(of side: StreamSide) -> StreamWindow {
-    let fresh = min(side.delivered - side.freshFrom, side.windowLength)
-    let shown = min(side.windowLength, fresh + Self.history)
-    let range = (side.windowLength - shown)..<side.windowLength
+    // What is contiguous but not released lies at the end.
+    let end = max(0, side.windowLength - (side.delivered - side.released))
+    let fresh = min(max(0, side.released - side.freshFrom), end)
+    let shown = min(end, fresh + Self.history)
     if side.window.isNone {
-      return StreamWindow(bytes: RawSpan(), streamOffset: UInt64(side.delivered), freshOffset: 0)
+      return StreamWindow(bytes: RawSpan(), streamOffset: UInt64(side.released), freshOffset: 0)
     }
     let window = StreamWindow(
-      bytes: store.blocks.bytes(side.window, range), streamOffset: UInt64(side.delivered - shown),
+      bytes: store.blocks.bytes(side.window, (end - shown)..<end), streamOffset: UInt64(side.released - shown),
       freshOffset: shown - fresh)
     // The block belongs to `store`, which is part of `self`.
     return unsafe _overrideLifetime(window, borrowing: self)

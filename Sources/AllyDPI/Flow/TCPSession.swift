@@ -41,10 +41,15 @@ extension TCPSession {
     _ packet: DecodedPacket, _ bytes: RawSpan, _ connection: TCPConnection, own: inout TCPSide,
     other: inout TCPSide, into reassembler: inout StreamReassembler, context: inout PacketContext
   ) {
-    if packet.tcp.isACK && connection.state >= .established {
+    reassembler.begin(&own)
+    // Nobody acknowledges where one side is not seen, nor after a reset.
+    let isUnanswered =
+      connection.flags.contains(.asynchronous) || own.flags.contains(.resetSent) || other.flags.contains(.resetSent)
+    own.stream.releasesEverything = isUnanswered
+    other.stream.releasesEverything = isUnanswered
+    if packet.tcp.isACK && connection.state >= .established && !connection.flags.contains(.asynchronous) {
       reassembler.acknowledge(packet.tcp.acknowledgement, side: &other, events: &context.streamEvents)
     }
-    let before = own.stream.delivered
     // Data with a SYN counts when both sides speak of it (RFC 7413).
     if packet.payloadLength > 0, !packet.tcp.isRST, !packet.tcp.isSYN || connection.flags.contains(.fastOpen) {
       let sequence = packet.tcp.sequence &+ (packet.tcp.isSYN ? 1 : 0)
@@ -54,10 +59,11 @@ extension TCPSession {
       // What an acknowledgement freed from behind a gap is shown with the next packet of its own direction.
       reassembler.drainMore(side: &own, events: &context.streamEvents)
     }
-    context.hasStreamData = own.stream.delivered > before
+    context.releasesOther = reassembler.release(&other)
+    context.hasStreamData = reassembler.show(&own)
     context.endsConnection = packet.tcp.isRST
-    context.endsStream =
-      packet.tcp.isRST || own.flags.contains(.finSent) && own.stream.expected == own.finSequence
+    context.endsStream = packet.tcp.isRST || own.isOver
+    context.endsOther = other.isOver
   }
 }
 
@@ -69,6 +75,8 @@ struct TCPPolicy: BitwiseCopyable, Sendable {
   var asyncOneSide = false
   /// Packets that do not fit are dropped, and data that differs from what was inspected.
   var isInline = false
+  /// What becomes of a connection without a seen handshake.
+  var midstreamPolicy = ExceptionPolicy.ignore
 }
 
 /// The state of both sides together (RFC 9293 §3.3.2, seen from between).
@@ -146,6 +154,11 @@ struct TCPSide: BitwiseCopyable, Sendable {
   var lastTimestampTime: UInt64 = 0
   var finSequence: UInt32 = 0
   var stream = StreamSide()
+
+  /// The side's FIN was seen, and all before it is released.
+  var isOver: Bool {
+    flags.contains(.finSent) && stream.expected == finSequence && stream.released == stream.delivered
+  }
 }
 
 /// Sequence numbers compare modulo 2³² (RFC 9293 §3.4).

@@ -8,26 +8,27 @@ struct FastPattern: Equatable {
   /// - Returns: the best literal of a rule in the payload; nil when it has none that must be there.
   static func best(of rule: Rule) -> FastPattern? { best(of: rule) { $0.buffer == .payload }?.pattern }
 
-  /// - Returns: the best literal of a rule in a transaction's buffer, and that buffer.
-  static func bestInTransaction(of rule: Rule) -> (literal: FastPattern, buffer: InspectionBuffer)? {
-    best(of: rule) { $0.buffer.origin == .transaction && $0.transforms.isEmpty }.map { ($0.pattern, $0.buffer) }
+  /// - Returns: the best literal of a rule in a transaction's buffer, and that buffer as the rule sees it.
+  static func bestInTransaction(of rule: Rule) -> (literal: FastPattern, view: BufferView)? {
+    best(of: rule) { $0.buffer.origin == .transaction }.map { ($0.pattern, $0.view) }
   }
 
   private static func best(
     of rule: Rule, in isSearched: (BufferView) -> Bool
-  ) -> (pattern: FastPattern, buffer: InspectionBuffer)? {
-    var best: (pattern: FastPattern, buffer: InspectionBuffer, score: Int)? = nil
+  ) -> (pattern: FastPattern, view: BufferView)? {
+    var best: (pattern: FastPattern, view: BufferView, score: Int)? = nil
     for case .content(let content) in rule.options where isSearched(content.view) && !content.isNegated {
       var bytes = content.bytes[...]
       if let chop = content.fastPattern?.chop, chop.lowerBound >= 0, chop.upperBound <= bytes.count, !chop.isEmpty {
         bytes = bytes[chop]
       }
       let pattern = FastPattern(bytes: Array(bytes), isCaseless: content.isCaseless)
-      if content.fastPattern != nil { return (pattern, content.buffer) }  // the rule's author has chosen
+      // The rule's author has chosen; but a literal that is everywhere finds nothing.
+      if content.fastPattern != nil && !pattern.isWeak { return (pattern, content.view) }
       let score = pattern.score
-      if score > best?.score ?? -1 { best = (pattern, content.buffer, score) }
+      if score > best?.score ?? -1 { best = (pattern, content.view, score) }
     }
-    return best.map { ($0.pattern, $0.buffer) }
+    return best.map { ($0.pattern, $0.view) }
   }
 
   private init(bytes: [UInt8], isCaseless: Bool) {

@@ -28,10 +28,14 @@ struct EVEWriter: ~Copyable {
     }
   }
 
-  private let program: DetectionProgram
-  private let configuration: DPIConfiguration
-  private let sink: any RecordSink
-  private var json = JSONWriter()
+  let program: DetectionProgram
+  let configuration: DPIConfiguration
+  let sink: any RecordSink
+  var json = JSONWriter()
+  /// What rules noted about the flow that records are about.
+  var notes: FlowNotes?
+  /// The hardware addresses of the flow that records are about.
+  var hardware: HardwareAddressTable.Addresses?
 
   init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) {
     self.program = program
@@ -39,7 +43,7 @@ struct EVEWriter: ~Copyable {
     self.sink = sink
   }
 
-  private mutating func submit() {
+  mutating func submit() {
     // The bytes are only read.
     unsafe sink.write(record: json.bytes.span.bytes)
   }
@@ -53,8 +57,15 @@ struct EVEWriter: ~Copyable {
     _ match: Detector.Match, isDropped: Bool, data: RawSpan, flow: Flow?, _ session: ApplicationSession?,
     about subject: borrowing Subject
   ) {
-    beginRecord("alert", flow: flow, about: subject)
     let transaction = transaction(of: match, isDatagram: subject.packet.transport == .udp, in: session)
+    var forwarded: [UInt8]? = nil
+    if let options = configuration.recordOptions.forwarded, let transaction {
+      forwarded = ForwardedAddress.text(of: transaction, options)
+    }
+    let overwrites = configuration.recordOptions.forwarded?.overwrites == true
+    beginRecord(
+      "alert", flow: flow, about: subject,
+      clientAddress: overwrites ? forwarded.flatMap { IPAddressText.address($0[...]) } : nil)
     if let transaction {
       json.key("tx_id")
       json.number(transaction.number)
@@ -63,31 +74,49 @@ struct EVEWriter: ~Copyable {
         json.bool(true)
       }
     }
-    alert(match, isDropped: isDropped, about: subject)
-    if let transaction {
-      transaction.writeFields(to: &json)
+    alert(match, isDropped: isDropped, about: subject, forwarded: overwrites ? nil : forwarded)
+    let options = configuration.recordOptions.alert
+    if options.application, let transaction {
+      transaction.writeFields(to: &json, configuration.recordOptions)
       if match.transaction != Detector.Match.noTransaction || match.isStream { files(of: transaction, subject.side) }
     }
     if let flow { applicationProtocol(of: flow) }
     if let outer = subject.outer { tunnel(outer, subject) }
     if flow != nil { direction(subject.side) }
-    if let flow { flowSoFar(flow) }
-    if configuration.alertPayload && data.byteCount > 0 {
+    if options.flow, let flow { flowSoFar(flow) }
+    let shown = data.extracting(0..<(match.isStream ? min(data.byteCount, options.payloadBytes) : data.byteCount))
+    if options.payload && data.byteCount > 0 {
       json.key("payload")
-      json.base64(data)
+      json.base64(shown)
     }
-    if configuration.alertPayloadPrintable && subject.packet.transport != .none {
+    if options.payloadPrintable && subject.packet.transport != .none {
       json.key("payload_printable")
-      json.printable(data)
+      json.printable(shown)
     }
     json.key("stream")
     json.number(match.isStream ? 1 as UInt8 : 0)
-    if configuration.alertPacket { packet(subject) }
+    if options.packet { packet(subject) }
+    if options.verdict { verdict(isDropped: isDropped, match.actions) }
     json.endObject()
     submit()
   }
 
-  private mutating func alert(_ match: Detector.Match, isDropped: Bool, about subject: borrowing Subject) {
+  /// `"verdict":{…}`: what becomes of the packet.
+  private mutating func verdict(isDropped: Bool, _ actions: Actions) {
+    json.key("verdict")
+    json.beginObject()
+    json.key("action")
+    json.string(isDropped && configuration.isInline ? "drop" : actions.contains(.pass) ? "pass" : "alert")
+    if isDropped && configuration.isInline && actions.contains(.reject) {
+      json.key("reject-target")
+      json.string("to_client")
+    }
+    json.endObject()
+  }
+
+  mutating func alert(
+    _ match: Detector.Match, isDropped: Bool, about subject: borrowing Subject, forwarded: [UInt8]? = nil
+  ) {
     let record = program.record(of: match.signature)
     json.key("alert")
     json.beginObject()
@@ -110,7 +139,7 @@ struct EVEWriter: ~Copyable {
     json.key("severity")
     json.number(record.severity)
     if let target = record.target, subject.packet.ipVersion != 0 { endpoints(target, subject.packet) }
-    if configuration.alertMetadata && !record.metadata.isEmpty {
+    if configuration.recordOptions.alert.ruleMetadata && !record.metadata.isEmpty {
       json.key("metadata")
       json.beginObject()
       for (key, values) in record.metadata {
@@ -120,6 +149,20 @@ struct EVEWriter: ~Copyable {
         json.endArray()
       }
       json.endObject()
+    }
+    if let forwarded {
+      json.key("xff")
+      json.text(forwarded[...])
+    }
+    if configuration.recordOptions.alert.ruleReferences && !record.references.isEmpty {
+      json.key("references")
+      json.beginArray()
+      for reference in record.references { json.string(reference) }
+      json.endArray()
+    }
+    if configuration.recordOptions.alert.ruleText {
+      json.key("rule")
+      json.string(record.text)
     }
     json.endObject()
   }
@@ -134,7 +177,7 @@ struct EVEWriter: ~Copyable {
     return session.parser.transaction(at: session.parser.transactionCount - 1)
   }
 
-  private mutating func applicationProtocol(of flow: Flow) {
+  mutating func applicationProtocol(of flow: Flow) {
     let name: StaticString? =
       flow.protocolNumber != ApplicationParsers.none
       ? ApplicationParsers.all[Int(flow.protocolNumber)].recordName
@@ -144,7 +187,7 @@ struct EVEWriter: ~Copyable {
     json.string(name)
   }
 
-  private mutating func files(of transaction: any ApplicationTransaction, _ side: FlowSide) {
+  mutating func files(of transaction: any ApplicationTransaction, _ side: FlowSide) {
     guard transaction.files.contains(where: { $0.side == side }) else { return }
     json.key("files")
     json.beginArray()
@@ -182,9 +225,9 @@ struct EVEWriter: ~Copyable {
     _ transaction: any ApplicationTransaction, _ session: ApplicationSession, flow: Flow,
     about subject: borrowing Subject
   ) {
-    for index in 0..<transaction.recordCount {
+    for index in 0..<transaction.recordCount(configuration.recordOptions) {
       beginRecord(ApplicationParsers.all[Int(session.index)].recordName, flow: flow, from: .toServer, about: subject)
-      transaction.writeRecord(index, to: &json)
+      transaction.writeRecord(index, to: &json, configuration.recordOptions)
       json.endObject()
       submit()
     }
@@ -196,7 +239,7 @@ struct EVEWriter: ~Copyable {
     about subject: borrowing Subject
   ) {
     beginRecord("fileinfo", flow: flow, from: file.side, about: subject)
-    transaction.writeFields(to: &json)
+    transaction.writeFields(to: &json, configuration.recordOptions)
     applicationProtocol(of: flow)
     json.key("fileinfo")
     json.beginObject()
@@ -248,6 +291,14 @@ struct EVEWriter: ~Copyable {
     json.endObject()
   }
 
+  /// `packet`: one that follows an alert of a rule with `tag`.
+  mutating func writeTaggedPacket(flow: Flow?, about subject: borrowing Subject) {
+    beginRecord("packet", flow: flow, about: subject)
+    packet(subject)
+    json.endObject()
+    submit()
+  }
+
   // MARK: drop
 
   mutating func writeDrop(
@@ -292,7 +343,8 @@ struct EVEWriter: ~Copyable {
     json.key("reason")
     json.string(reason.name)
     json.endObject()
-    if configuration.dropAlerts, let match { alert(match, isDropped: true, about: subject) }
+    if configuration.recordOptions.drop.alerts, let match { alert(match, isDropped: true, about: subject) }
+    if configuration.recordOptions.drop.verdict { verdict(isDropped: true, match?.actions ?? .drop) }
     json.endObject()
     submit()
   }
@@ -340,6 +392,7 @@ struct EVEWriter: ~Copyable {
       $0.appendText(event)
     }
     json.endObject()
+    if configuration.recordOptions.anomalyPacket { self.packet(subject, atMost: 32) }
     json.endObject()
     submit()
   }
@@ -374,112 +427,22 @@ struct EVEWriter: ~Copyable {
     submit()
   }
 
-  // MARK: flow
-
-  /// A flow that ended.
-  ///
-  /// - Parameter time: of the record: the clock of the traffic.
-  mutating func writeFlow(_ flow: Flow, at time: UInt64) {
-    json.reset()
-    json.beginObject()
-    json.key("timestamp")
-    json.string { $0.appendTimestamp(time) }
-    json.key("flow_id")
-    json.number(flow.identifier)
-    json.key("event_type")
-    json.string("flow")
-    vlans(UInt16(truncatingIfNeeded: flow.vlan), UInt16(truncatingIfNeeded: flow.vlan >> 16), 0)
-    let hasPorts = flow.hasPorts
-    json.key("src_ip")
-    json.string { $0.appendAddress(flow.client) }
-    if hasPorts {
-      json.key("src_port")
-      json.number(flow.clientPort)
-    }
-    json.key("dest_ip")
-    json.string { $0.appendAddress(flow.server) }
-    if hasPorts {
-      json.key("dest_port")
-      json.number(flow.serverPort)
-    }
-    json.key("proto")
-    json.string { $0.appendProtocol(flow.ipProtocol) }
-    if flow.ipProtocol == IPProtocolNumber.icmp || flow.ipProtocol == IPProtocolNumber.icmpv6 {
-      json.key("icmp_type")
-      json.number(flow.icmp.type)
-      json.key("icmp_code")
-      json.number(flow.icmp.code)
-      if flow.packetsToClient > 0 {
-        json.key("response_icmp_type")
-        json.number(flow.icmp.replyType)
-        json.key("response_icmp_code")
-        json.number(flow.icmp.replyCode)
-      }
-    }
-    applicationProtocol(of: flow)
-    json.key("flow")
-    json.beginObject()
-    counters(flow)
-    json.key("end")
-    json.string { $0.appendTimestamp(flow.lastTime) }
-    json.key("age")
-    json.number(flow.lastTime / 1_000_000_000 &- min(flow.firstTime, flow.lastTime) / 1_000_000_000)
-    json.key("state")
-    json.string(flow.state.name)
-    json.key("reason")
-    json.string(flow.ending.name)
-    json.key("alerted")
-    json.bool(flow.flags.contains(.alerted))
-    if flow.flags.contains(.drop) {
-      json.key("action")
-      json.string("drop")
-    } else if flow.flags.contains(.pass) {
-      json.key("action")
-      json.string("pass")
-    }
-    json.endObject()
-    json.endObject()
-    submit()
-  }
-
-  /// The flow's counters at the time of an alert, and its endpoints.
-  private mutating func flowSoFar(_ flow: Flow) {
-    json.key("flow")
-    json.beginObject()
-    counters(flow)
-    json.key("src_ip")
-    json.string { $0.appendAddress(flow.client) }
-    json.key("dest_ip")
-    json.string { $0.appendAddress(flow.server) }
-    if flow.hasPorts {
-      json.key("src_port")
-      json.number(flow.clientPort)
-      json.key("dest_port")
-      json.number(flow.serverPort)
-    }
-    json.endObject()
-  }
-
-  private mutating func counters(_ flow: Flow) {
-    json.key("pkts_toserver")
-    json.number(flow.packetsToServer)
-    json.key("pkts_toclient")
-    json.number(flow.packetsToClient)
-    json.key("bytes_toserver")
-    json.number(flow.bytesToServer)
-    json.key("bytes_toclient")
-    json.number(flow.bytesToClient)
-    json.key("start")
-    json.string { $0.appendTimestamp(flow.firstTime) }
-  }
-
   // MARK: what all have in common
 
-  /// - Parameter from: whose address is the source: the packet's sender, unless this names a side of the flow.
-  private mutating func beginRecord(
-    _ type: StaticString, flow: Flow?, from side: FlowSide? = nil, about subject: borrowing Subject
+  /// - Parameters:
+  ///   - type: of the event.
+  ///   - flow: nil for a packet without a flow.
+  ///   - side: whose address is the source: the packet's sender, unless this names a side of the flow.
+  ///   - subject: the packet.
+  ///   - clientAddress: stands for the client's address.
+  mutating func beginRecord(
+    _ type: StaticString, flow: Flow?, from side: FlowSide? = nil, about subject: borrowing Subject,
+    clientAddress: IPAddress? = nil
   ) {
     var packet = subject.packet
+    if let clientAddress {
+      if subject.side == .toServer { packet.source = clientAddress } else { packet.destination = clientAddress }
+    }
     if let side, side != subject.side { packet.swapEnds() }
     json.reset()
     json.beginObject()
@@ -498,8 +461,29 @@ struct EVEWriter: ~Copyable {
     json.string(type)
     if packet.vlanCount > 0 { vlans(packet.vlans.0, packet.vlans.1, packet.vlans.2) }
     if packet.ipVersion != 0 { tuple(packet) }
+    securityAssociation(subject)
     json.key("pkt_src")
     json.string(packet.origin.name)
+    if let flow { commonOptions(flow) }
+    if configuration.recordOptions.ethernet { hardwareAddresses(subject) }
+    if let name = configuration.recordOptions.captureName {
+      json.key("pcap_filename")
+      json.string(name)
+    }
+  }
+
+  /// `"ether":{…}`, of a frame that has them (IEEE 802.3 §3.2).
+  private mutating func hardwareAddresses(_ subject: borrowing Subject) {
+    guard subject.stamp.linkType == .ethernet, subject.packet.origin != .flowEnd else { return }
+    let header = subject.linkHeader.byteCount >= 12 ? subject.linkHeader : subject.bytes
+    guard let addresses = Window<12>(header, at: 0) else { return }
+    json.key("ether")
+    json.beginObject()
+    json.key("src_mac")
+    json.string { $0.appendHardwareAddress(UInt64(addresses.u16(6)) << 32 | UInt64(addresses.u32(8))) }
+    json.key("dest_mac")
+    json.string { $0.appendHardwareAddress(UInt64(addresses.u32(0)) << 16 | UInt64(addresses.u16(4))) }
+    json.endObject()
   }
 
   private mutating func tuple(_ packet: DecodedPacket) {
@@ -525,7 +509,13 @@ struct EVEWriter: ~Copyable {
     }
   }
 
-  private mutating func vlans(_ first: UInt16, _ second: UInt16, _ third: UInt16) {
+  private mutating func securityAssociation(_ subject: borrowing Subject) {
+    guard let spi = subject.packet.securityParametersIndex(bytes: subject.bytes) else { return }
+    json.key("spi")
+    json.number(spi)
+  }
+
+  mutating func vlans(_ first: UInt16, _ second: UInt16, _ third: UInt16) {
     guard first != 0 || second != 0 else { return }
     json.key("vlan")
     json.beginArray()
@@ -539,13 +529,14 @@ struct EVEWriter: ~Copyable {
   }
 
   /// The packet's bytes, from the link header where there is one.
-  private mutating func packet(_ subject: borrowing Subject) {
+  mutating func packet(_ subject: borrowing Subject, atMost limit: Int = .max) {
     let packet = subject.packet
     let isFrame = packet.depth == 0 && packet.buffer == 0
     let range = isFrame ? 0..<subject.bytes.byteCount : Int(packet.linkOffset)..<Int(packet.networkEnd)
     guard range.lowerBound <= range.upperBound, range.upperBound <= subject.bytes.byteCount else { return }
     json.key("packet")
-    json.base64(subject.linkHeader, then: subject.bytes.extracting(range))
+    let link = subject.linkHeader.extracting(first: limit)
+    json.base64(link, then: subject.bytes.extracting(range).extracting(first: limit - link.byteCount))
     json.key("packet_info")
     json.beginObject()
     json.key("linktype")
@@ -571,28 +562,5 @@ extension DecodedPacket {
 extension Flow {
   var hasPorts: Bool {
     ipProtocol == IPProtocolNumber.tcp || ipProtocol == IPProtocolNumber.udp || ipProtocol == IPProtocolNumber.sctp
-  }
-}
-
-extension Flow.State {
-  /// As records say it.
-  var name: StaticString {
-    switch self {
-    case .new: "new"
-    case .established: "established"
-    case .closed: "closed"
-    }
-  }
-}
-
-extension Flow.Ending {
-  /// As records say it.
-  var name: StaticString {
-    switch self {
-    case .none, .timeout: "timeout"
-    case .evicted: "forced"
-    case .reused: "tcp_reuse"
-    case .shutdown: "shutdown"
-    }
   }
 }

@@ -41,6 +41,11 @@ public struct InspectCommand {
     } catch {
       failure = failure ?? error
     }
+    do {
+      for set in engine.savedDataSets { try Self.save(set.text, as: set.file, in: settings.logFolder) }
+    } catch {
+      failure = failure ?? error
+    }
 
     let sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
     try Console.print(SummarySection.text(sections) + "\n\nRecords: \(Self.evePath(settings))")
@@ -88,6 +93,18 @@ public struct InspectCommand {
       return try DPIEngine(program: program, configuration: settings.engine, sink: eve)
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
+    }
+  }
+
+  /// Writes a set that rules want kept; the file takes its name when it is whole.
+  private static func save(_ text: [UInt8], as name: String, in folder: String) throws(CommandFailure) {
+    let path = FileSystem.resolve(name, in: folder)
+    do {
+      var file = try OutputFile(replacing: path)
+      try file.write(text[...])
+      try file.commit()
+    } catch {
+      throw CommandFailure(.cannotWrite, "cannot write \(path): \(error.reason)")
     }
   }
 

@@ -22,6 +22,14 @@ struct DPISettings {
     try readEngine(tree)
     try readOutputs(tree)
     try readFiles(tree, options)
+    let rulePath = tree.text("default-rule-path")?.value
+    engine.readResource = { name, place in
+      // Beside the rule's file, then where rules are by default.
+      for folder in [FileSystem.folder(of: place.file), rulePath].compactMap(\.self) {
+        if let contents = try? FileSystem.contents(of: FileSystem.resolve(name, in: folder)) { return contents }
+      }
+      return nil
+    }
     if options.strict, let note = notes.first { throw CommandFailure(.badConfiguration, note) }
     apply(options)
     noteIgnored(tree, options)
@@ -32,6 +40,9 @@ struct DPISettings {
     let tree = try SettingTree(file: configuration, assignments: [])
     notes += tree.warnings
     try readVariables(tree)
+    engine.readResource = { name, place in
+      try? FileSystem.contents(of: FileSystem.resolve(name, in: FileSystem.folder(of: place.file)))
+    }
     set(variables)
   }
 
@@ -59,6 +70,10 @@ struct DPISettings {
 
   private mutating func readEngine(_ tree: SettingTree) throws(CommandFailure) {
     if let flag = try tree.flag("stream.midstream") { engine.midstream = flag }
+    try readExceptionPolicies(tree)
+    if let (value, _) = tree.text("stream.inline"), value != "auto" {
+      engine.streamInline = try tree.flag("stream.inline")
+    }
     if let flag = try tree.flag("stream.async-oneside") { engine.asyncOneSide = flag }
     if let flag = try tree.flag("stream.checksum-validation") { engine.validatesChecksums = flag }
     if let bytes = try tree.bytes("stream.reassembly.depth", in: 0...UInt64(UInt32.max)) {
@@ -82,6 +97,32 @@ struct DPISettings {
     if let bytes = try tree.bytes("defrag.memcap", in: caps) { engine.defragmentationMemoryCap = Int(bytes) }
   }
 
+  /// `exception-policy: auto` is for all that have none of their own: inline, connections that are not picked up are dropped.
+  private mutating func readExceptionPolicies(_ tree: SettingTree) throws(CommandFailure) {
+    let general = try exceptionPolicy(tree, "exception-policy")
+    let own = try exceptionPolicy(tree, "stream.midstream-policy")
+    switch own ?? general {
+    case .policy(let policy): engine.midstreamPolicy = policy
+    case .automatic: engine.midstreamPolicy = engine.midstream ? .ignore : .dropFlow
+    case nil: break
+    }
+  }
+
+  private enum PolicySetting {
+    case automatic
+    case policy(ExceptionPolicy)
+  }
+
+  private func exceptionPolicy(_ tree: SettingTree, _ path: String) throws(CommandFailure) -> PolicySetting? {
+    guard let (value, location) = tree.text(path) else { return nil }
+    if value == "auto" { return .automatic }
+    guard let policy = ExceptionPolicy(rawValue: value) else {
+      let names = ExceptionPolicy.allCases.map(\.rawValue).joined(separator: ", ")
+      throw SettingTree.failure(path, location, expected: "auto, \(names)", found: value)
+    }
+    return .policy(policy)
+  }
+
   private mutating func readApplications(_ tree: SettingTree) throws(CommandFailure) {
     let http = "app-layer.protocols.http.libhtp.default-config."
     let bodies: ClosedRange<UInt64> = 0...1 << 30
@@ -93,73 +134,6 @@ struct DPISettings {
     }
     if let layers = try tree.number(http + "response-body-decompress-layer-limit", in: 0...16) {
       engine.application.encodingLayers = Int(layers)
-    }
-  }
-
-  private mutating func readOutputs(_ tree: SettingTree) throws(CommandFailure) {
-    guard let outputs = tree.node("outputs") else { return }
-    for output in outputs.children where output.value == "eve-log" && output.child("eve-log") != nil {
-      let path = "outputs.\(output.name).eve-log"
-      if try tree.flag(path + ".enabled") == false {
-        engine.records = []
-        continue
-      }
-      if let (kind, location) = tree.text(path + ".filetype"), kind != "regular" {
-        notes.append("\(location): EVE records go to a regular file; \(path).filetype \(kind) has no effect")
-      }
-      if let (name, _) = tree.text(path + ".filename") { eve.fileName = name }
-      if let flag = try tree.flag(path + ".append") { eve.appends = flag }
-      engine.records = []
-      for type in tree.node(path + ".types")?.children ?? [] {
-        if let name = type.value { try readRecordType(name, tree, type, "\(path).types.\(type.name).\(name)") }
-      }
-      // The first eve-log that is switched on is the one that is written.
-      return
-    }
-  }
-
-  /// One entry of `types`; those that there are no records of stay unread, so that the operator hears of them.
-  private mutating func readRecordType(
-    _ name: String, _ tree: SettingTree, _ type: SettingNode, _ path: String
-  ) throws(CommandFailure) {
-    guard ["alert", "drop", "flow", "anomaly", "http", "dns", "files"].contains(name) else { return }
-    type.wasRead = true
-    tree.node(path)?.wasRead = true
-    if try tree.flag(path + ".enabled") == false { return }
-    switch name {
-    case "alert":
-      engine.records.insert(.alerts)
-      try readAlertOptions(tree, path)
-    case "drop":
-      engine.records.insert(.drops)
-      engine.dropAlerts = try tree.flag(path + ".alerts") ?? false
-      if let (value, location) = tree.text(path + ".flows") {
-        guard value == "all" || value == "start" else {
-          throw SettingTree.failure(path + ".flows", location, expected: "start or all", found: value)
-        }
-        engine.dropRecordsEveryPacket = value == "all"
-      }
-    case "flow": engine.records.insert(.flows)
-    case "http": engine.records.insert(.http)
-    case "dns": engine.records.insert(.dns)
-    case "files": engine.records.insert(.files)
-    default:
-      if try tree.flag(path + ".types.decode") ?? false { engine.records.insert(.decodeAnomalies) }
-      if try tree.flag(path + ".types.stream") ?? false { engine.records.insert(.streamAnomalies) }
-      if try tree.flag(path + ".types.applayer") ?? true { engine.records.insert(.applicationAnomalies) }
-    }
-  }
-
-  /// An `alert` type that is written out has Suricata's own defaults: the payload only when asked for.
-  private mutating func readAlertOptions(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
-    engine.alertPayload = try tree.flag(path + ".payload") ?? false
-    engine.alertPayloadPrintable = try tree.flag(path + ".payload-printable") ?? false
-    engine.alertPacket = try tree.flag(path + ".packet") ?? false
-    // `metadata` is a switch, or a mapping that says which parts of it are wanted.
-    if tree.node(path + ".metadata")?.children.isEmpty == false {
-      engine.alertMetadata = try tree.flag(path + ".metadata.rule.metadata") ?? true
-    } else {
-      engine.alertMetadata = try tree.flag(path + ".metadata") ?? true
     }
   }
 

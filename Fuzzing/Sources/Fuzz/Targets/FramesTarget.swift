@@ -30,7 +30,7 @@ struct FramesTarget: FuzzTarget {
     configuration.validatesChecksums = choice & 8 != 0
     if choice & 16 != 0 { configuration.reassemblyDepth = 64 }
     if choice & 32 != 0 { configuration.maximumAlertsPerPacket = 1 }
-    configuration.dropRecordsEveryPacket = choice & 64 != 0
+    configuration.recordOptions.drop.everyPacket = choice & 64 != 0
     return configuration
   }
 

@@ -3,12 +3,12 @@ internal import AllyPacket
 /// Records as Suricata 7 writes them: version 2, with answers both in detail and grouped by type.
 extension DNSTransaction {
   /// One for each question of a query, one for an answer.
-  var recordCount: Int {
+  func recordCount(_ options: RecordOptions) -> Int {
     guard let message else { return 0 }
     return message.isResponse ? 1 : message.questions.count
   }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter) {
+  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
     guard let message else { return }
     json.key("dns")
     json.beginObject()
@@ -28,7 +28,7 @@ extension DNSTransaction {
     json.endObject()
   }
 
-  func writeFields(to json: inout JSONWriter) {
+  func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     guard let message else { return }
     json.key("dns")
     json.beginObject()

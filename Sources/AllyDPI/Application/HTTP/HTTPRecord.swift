@@ -1,6 +1,6 @@
 extension HTTPTransaction {
   /// `"http":{…}`, with Suricata's `extended` fields.
-  func writeFields(to json: inout JSONWriter) {
+  func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("http")
     json.beginObject()
     if let host = hostName, !host.isEmpty {

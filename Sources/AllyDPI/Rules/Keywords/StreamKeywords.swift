@@ -89,7 +89,7 @@ enum StreamKeywords {
   @Sendable
   private static func tag(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
     var parts = option.value.separated()
-    var tag = Tag(scope: .session, count: 5, unit: .packets)
+    var tag = Tag(scope: .session, count: 256, unit: .packets)
     var isHost = false
     switch parts.removeFirst().string {
     case "session": break

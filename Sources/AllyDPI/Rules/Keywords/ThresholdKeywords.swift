@@ -15,13 +15,13 @@ enum ThresholdKeywords {
   private static func set(
     _ threshold: Threshold, in builder: inout RuleBuilder, _ option: RuleOptionText
   ) throws(RuleSyntaxError) {
-    if let earlier = builder.rule.threshold {
-      // Suricata asks one after the other; here a rule has one.
-      if option.name == "threshold", earlier.kind != .detectionFilter {
-        throw option.keyword.unsupported("more than one 'threshold' in a rule is not supported")
-      }
+    guard let earlier = builder.rule.threshold else {
+      builder.update { $0.threshold = threshold }
+      return
+    }
+    guard option.name == "threshold", earlier.kind != .detectionFilter else {
       throw option.keyword.error("expected only one of 'threshold' and 'detection_filter' in a rule")
     }
-    builder.update { $0.threshold = threshold }
+    builder.update { $0.furtherThresholds.append(threshold) }
   }
 }

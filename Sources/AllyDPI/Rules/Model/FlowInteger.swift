@@ -62,7 +62,7 @@ public struct Tag: Sendable, Equatable {
   public enum Scope: Sendable, Equatable {
     case session, sourceHost, destinationHost
   }
-  public enum Unit: String, Sendable { case packets, seconds, bytes }
+  public enum Unit: String, Sendable, BitwiseCopyable { case packets, seconds, bytes }
   public var scope: Scope
   public var count: UInt32
   public var unit: Unit

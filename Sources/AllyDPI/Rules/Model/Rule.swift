@@ -37,8 +37,10 @@ public struct Rule: Sendable {
   public var options: [RuleOption] = []
   /// The names that `byte_extract` and `byte_math` define; ``RuleValue/variable(_:)`` is an index into it.
   public var byteVariables: [String] = []
-  /// `threshold` or `detection_filter`, or the `threshold` of a threshold file; at most one.
+  /// The first `threshold` or `detection_filter`, or the `threshold` of a threshold file.
   public var threshold: Threshold? = nil
+  /// What follows it: each is asked in turn, and the first that holds back decides.
+  public var furtherThresholds: [Threshold] = []
   /// `rate_filter` of a threshold file.
   public var rateFilter: RateFilter? = nil
   /// `suppress` lines of a threshold file.

@@ -24,7 +24,8 @@ public struct EngineSupport: Sendable {
   /// What this version of the engine evaluates.
   public static let current = EngineSupport(
     buffers: [
-      .payload, .ipv4Header, .ipv6Header, .tcpHeader, .udpHeader, .icmpv4Header, .icmpv6Header,
+      .payload, .base64Data, .ipSource, .ipDestination, .ipv4Header, .ipv6Header, .tcpHeader, .udpHeader, .icmpv4Header,
+      .icmpv6Header,
       .httpURI, .httpURIRaw, .httpMethod, .httpProtocol, .httpRequestLine, .httpResponseLine, .httpHeader,
       .httpHeaderRaw, .httpHeaderNames, .httpRequestHeader, .httpResponseHeader, .httpHost, .httpHostRaw,
       .httpUserAgent, .httpCookie, .httpContentType, .httpContentLength, .httpReferer, .httpAccept,
@@ -33,7 +34,10 @@ public struct EngineSupport: Sendable {
       .dnsQuery,
     ],
     protocols: [.http1, .dns],
-    features: [.applicationProtocol, .applicationEvents], numbers: [.dnsOpcode])
+    features: [
+      .applicationProtocol, .applicationEvents, .transforms, .base64, .dataSets, .dataReputations, .flowIntegers,
+      .streamSizes, .flowAge, .checksums, .icmpv6MTU, .services, .bypass,
+    ], numbers: [.dnsOpcode])
 
   /// All that can be read: for those who look at rules and run none.
   public static let everything = EngineSupport(

@@ -2,6 +2,11 @@ internal import AllyPacket
 
 /// Addresses as people write them.
 enum IPAddressText {
+  /// An address of either family; nil for other text.
+  static func address(_ text: ArraySlice<UInt8>) -> IPAddress? {
+    ipv4(text).map { IPAddress(v4: $0) } ?? ipv6(text)
+  }
+
   /// Four decimal numbers without leading zeros, in host order.
   static func ipv4(_ text: ArraySlice<UInt8>) -> UInt32? {
     var bits: UInt32 = 0
