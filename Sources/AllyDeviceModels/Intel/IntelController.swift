@@ -25,6 +25,8 @@ struct IntelController {
   var transmissions: [IntelTransmission]
   /// The frame as it goes out.
   var outgoing: [UInt8]
+  /// Frames and octets that went to the wire since somebody set this to zero; wrapping.
+  var onWire: (frames: UInt32, octets: UInt32) = (0, 0)
   var faults = IntelFaults()
   /// IOADDR: the register that the I/O BAR's data window shows.
   var portAddress: UInt32 = 0

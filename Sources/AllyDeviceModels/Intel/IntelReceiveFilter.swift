@@ -66,7 +66,11 @@ struct IntelReceiveFilter {
       guard upper >> 31 == 1, upper >> 16 & 3 == 0 else { continue }
       if upper & 0xFFFF == high, register(IntelRegister.receiveAddress + 8 * index) == low { return true }
     }
-    guard isMulticast else { return false }
+    return isMulticast && isInMulticastTable(frame, register: register)
+  }
+
+  /// Whether a multicast frame's bit of the multicast table is set.
+  func isInMulticastTable(_ frame: Span<UInt8>, register: (UInt32) -> UInt32) -> Bool {
     let shift = control.multicastShift
     let hash = UInt32((UInt16(frame[4]) >> shift | UInt16(frame[5]) << (8 - shift)) & 0xFFF)
     return register(IntelRegister.multicastTable + hash >> 5 * 4) >> (hash & 31) & 1 == 1

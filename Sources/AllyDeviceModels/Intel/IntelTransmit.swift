@@ -165,6 +165,8 @@ extension IntelController {
   }
 
   private mutating func countSent(_ length: Int) {
+    onWire.frames &+= 1
+    onWire.octets &+= UInt32(length + 4)
     statistics.count(.totalTransmitted)
     statistics.count(.goodTransmitted)
     statistics.count(length + 4, in: .totalTransmitted)
