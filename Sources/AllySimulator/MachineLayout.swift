@@ -28,6 +28,8 @@ public struct MachineLayout: Sendable {
   public static var dpiCore: LocalAPICID { LocalAPICID(1) }
   /// The NIC's place on the PCI bus, on the I/O APIC, and in the physical address space.
   public static var nic: RequesterID { RequesterID(bus: 0, device: 5, function: 0) }
+  /// The NIC's MAC address, six bytes.
+  static var nicAddress: [UInt8] { [0x52, 0x54, 0x00, 0x12, 0x34, 0x56] }
   public static var nicPin: UInt8 { 21 }
   public static var nicRegisters: PhysicalAddress { PhysicalAddress(0xFEB0_0000) }
   /// The vectors at which the OS hears of the NIC's pin, and the DPI core of the NIC and of redirected accesses.

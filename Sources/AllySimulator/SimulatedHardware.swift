@@ -186,10 +186,15 @@ public struct SimulatedHardware<
     return moved
   }
 
-  /// The NIC interrupts by its pin, whatever the OS has chosen: that goes to the DPI core.
+  /// The NIC interrupts by its pin, or by messages when it has none, whatever the OS has chosen: that goes to the DPI core.
   private mutating func driveNICPin() {
-    let interrupts = nic.device.takeInterrupts(by: .pin)
-    northbridge.interrupts.setLevel(of: MachineLayout.nic, asserted: interrupts.isPinAsserted)
+    guard nic.device.function.interruptPin == 0 else {
+      let interrupts = nic.device.takeInterrupts(by: .pin)
+      return northbridge.interrupts.setLevel(of: MachineLayout.nic, asserted: interrupts.isPinAsserted)
+    }
+    guard nic.device.takeInterrupts(by: .messageTable).messages != 0 else { return }
+    northbridge.interrupts.signal(
+      MessageSignaledInterrupt(core: MachineLayout.dpiCore, vector: MachineLayout.nicVector), from: MachineLayout.nic)
   }
 
   // MARK: - The clock

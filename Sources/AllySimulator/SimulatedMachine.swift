@@ -109,10 +109,69 @@ extension SimulatedMachine where Virtualizer: ~Copyable, Model == E1000Model, OS
     try SimulatedMachine(
       layout: layout,
       model: E1000Model(
-        requester: MachineLayout.nic, macAddress: [0x52, 0x54, 0x00, 0x12, 0x34, 0x56],
+        requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress,
         maximumFrameLength: maximumFrameLength),
       osDriver: E1000OSDriver(
         layout: E1000OSDriver.Layout(
+          base: MachineLayout.driverMemory, receiveDescriptors: receiveDescriptors,
+          transmitDescriptors: transmitDescriptors, bufferLength: bufferLength)))
+  }
+}
+
+extension SimulatedMachine where Virtualizer: ~Copyable, Model == E1000EModel, OSDriver == E1000EOSDriver {
+  /// A machine with an Intel 82574L.
+  ///
+  /// `maximumFrameLength` is the longest frame that the NIC takes; see `E1000EModel.maximumFrameLength`.
+  public static func e1000e(
+    layout: MachineLayout = MachineLayout(), receiveDescriptors: UInt32 = 1024, transmitDescriptors: UInt32 = 256,
+    bufferLength: UInt32 = 2048, maximumFrameLength: Int = E1000EModel.datasheetFrameLength
+  ) throws(SimulatorError) -> SimulatedMachine {
+    try SimulatedMachine(
+      layout: layout,
+      model: E1000EModel(
+        requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress, maximumFrameLength: maximumFrameLength),
+      osDriver: E1000EOSDriver(
+        layout: E1000EOSDriver.Layout(
+          base: MachineLayout.driverMemory, receiveDescriptors: receiveDescriptors,
+          transmitDescriptors: transmitDescriptors, bufferLength: bufferLength)))
+  }
+}
+
+extension SimulatedMachine where Virtualizer: ~Copyable, Model == IGBModel, OSDriver == IGBOSDriver {
+  /// A machine with an Intel 82576.
+  ///
+  /// `queues` is how many queue pairs the OS uses, 1 to 4; `maximumFrameLength` the longest frame that the NIC takes; see
+  /// `IGBModel.maximumFrameLength`.
+  public static func igb(
+    layout: MachineLayout = MachineLayout(), queues: Int = 4, receiveDescriptors: UInt32 = 256,
+    transmitDescriptors: UInt32 = 256, bufferLength: UInt32 = 2048,
+    maximumFrameLength: Int = IGBModel.datasheetFrameLength
+  ) throws(SimulatorError) -> SimulatedMachine {
+    try SimulatedMachine(
+      layout: layout,
+      model: IGBModel(
+        requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress, maximumFrameLength: maximumFrameLength),
+      osDriver: IGBOSDriver(
+        layout: IGBOSDriver.Layout(
+          base: MachineLayout.driverMemory, receiveDescriptors: receiveDescriptors,
+          transmitDescriptors: transmitDescriptors, bufferLength: bufferLength),
+        queues: queues))
+  }
+}
+
+extension SimulatedMachine
+where Virtualizer: ~Copyable, Model == IGBVirtualFunctionModel, OSDriver == IGBVirtualFunctionOSDriver {
+  /// A machine whose NIC is a virtual function of an Intel 82576.
+  public static func igbVirtualFunction(
+    layout: MachineLayout = MachineLayout(), receiveDescriptors: UInt32 = 256, transmitDescriptors: UInt32 = 256,
+    bufferLength: UInt32 = 2048, maximumFrameLength: Int = IGBModel.datasheetFrameLength
+  ) throws(SimulatorError) -> SimulatedMachine {
+    try SimulatedMachine(
+      layout: layout,
+      model: IGBVirtualFunctionModel(
+        requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress, maximumFrameLength: maximumFrameLength),
+      osDriver: IGBVirtualFunctionOSDriver(
+        layout: IGBVirtualFunctionOSDriver.Layout(
           base: MachineLayout.driverMemory, receiveDescriptors: receiveDescriptors,
           transmitDescriptors: transmitDescriptors, bufferLength: bufferLength)))
   }

@@ -4,73 +4,7 @@ import AllyPacket
 import AllyRings
 import Testing
 
-/// A NIC that remembers what was written to its registers.
-private struct RecordingNIC: NICDevice {
-  var values: [UInt32: UInt64] = [0: 0x0000_0A41]
-  var writes: [(UInt32, UInt64)] = []
-
-  mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt64 { values[offset] ?? 0 }
-
-  mutating func writeRegister(_ offset: UInt32, value: UInt64, width: RegisterWidth) {
-    // Reset clears itself.
-    values[offset] = offset == 0 ? value & ~(1 << 26) : value
-    writes.append((offset, value))
-  }
-
-  func contains(_ offset: UInt32, _ value: UInt64) -> Bool { writes.contains { $0 == (offset, value) } }
-}
-
-/// An OS that writes registers, the 82540EM's driver module, and its NIC.
-@safe
-private final class DriverHarness {
-  let machine = TestMachine(dpiLength: 0x80_0000)
-  var rings: RingVirtualizer<E1000Driver>
-  var nic = RecordingNIC()
-  let registers: RegisterFile
-  @unsafe private let storage: UnsafeMutableRawPointer
-  var inspector = ScriptedInspector()
-  var clock = CountingClock()
-
-  init() throws {
-    unsafe storage = .allocate(byteCount: 0x2_0000, alignment: 8)
-    unsafe storage.initializeMemory(as: UInt8.self, repeating: 0, count: 0x2_0000)
-    registers = unsafe RegisterFile(storage: storage, length: 0x2_0000)
-    rings = try RingVirtualizer(
-      region: machine.region, memory: machine.memory, partition: machine.partition, protection: .inPlace)
-    rings.attach(registers: registers, nic: &nic)
-  }
-
-  deinit { unsafe storage.deallocate() }
-
-  /// An OS core's store, as the Remapping Table carries it out.
-  func write(_ offset: UInt32, _ value: UInt32, width: RegisterWidth = .doubleWord) {
-    if offset == 0xC0 {
-      registers.clear(value, at: offset)
-    } else {
-      registers.store(UInt64(value), at: offset, width: width)
-    }
-    handle(RedirectedAccess(offset: offset, width: width, isWrite: true, value: UInt64(value)))
-  }
-
-  /// An OS core's load; reading the cause register clears it.
-  func read(_ offset: UInt32) -> UInt32 {
-    let value = UInt32(registers.load(offset))
-    if offset == 0xC0 { registers.clear(value, at: offset) }
-    handle(RedirectedAccess(offset: offset, width: .doubleWord, isWrite: false, value: UInt64(value)))
-    return value
-  }
-
-  func handle(_ access: RedirectedAccess) {
-    rings.handle(access, memory: machine.memory, registers: registers, nic: &nic)
-  }
-
-  func service() {
-    rings.serviceReceive(
-      inspecting: &inspector, clock: &clock, memory: machine.memory, registers: registers, nic: &nic)
-    rings.serviceTransmit(
-      inspecting: &inspector, clock: &clock, memory: machine.memory, registers: registers, nic: &nic)
-  }
-
+extension DriverHarness<E1000Driver> {
   /// As Linux does it: queue first, then the enable, then the tail.
   func startReceive(base: UInt32 = 0x2000, byteLength: UInt32 = 128) {
     write(0x2808, byteLength)
@@ -95,10 +29,6 @@ private final class DriverHarness {
     write(0x2818, slots.upperBound % 8)
   }
 
-  func interrupts(at now: UInt64) -> Bool { rings.takeOSInterrupts(at: now, registers: registers).count > 0 }
-
-  func takeNICInterrupt() -> Bool { rings.takeInterrupt(registers: registers, nic: &nic) }
-
   func arrive(_ frame: [UInt8], at head: UInt32) -> Bool {
     var plain = PlainNIC(head: head)
     return plain.receive(frame, on: rings[0].receive.state.dpiQueue, machine: machine)
@@ -107,7 +37,7 @@ private final class DriverHarness {
 
 @Suite struct E1000DriverTests {
   @Test func theNICWorksOnTheQueueInDPIMemory() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()
     let queue = harness.rings[0].receive.state.dpiQueue
     #expect(harness.machine.partition.isDPI(queue.base))
@@ -119,7 +49,7 @@ private final class DriverHarness {
   }
 
   @Test func framesPassAndTheOSIsInterruptedOnce() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()
     harness.write(0xD0, 0x80)
     harness.offer(0..<4)
@@ -138,7 +68,7 @@ private final class DriverHarness {
   }
 
   @Test func causesOfTheNICsOwnQueuesStayHere() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()
     harness.write(0xD0, 0xFF)
     harness.nic.values[0xC0] = 0x83 | 1 << 4
@@ -152,7 +82,7 @@ private final class DriverHarness {
   }
 
   @Test func maskThrottleAndSetRegistersAreTheOSsOwn() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.write(0xC4, 10)
     #expect(harness.rings.driver.interrupts.minimumInterval == 2560)
     harness.write(0xD0, 0x80)
@@ -168,7 +98,7 @@ private final class DriverHarness {
   }
 
   @Test func aResetStopsTheQueuesAndReachesTheNIC() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()
     harness.startTransmit()
     harness.offer(0..<4)
@@ -191,7 +121,7 @@ private final class DriverHarness {
   }
 
   @Test func aQueueThatIsMovedInMidTrafficStartsClean() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()
     harness.offer(0..<6)
     harness.service()
@@ -219,7 +149,7 @@ private final class DriverHarness {
     (0x7000_0000, 128, .queueAbsent), (0x2000, 0xF_FF80, .queueLength),
   ])
   func aQueueThatCannotBeLeavesTheNICDisabled(base: UInt32, byteLength: UInt32, fault: RingFault) throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive(base: base, byteLength: byteLength)
     #expect(harness.rings[0].receive.state.counters.faults[fault] == 1)
     #expect(harness.nic.values[0x100].map { $0 & 2 } == 0)
@@ -237,7 +167,7 @@ private final class DriverHarness {
       (1 << 25 | 1 << 16, 16384), (1 << 25 | 2 << 16, 8192), (1 << 25 | 3 << 16, 4096),
     ]
     for (bits, size) in sizes {
-      let harness = try DriverHarness()
+      let harness = try DriverHarness<E1000Driver>()
       harness.startReceive()
       harness.write(0x100, 2 | bits)
       #expect(harness.rings[0].receive.state.receive.bufferLength == size)
@@ -248,7 +178,7 @@ private final class DriverHarness {
   }
 
   @Test func changedFiltersKeepTheQueue() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()
     harness.offer(0..<4)
     harness.service()
@@ -261,7 +191,7 @@ private final class DriverHarness {
   @Test(arguments: 1...20)
   func anyRegisterAccessIsSurvived(seed: Int) throws {
     var random = SeededGenerator(seed: UInt64(seed))
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     let offsets: [UInt32] = [
       0, 4, 0xC0, 0xC4, 0xC8, 0xD0, 0xD8, 0x100, 0x110, 0x128, 0x400, 0x2800, 0x2804, 0x2808, 0x2810, 0x2818, 0x2820,
       0x3800, 0x3804, 0x3808, 0x3810, 0x3818, 0x3828, 0x2FFF, 0xFFFF_FFFC,
@@ -287,14 +217,14 @@ private final class DriverHarness {
   }
 
   @Test func theDriverOutlivesItsWorker() throws {
-    let harness = try DriverHarness()
+    let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()
     harness.write(0xD0, 0x80)
     harness.offer(0..<4)
     harness.service()
     harness.rings = try RingVirtualizer(
       region: harness.machine.region, memory: harness.machine.memory, partition: harness.machine.partition,
-      protection: .inPlace, start: .resuming)
+      limits: DriverHarness<E1000Driver>.limits, protection: .inPlace, start: .resuming)
     harness.nic.values[0x2818] = 0
     harness.rings.resume(on: &harness.nic)
     #expect(harness.nic.values[0x2818] == 4)

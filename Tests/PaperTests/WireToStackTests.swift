@@ -95,7 +95,7 @@ typealias E1000Machine = SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Mod
   }
 }
 
-extension E1000Machine {
+extension SimulatedMachine where Virtualizer: ~Copyable, Model: ~Copyable, OSDriver: ~Copyable {
   /// Puts a frame on the wire.
   mutating func put(_ frame: [UInt8], ordinal: Int) throws {
     let stamp = FrameStamp(time: UInt64(ordinal), ordinal: UInt64(ordinal), lengthOnWire: UInt32(frame.count))
