@@ -3,8 +3,43 @@ import AllyHW
 import AllyPacket
 import AllyRings
 
+/// A NIC family's formats, and what driver and NIC write into them.
+protocol Family {
+  associatedtype Driver: NICDriver
+  /// What the NIC makes of the first word of a descriptor that it completes; nil when it leaves the buffer's address.
+  static var completedFirstWord: UInt64? { get }
+  /// The second word of a completed receive descriptor: length, DD and EOP.
+  static var completedSecondWord: UInt64 { get }
+  /// The second word of a transmit descriptor: length, EOP, IFCS, RS.
+  static var postedSecondWord: UInt64 { get }
+}
+
+/// The 82540EM: legacy descriptors.
+enum E1000Family: Family {
+  typealias Driver = E1000Driver
+  static var completedFirstWord: UInt64? { nil }
+  static var completedSecondWord: UInt64 { frameLength &+ 4 | 3 << 32 }
+  static var postedSecondWord: UInt64 { frameLength | 0x0B << 24 }
+}
+
+/// The 82574L: extended receive descriptors with a hash, legacy transmit descriptors.
+enum E1000EFamily: Family {
+  typealias Driver = E1000EDriver
+  static var completedFirstWord: UInt64? { 0x1234_5678_0000_0001 }
+  static var completedSecondWord: UInt64 { (frameLength &+ 4) << 32 | 3 }
+  static var postedSecondWord: UInt64 { frameLength | 0x0B << 24 }
+}
+
+/// The 82576: advanced descriptors.
+enum IGBFamily: Family {
+  typealias Driver = IGBDriver
+  static var completedFirstWord: UInt64? { 0x1234_5678_0000_0111 }
+  static var completedSecondWord: UInt64 { (frameLength &+ 4) << 32 | 3 }
+  static var postedSecondWord: UInt64 { frameLength | 0x2B << 24 | 3 << 20 | frameLength << 46 }
+}
+
 /// A driver's and a NIC's part of receiving one batch. Not inlined, so that both kinds of run execute the same code.
-struct ReceiveHarness {
+struct ReceiveHarness<NIC: Family> {
   var driverIndex = 0
   var nicIndex = 0
   var tail: UInt32 = 0
@@ -25,8 +60,8 @@ struct ReceiveHarness {
   @inline(never)
   mutating func complete(on queue: UnsafeMutablePointer<(UInt64, UInt64)>) {
     for _ in 0..<batch {
-      // Length, and status DD and EOP.
-      unsafe queue[nicIndex].1 = (frameLength &+ 4) | 3 << 32
+      if let word = NIC.completedFirstWord { unsafe queue[nicIndex].0 = word }
+      unsafe queue[nicIndex].1 = NIC.completedSecondWord
       nicIndex = nicIndex &+ 1 == Int(descriptors) ? 0 : nicIndex &+ 1
     }
   }
@@ -36,16 +71,16 @@ struct ReceiveHarness {
   mutating func take(from queue: UnsafeMutablePointer<(UInt64, UInt64)>) -> UInt64 {
     var taken: UInt64 = 0
     for _ in 0..<batch {
-      if unsafe queue[driverIndex].1 & (3 << 32 | 0xFFFF) == (frameLength &+ 4) | 3 << 32 { taken &+= 1 }
+      if unsafe queue[driverIndex].1 == NIC.completedSecondWord { taken &+= 1 }
       driverIndex = driverIndex &+ 1 == Int(descriptors) ? 0 : driverIndex &+ 1
     }
     return taken
   }
 }
 
-func receive(frames: UInt64, isVirtual: Bool) -> UInt64 {
+func receive<NIC: Family>(_ family: NIC.Type, frames: UInt64, isVirtual: Bool) -> UInt64 {
   let machine = Machine()
-  var harness = ReceiveHarness()
+  var harness = ReceiveHarness<NIC>()
   var received: UInt64 = 0
   guard isVirtual else {
     unsafe harness.post(descriptors - 1, on: machine.osQueue, buffers: machine.buffers)
@@ -59,11 +94,11 @@ func receive(frames: UInt64, isVirtual: Bool) -> UInt64 {
   var inspector = AcceptAll()
   var clock = CountingClock()
   do {
-    var virtualizer = try ReceiveVirtualizer<E1000ReceiveDescriptor, E1000ReceiveDescriptor>(
+    var virtualizer = try ReceiveVirtualizer<NIC.Driver.OSReceive, NIC.Driver.NICReceive>(
       region: machine.region, memory: machine.memory, partition: machine.partition)
     guard
       virtualizer.start(
-        machine.programmed, rules: E1000Driver.queueRules, protection: .inPlace, memory: machine.memory) == nil
+        machine.programmed, rules: NIC.Driver.queueRules, protection: .inPlace, memory: machine.memory) == nil
     else { return 0 }
     let dpi = unsafe machine.place(of: virtualizer.state.dpiQueue)
     unsafe harness.post(descriptors - 1, on: machine.osQueue, buffers: machine.buffers)
@@ -85,18 +120,18 @@ func receive(frames: UInt64, isVirtual: Bool) -> UInt64 {
 }
 
 /// A driver's and a NIC's part of sending one batch.
-struct TransmitHarness {
+struct TransmitHarness<NIC: Family> {
   var driverIndex = 0
   var nicIndex = 0
   var tail: UInt32 = 0
 
-  /// The driver posts a batch of frames of one descriptor each: EOP, IFCS, RS.
+  /// The driver posts a batch of frames of one descriptor each.
   @inline(never)
   mutating func post(on queue: UnsafeMutablePointer<(UInt64, UInt64)>, buffers: UInt64) {
     var index = Int(tail)
     for _ in 0..<batch {
       unsafe queue[index].0 = buffers &+ UInt64(index) &* 2048
-      unsafe queue[index].1 = frameLength | 0x0B << 24
+      unsafe queue[index].1 = NIC.postedSecondWord
       index = index &+ 1 == Int(descriptors) ? 0 : index &+ 1
     }
     tail = UInt32(index)
@@ -123,9 +158,9 @@ struct TransmitHarness {
   }
 }
 
-func transmit(frames: UInt64, isVirtual: Bool) -> UInt64 {
+func transmit<NIC: Family>(_ family: NIC.Type, frames: UInt64, isVirtual: Bool) -> UInt64 {
   let machine = Machine()
-  var harness = TransmitHarness()
+  var harness = TransmitHarness<NIC>()
   var sent: UInt64 = 0
   guard isVirtual else {
     for _ in 0..<(frames / UInt64(batch)) {
@@ -138,11 +173,11 @@ func transmit(frames: UInt64, isVirtual: Bool) -> UInt64 {
   var inspector = AcceptAll()
   var clock = CountingClock()
   do {
-    var virtualizer = try TransmitVirtualizer<E1000TransmitDescriptor, E1000TransmitDescriptor>(
+    var virtualizer = try TransmitVirtualizer<NIC.Driver.OSTransmit, NIC.Driver.NICTransmit>(
       region: machine.region, memory: machine.memory, partition: machine.partition)
     guard
       virtualizer.start(
-        machine.programmed, rules: E1000Driver.queueRules, protection: .inPlace, memory: machine.memory) == nil
+        machine.programmed, rules: NIC.Driver.queueRules, protection: .inPlace, memory: machine.memory) == nil
     else { return 0 }
     let dpi = unsafe machine.place(of: virtualizer.state.dpiQueue)
     for _ in 0..<(frames / UInt64(batch)) {

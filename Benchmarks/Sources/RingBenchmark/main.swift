@@ -5,16 +5,27 @@
 import Glibc
 
 let arguments = CommandLine.arguments
-guard arguments.count == 4, let frames = UInt64(arguments[3]), frames % UInt64(batch) == 0,
-  ["receive", "transmit"].contains(arguments[1]), ["direct", "virtual"].contains(arguments[2])
+guard arguments.count == 5, let frames = UInt64(arguments[4]), frames % UInt64(batch) == 0,
+  ["e1000", "e1000e", "igb"].contains(arguments[1]), ["receive", "transmit"].contains(arguments[2]),
+  ["direct", "virtual"].contains(arguments[3])
 else {
-  print("usage: RingBenchmark receive|transmit direct|virtual FRAMES (a multiple of \(batch))")
+  print(
+    "usage: RingBenchmark e1000|e1000e|igb receive|transmit direct|virtual FRAMES (a multiple of \(batch))")
   exit(64)
 }
 
-let isVirtual = arguments[2] == "virtual"
+let isVirtual = arguments[3] == "virtual"
+
+func move<NIC: Family>(_ family: NIC.Type) -> UInt64 {
+  arguments[2] == "receive"
+    ? receive(family, frames: frames, isVirtual: isVirtual) : transmit(family, frames: frames, isVirtual: isVirtual)
+}
+
 let moved =
-  arguments[1] == "receive"
-  ? receive(frames: frames, isVirtual: isVirtual) : transmit(frames: frames, isVirtual: isVirtual)
-print("\(arguments[1]) \(arguments[2]): \(moved) frames")
+  switch arguments[1] {
+  case "e1000": move(E1000Family.self)
+  case "e1000e": move(E1000EFamily.self)
+  default: move(IGBFamily.self)
+  }
+print("\(arguments[1]) \(arguments[2]) \(arguments[3]): \(moved) frames")
 exit(moved == frames ? 0 : 1)
