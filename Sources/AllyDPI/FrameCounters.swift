@@ -24,7 +24,7 @@ struct FrameCounters: ~Copyable {
     packets &+= 1
     self.bytes &+= UInt64(bytes)
     switch verdict {
-    case .accept: accepted &+= 1
+    case .accept, .replace: accepted &+= 1
     case .drop: dropped &+= 1
     case .reject: rejected &+= 1
     }

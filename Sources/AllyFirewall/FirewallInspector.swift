@@ -56,7 +56,7 @@ public struct FirewallInspector: ~Copyable, PacketInspector {
     let layers = PacketLayers(of: packet)
     let verdict = judge(layers, packet)
     switch verdict {
-    case .accept: count.accepted &+= 1
+    case .accept, .replace: count.accepted &+= 1
     case .drop: count.dropped &+= 1
     case .reject: count.rejected &+= 1
     }

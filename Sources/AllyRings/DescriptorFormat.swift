@@ -52,6 +52,11 @@ extension ReceiveDescriptor {
   @inlinable
   @inline(__always)
   public var endingLength: UInt32? { isCompleted && endsFrame ? completedLength : nil }
+
+  /// Of a completed descriptor that ends its frame: what the NIC found out about the frame.
+  @inlinable
+  @inline(__always)
+  public var offloads: FrameOffloads { completion.offloads }
 }
 
 /// What a completed receive descriptor says, apart from its format.
@@ -69,6 +74,20 @@ public struct ReceiveCompletion: Sendable, BitwiseCopyable, Equatable {
   public var transportChecksumIsGood: Bool
   /// The VLAN tag that the NIC took out of the frame, or nil.
   public var strippedVLAN: UInt16?
+
+  /// The part of it that inspectors see.
+  @inlinable
+  public var offloads: FrameOffloads {
+    FrameOffloads(vlan: strippedVLAN, ipChecksum: ipChecksumIsGood, transportChecksum: transportChecksumIsGood)
+  }
+
+  /// What a frame that an inspector made is published with.
+  @inlinable
+  init(length: UInt32, endsFrame: Bool, offloads: FrameOffloads) {
+    self.init(
+      length: length, endsFrame: endsFrame, ipChecksumIsGood: offloads.ipChecksum,
+      transportChecksumIsGood: offloads.transportChecksum, strippedVLAN: offloads.vlan)
+  }
 
   @inlinable
   public init(
@@ -107,7 +126,8 @@ public protocol TransmitDescriptor: Descriptor {
   /// Of a context descriptor: notes what later frames use of it.
   func remember(in context: inout OffloadContext)
 
-  /// Of the first descriptor of a frame: what the NIC is asked to do to the frame.
+  /// Of a segment: what the NIC is asked to do to the frame, as far as this descriptor says it. The frame's first one counts,
+  /// and for the VLAN tag the last.
   func offloads(in context: OffloadContext) -> FrameOffloads
 
   /// A descriptor that asks for what `request` says, or nil when this format cannot say it. Used when the OS's format is

@@ -23,6 +23,10 @@ public protocol NICVirtualizer: ~Copyable {
   /// How many bytes of DPI memory a NIC needs.
   static func requiredMemory(limits: RingLimits) -> UInt64
 
+  /// What inspectors may do on this NIC besides accepting and dropping, at a protection level and with the memory that the
+  /// limits give them; nothing by default. Checked when an appliance is composed.
+  static func supportedActions(at protection: PacketProtection, limits: RingLimits) -> InspectorActions
+
   /// Takes possession of DPI memory for a NIC.
   ///
   /// The `region` has at least ``requiredMemory(limits:)`` bytes of DPI memory, 4,096-byte aligned, which must stay mapped
@@ -79,6 +83,10 @@ public protocol NICVirtualizer: ~Copyable {
 
   /// What happened on a queue pair so far.
   func counters(queue: Int) -> QueuePairCounters
+}
+
+extension NICVirtualizer where Self: ~Copyable {
+  public static func supportedActions(at protection: PacketProtection, limits: RingLimits) -> InspectorActions { [] }
 }
 
 /// What one pass over a queue pair did.

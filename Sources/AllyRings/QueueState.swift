@@ -1,3 +1,5 @@
+public import AllyPacket
+
 /// All that a worker must know to go on with one direction of a queue pair where another worker stopped: kept in DPI
 /// memory, with indexes instead of pointers.
 ///
@@ -86,6 +88,10 @@ public struct QueueCounters: Sendable, BitwiseCopyable {
   public var dropped: UInt64 = 0
   /// Frames that ended here by verdict `reject`.
   public var rejected: UInt64 = 0
+  /// Frames that ended here, and in whose place another went on.
+  public var replaced: UInt64 = 0
+  /// Frames that inspectors added in this direction.
+  public var injected: UInt64 = 0
   /// Frames that ended here because of a fault, uninspected.
   public var faulted: UInt64 = 0
   /// The most descriptors that were handled in one pass.
@@ -96,7 +102,13 @@ public struct QueueCounters: Sendable, BitwiseCopyable {
   @inlinable
   public init() {}
 
+  /// Counts a frame that ended here by its verdict.
+  @inlinable
+  mutating func countRefused(_ verdict: Verdict) {
+    if verdict == .reject { rejected &+= 1 } else { dropped &+= 1 }
+  }
+
   /// Frames that were inspected.
   @inlinable
-  public var inspected: UInt64 { accepted &+ dropped &+ rejected }
+  public var inspected: UInt64 { accepted &+ dropped &+ rejected &+ replaced }
 }

@@ -29,7 +29,8 @@ extension ReceiveVirtualizer {
   @inline(never)
   @inlinable
   mutating func publishCopies<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, answers: inout FrameAnswers, clock: inout Clock,
+    memory: borrowing PhysicalMemory
   ) -> PublishResult {
     let os = self.os.slots
     var window = self.os.window
@@ -41,16 +42,20 @@ extension ReceiveVirtualizer {
     // At most one turn around the DPI queue.
     var remaining = unsafe state.pointee.dpiQueue.outstanding
     while remaining > 0 {
+      // What inspectors have added comes before the frames after it.
+      guard publishOutbox(os, window: &window, memory: memory) else { break }
       let first = unsafe state.pointee.dpiQueue.head
       var total: UInt32 = 0
       var slots: UInt32 = 0
       var index = first
       var frameEnded = false
       var fault: RingFault?
+      var offloads = FrameOffloads.none
       while slots < remaining, !frameEnded {
         let descriptor = dpi.load(at: index)
         guard descriptor.isCompleted else { break }
         frameEnded = descriptor.endsFrame
+        if frameEnded { offloads = descriptor.offloads }
         let length = descriptor.completedLength
         if unsafe length > state.pointee.receive.bufferLength {
           fault = .lengthAboveBuffer
@@ -84,18 +89,23 @@ extension ReceiveVirtualizer {
       let place = unsafe contiguousFrame(from: first, slots: slots)
       let trailerLength = unsafe state.pointee.receive.trailerLength
       let frameLength = total > trailerLength ? total &- trailerLength : 0
+      var skipped = 0
       let verdict = unsafe Self.inspectReceived(
-        place, length: frameLength, queue: queue, inspecting: &inspector, clock: &clock)
+        place, length: frameLength, queue: queue, offloads: offloads, skipped: &skipped, inspecting: &inspector,
+        answers: &answers, clock: &clock)
       result.frames &+= 1
       if verdict.passes {
         unsafe state.pointee.counters.accepted &+= 1
         copyOut(from: first, slots: slots, os, window: &window, memory: memory)
+      } else if verdict == .replace {
+        unsafe publishReplacement(answers, behind: place, skipped, os, window: &window, memory: memory)
       } else {
         countRefused(verdict)
       }
       recycle(slots)
       remaining &-= slots
     }
+    _ = publishOutbox(os, window: &window, memory: memory)
     result.descriptors = unsafe state.pointee.osQueue.distance(from: osStart, to: state.pointee.osQueue.head)
     let handled = result.descriptors
     if unsafe handled > state.pointee.counters.highWater { unsafe state.pointee.counters.highWater = handled }

@@ -80,7 +80,8 @@ extension ReceiveVirtualizer {
       guard let length = descriptor.endingLength, length <= progress.bufferLength, offset < roomy else { break }
       let frameLength = length > progress.trailerLength ? length &- progress.trailerLength : 0
       verdict = unsafe inspectReceived(
-        window.place(at: offset), length: frameLength, queue: queue, inspecting: &inspector, clock: &clock)
+        window.place(at: offset), length: frameLength, queue: queue, offloads: descriptor.offloads,
+        inspecting: &inspector, clock: &clock)
       guard verdict.passes else { break }
       unsafe DescriptorSlots<OSSide>.store(
         OSSide(published: descriptor, buffer: buffer), to: osEnd + left &* DescriptorSlots<OSSide>.stride)

@@ -10,7 +10,8 @@ extension ReceiveVirtualizer {
   @inlinable
   mutating func publishUncommon<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
     from first: UInt32, _ os: DescriptorSlots<OSSide>, window: inout BufferWindow, result: inout PublishResult,
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, answers: inout FrameAnswers, clock: inout Clock,
+    memory: borrowing PhysicalMemory
   ) -> UInt32 {
     let state = unsafe ring.state
     let dpi = nicSlots
@@ -22,11 +23,13 @@ extension ReceiveVirtualizer {
     var index = first
     var frameEnded = false
     var single: UnsafeMutableRawPointer?
+    var offloads = FrameOffloads.none
     // At most one turn around the queue: the NIC cannot complete what it was not given.
     while index != end, !frameEnded {
       let descriptor = dpi.load(at: index)
       guard descriptor.isCompleted else { break }
       frameEnded = descriptor.endsFrame
+      if frameEnded { offloads = descriptor.offloads }
       let length = descriptor.completedLength
       if fault == nil, !discarding {
         let address = unsafe ring.words[Int(index)]
@@ -80,9 +83,20 @@ extension ReceiveVirtualizer {
       return index
     }
     let place = unsafe single ?? ring.gather
+    var skipped = 0
     let verdict = unsafe Self.inspectReceived(
-      place, length: frameLength, queue: queue, inspecting: &inspector, clock: &clock)
+      place, length: frameLength, queue: queue, offloads: offloads, skipped: &skipped, inspecting: &inspector,
+      answers: &answers, clock: &clock)
     result.frames &+= 1
+    if verdict == .replace {
+      if unsafe publishReplacement(
+        from: first, to: index, answers, behind: place, skipped, os, memory: memory)
+      {
+        unsafe state.pointee.counters.replaced &+= 1
+        return index
+      }
+      unsafe state.pointee.counters.faults.count(.answerRefused)
+    }
     if verdict.passes { unsafe state.pointee.counters.accepted &+= 1 } else { countRefused(verdict) }
     publish(from: first, to: index, dropped: !verdict.passes, os, memory: memory)
     return index
@@ -119,14 +133,7 @@ extension ReceiveVirtualizer {
         published = OSSide(descriptor.completion, buffer: os.load(at: index).offeredBuffer)
         published.markDropped()
       } else if dropped {
-        // No more than the NIC may have written, whatever it says.
-        let length = unsafe min(descriptor.completedLength, ring.state.pointee.receive.bufferLength)
-        if unsafe window.pointer(at: address, length: length) == nil {
-          _ = window.move(to: address, length: length, memory: memory, partition: partition, rights: .readWrite)
-        }
-        if let place = unsafe window.pointer(at: address, length: length) {
-          unsafe place.initializeMemory(as: UInt8.self, repeating: 0, count: Int(length))
-        }
+        scrub(index, window: &window, memory: memory)
         published.markDropped()
       }
       os.store(published, at: index)
@@ -134,6 +141,29 @@ extension ReceiveVirtualizer {
       advanceHead(to: index)
     }
     unsafe ring.state.pointee.receive.isPublishing = false
+  }
+
+  /// Overwrites what the NIC has written into the buffers of a frame.
+  @inlinable
+  func scrub(from first: UInt32, to end: UInt32, window: inout BufferWindow, memory: borrowing PhysicalMemory) {
+    var index = first
+    while index != end {
+      scrub(index, window: &window, memory: memory)
+      index = unsafe ring.state.pointee.osQueue.next(after: index)
+    }
+  }
+
+  @inlinable
+  func scrub(_ index: UInt32, window: inout BufferWindow, memory: borrowing PhysicalMemory) {
+    // No more than the NIC may have written, whatever it says.
+    let length = unsafe min(nicSlots.load(at: index).completedLength, ring.state.pointee.receive.bufferLength)
+    let address = unsafe ring.words[Int(index)]
+    if unsafe window.pointer(at: address, length: length) == nil {
+      _ = window.move(to: address, length: length, memory: memory, partition: partition, rights: .readWrite)
+    }
+    if let place = unsafe window.pointer(at: address, length: length) {
+      unsafe place.initializeMemory(as: UInt8.self, repeating: 0, count: Int(length))
+    }
   }
 
   /// Finishes what another worker had begun: a verdict on several slots; or a frame that it had published without

@@ -112,6 +112,7 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
     unsafe ring.state.pointee.osQueue = DescriptorQueue()
     unsafe ring.state.pointee.dpiQueue = DescriptorQueue()
     unsafe ring.state.pointee.receive = ReceiveProgress()
+    unsafe ring.outbox.removeAll()
     isResuming = false
     os = OSQueueView()
   }
@@ -196,25 +197,39 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   /// Inspects the frames that the NIC has completed in the DPI queue and publishes them to the OS queue in their order,
   /// each according to its verdict (paper Figure 4(c) and (d)).
   ///
-  /// With ``PacketProtection/copyToDPIMemory`` the DPI queue's tail moves too, and the NIC is to be told.
+  /// With ``PacketProtection/copyToDPIMemory`` the DPI queue's tail moves too, and the NIC is to be told. `towardsWire` is
+  /// where an inspector's own frames go that are for the wire: ``TransmitVirtualizer/outbox`` of the same queue pair.
   @inlinable
   public mutating func publishCompleted<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory,
+    towardsWire: FrameOutbox = FrameOutbox()
   ) -> PublishResult {
     // A queue that does not run is empty.
     guard unsafe ring.state.pointee.dpiQueue.head != ring.state.pointee.dpiQueue.tail,
       unsafe os.isGood(for: ring.state.pointee.osQueue, memory: memory, partition: partition)
     else { return PublishResult() }
+    var answers =
+      unsafe Inspector.actions.isEmpty
+      ? FrameAnswers() : ring.answers(towardsOS: outbox, towardsWire: towardsWire)
     switch unsafe ring.state.pointee.protection {
-    case .inPlace: return publishInPlace(inspecting: &inspector, clock: &clock, memory: memory)
-    case .copyToDPIMemory: return publishCopies(inspecting: &inspector, clock: &clock, memory: memory)
+    case .inPlace: return publishInPlace(inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
+    case .copyToDPIMemory:
+      return publishCopies(inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
     }
+  }
+
+  /// Frames of inspectors' own that wait to be published to the OS. It takes none in place, where there is no slot for
+  /// them: the NIC has all that the OS has posted.
+  @inlinable
+  public var outbox: FrameOutbox {
+    unsafe ring.state.pointee.protection == .inPlace ? FrameOutbox() : ring.outbox
   }
 
   @inlinable
   @inline(__always)
   mutating func publishInPlace<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, answers: inout FrameAnswers, clock: inout Clock,
+    memory: borrowing PhysicalMemory
   ) -> PublishResult {
     let state = unsafe ring.state
     if isResuming { finishInterrupted(os.slots, memory: memory) }
@@ -225,7 +240,7 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
     var index = start
     var result = PublishResult()
     while index != end {
-      if unsafe !state.pointee.receive.isDiscarding {
+      if Inspector.actions.isEmpty, unsafe !state.pointee.receive.isDiscarding {
         // Whole frames of one descriptor each, up to where the queues wrap around, which they do at the same slot.
         let run = (end > index ? end : os.slots.count) &- index
         let plain = unsafe Self.publishPlainFrames(
@@ -246,7 +261,9 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
         }
       }
       let next = publishUncommon(
-        from: index, os.slots, window: &window, result: &result, inspecting: &inspector, clock: &clock, memory: memory)
+        from: index, os.slots, window: &window, result: &result, inspecting: &inspector, answers: &answers,
+        clock: &clock,
+        memory: memory)
       if next == index { break }
       index = next
     }
@@ -286,28 +303,8 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   func advanceHead(to index: UInt32) { unsafe headPlace.pointee.store(index, ordering: .releasing) }
 
   @inlinable
-  mutating func countRefused(_ verdict: Verdict) {
-    if verdict == .reject {
-      unsafe ring.state.pointee.counters.rejected &+= 1
-    } else {
-      unsafe ring.state.pointee.counters.dropped &+= 1
-    }
-  }
+  mutating func countRefused(_ verdict: Verdict) { unsafe ring.state.pointee.counters.countRefused(verdict) }
 
-  /// Stamps and inspects one frame that lies in one piece.
-  @unsafe
-  @inlinable
-  @inline(__always)
-  static func inspectReceived<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ place: UnsafeMutableRawPointer, length: UInt32, queue: UInt16, inspecting inspector: inout Inspector,
-    clock: inout Clock
-  ) -> Verdict {
-    let stamp = clock.stamp(forFrameOf: length)
-    // What is not Ethernet came under a made-up Ethernet header (decision 15 of Docs/Architecture.md).
-    let skipped = stamp.linkType == .ethernet ? 0 : min(14, Int(length))
-    let bytes = unsafe UnsafeRawBufferPointer(start: place + skipped, count: Int(length) &- skipped).bytes
-    return inspector.inspect(Packet(bytes: bytes, stamp: stamp, direction: .receive, queue: queue))
-  }
 }
 
 extension ReceiveDescriptor {

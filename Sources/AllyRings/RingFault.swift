@@ -31,6 +31,8 @@ public enum RingFault: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   case malformedChain
   /// A queue of descriptors in a format that the driver module does not have.
   case descriptorFormat
+  /// A frame that an inspector made and that could not be carried out: too long, or no room for it.
+  case answerRefused
 }
 
 /// How often each fault happened.

@@ -7,7 +7,8 @@ public struct RingLimits: Sendable, BitwiseCopyable, Equatable {
   public var maximumFrameLength: UInt32
   /// Bytes of the largest single receive buffer.
   public var maximumBufferLength: UInt32
-  /// Bytes of DPI buffers per direction for ``PacketProtection/copyToDPIMemory``; 0 when frames stay in place.
+  /// Bytes of DPI buffers per direction, for frames that are copied (``PacketProtection/copyToDPIMemory``) or that inspectors
+  /// replace or inject; 0 when there are none.
   public var copyMemory: UInt64
 
   /// The longest frame is 256 KiB and a few headers by default: captures hold such.

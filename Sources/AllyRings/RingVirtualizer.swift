@@ -26,6 +26,16 @@ public struct RingVirtualizer<Driver: NICDriver>: NICVirtualizer, ~Copyable {
     (UInt64(MemoryLayout<SavedDriver<Driver>>.size) + pageSize - 1) & ~(pageSize - 1)
   }
 
+  public static func supportedActions(at protection: PacketProtection, limits: RingLimits) -> InspectorActions {
+    // What inspectors make lies in the memory for copies, and goes out in descriptors without offloads.
+    let plain = TransmitRequest(buffer: BusAddress(0), length: 60, endsFrame: true, reportsCompletion: true)
+    guard limits.copyMemory > 0 else { return [] }
+    let received: InspectorActions =
+      protection == .copyToDPIMemory ? [.replacesReceived, .growsReceived, .injectsTowardsOS] : .replacesReceived
+    guard Driver.NICTransmit(plain) != nil else { return received }
+    return received.union([.replacesTransmitted, .injectsTowardsWire])
+  }
+
   public init(
     region: DPIRegion, memory: borrowing PhysicalMemory, partition: Partition, limits: RingLimits = RingLimits(),
     protection: PacketProtection, start: RingStart = .fresh
@@ -194,7 +204,9 @@ public struct RingVirtualizer<Driver: NICDriver>: NICVirtualizer, ~Copyable {
   ) -> ServiceResult {
     let before = self[queue].receive.nicTail
     _ = self[queue].receive.copyPosted(memory: memory)
-    let result = self[queue].receive.publishCompleted(inspecting: &inspector, clock: &clock, memory: memory)
+    let towardsWire = Inspector.actions.isEmpty ? FrameOutbox() : self[queue].transmit.outbox
+    let result = self[queue].receive.publishCompleted(
+      inspecting: &inspector, clock: &clock, memory: memory, towardsWire: towardsWire)
     let tail = self[queue].receive.nicTail
     if tail != before { unsafe saved.pointee.driver.setReceiveTail(queue, tail, nic: &nic) }
     if result.descriptors > 0 {
@@ -216,7 +228,9 @@ public struct RingVirtualizer<Driver: NICDriver>: NICVirtualizer, ~Copyable {
     registers: RegisterFile, nic: inout NIC
   ) -> ServiceResult {
     let before = self[queue].transmit.nicTail
-    let taken = self[queue].transmit.copyPosted(inspecting: &inspector, clock: &clock, memory: memory)
+    let towardsOS = Inspector.actions.isEmpty ? FrameOutbox() : self[queue].receive.outbox
+    let taken = self[queue].transmit.copyPosted(
+      inspecting: &inspector, clock: &clock, memory: memory, towardsOS: towardsOS)
     let tail = self[queue].transmit.nicTail
     if tail != before { unsafe saved.pointee.driver.setTransmitTail(queue, tail, nic: &nic) }
     let result = self[queue].transmit.completeTransmitted(memory: memory)

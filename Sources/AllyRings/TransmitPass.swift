@@ -1,3 +1,5 @@
+public import AllyPacket
+
 /// How far a worker is within a frame that the OS has posted in part.
 @frozen
 @usableFromInline
@@ -6,11 +8,14 @@ struct PartialFrame: BitwiseCopyable {
   @usableFromInline var slots: UInt32
   /// Bytes of the staged segments.
   @usableFromInline var length: UInt64
+  /// What the NIC is asked to do to the frame, as far as its descriptors have said.
+  @usableFromInline var offloads: FrameOffloads
 
   @inlinable
   init() {
     self.slots = 0
     self.length = 0
+    self.offloads = .none
   }
 
   @inlinable

@@ -5,21 +5,23 @@ public import AllyHW
 ///
 /// The copies are a ring of bytes; a frame's copy is in one piece and is free again when its descriptors are done.
 extension TransmitVirtualizer {
-  /// Reserves room for the copy of the frame that is staged.
+  /// Reserves room for a frame.
   ///
-  /// - Parameter length: less than the copy memory's.
+  /// - Parameter needed: its bytes.
   /// - Returns: where it begins, or nil when frames before it must be done first.
   @inlinable
-  func reserveCopy(of length: UInt32, _ pass: inout TransmitPass) -> UInt64? {
+  mutating func reserveCopy(of needed: UInt64, _ pass: inout TransmitPass) -> UInt64? {
     let size = unsafe ring.limits.copyMemory
-    let needed = UInt64(length)
+    guard needed < size else { return nil }
     let tail = pass.copyTail
     var start = tail
     if unsafe pass.tail == ring.state.pointee.dpiQueue.head {
       // Nothing is under way.
       start = 0
+      hasUnknownCopies = false
     } else {
-      let head = unsafe ring.words[Int(ring.state.pointee.dpiQueue.head)]
+      guard !hasUnknownCopies else { return nil }
+      let head = unsafe ring.words[Int(ring.state.pointee.dpiQueue.head)] & ~Self.injectedMark
       if tail >= head {
         if needed > size &- tail {
           // An end that meets the head could not be told from emptiness.

@@ -5,7 +5,7 @@ public import Synchronization
 /// The transmit loops for what nearly all frames are: one descriptor each, reported when done. They run over slots that do
 /// not wrap around, counting up to the end of the run, so that one register serves both queues.
 extension TransmitVirtualizer {
-  /// What ``forwardPlainFrames(_:before:_:window:inspecting:clock:)`` did.
+  /// What ``forwardPlainFrames(_:before:_:window:queue:context:inspecting:clock:)`` did.
   @frozen
   @usableFromInline
   struct PlainFrames: BitwiseCopyable {
@@ -32,7 +32,7 @@ extension TransmitVirtualizer {
   @inline(__always)
   static func forwardPlainFrames<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
     _ run: UInt32, before osEnd: UnsafeMutableRawPointer, _ nicEnd: UnsafeMutableRawPointer, window: BufferWindow,
-    queue: UInt16, inspecting inspector: inout Inspector, clock: inout Clock
+    queue: UInt16, context: OSSide.OffloadContext, inspecting inspector: inout Inspector, clock: inout Clock
   ) -> PlainFrames {
     let roomy = window.roomyOffsets(for: OSSide.maximumPlainFrameLength)
     let stride = DescriptorSlots<OSSide>.stride
@@ -45,7 +45,8 @@ extension TransmitVirtualizer {
       guard let length = descriptor.plainFrameLength, offset < roomy, let forwarded = NICSide(forwarding: descriptor)
       else { break }
       verdict = unsafe inspectTransmitted(
-        window.place(at: offset), length: length, queue: queue, inspecting: &inspector, clock: &clock)
+        window.place(at: offset), length: length, queue: queue, offloads: descriptor.offloads(in: context),
+        inspecting: &inspector, clock: &clock)
       guard verdict.passes else { break }
       let nicLeft = stride == nicStride ? left : left / stride &* nicStride
       unsafe DescriptorSlots<NICSide>.store(forwarded, to: nicEnd + nicLeft)

@@ -16,8 +16,8 @@ extension TransmitVirtualizer {
   @inline(never)
   @inlinable
   mutating func copyUncommon<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    from start: UInt32, _ tail: UInt32, inspecting inspector: inout Inspector, clock: inout Clock,
-    memory: borrowing PhysicalMemory
+    from start: UInt32, _ tail: UInt32, inspecting inspector: inout Inspector, answers: inout FrameAnswers,
+    clock: inout Clock, memory: borrowing PhysicalMemory
   ) -> UInt32 {
     let state = unsafe ring.state
     let nic = nicSlots
@@ -29,12 +29,15 @@ extension TransmitVirtualizer {
       taken: start &+ partial.slots, tail: tail, staged: partial,
       isDiscarding: state.pointee.transmit.isDiscarding, copyTail: state.pointee.transmit.copyTail)
     if pass.taken >= count { pass.taken &-= count }
+    let canBePlain = Inspector.actions.isEmpty && isInPlace && injectedSlots == 0
+    sendWaiting(&pass)
     while pass.taken != end {
-      if isInPlace, pass.staged.isEmpty, !pass.isDiscarding {
+      if canBePlain, pass.staged.isEmpty, !pass.isDiscarding {
+        hasUnknownCopies = true
         let run = min((end > pass.taken ? end : count) &- pass.taken, nic.count &- pass.tail)
         let plain = unsafe Self.forwardPlainFrames(
           run, before: os.slots.place(of: pass.taken &+ run), nic.place(of: pass.tail &+ run), window: window,
-          queue: queue, inspecting: &inspector, clock: &clock)
+          queue: queue, context: ring.context(OSSide.self).pointee, inspecting: &inspector, clock: &clock)
         pass.taken = wrapped(pass.taken &+ plain.frames, count)
         pass.tail = wrapped(pass.tail &+ plain.frames, nic.count)
         unsafe state.pointee.counters.accepted &+= UInt64(plain.frames)
@@ -46,7 +49,11 @@ extension TransmitVirtualizer {
           continue
         }
       }
-      guard stageUncommon(&pass, window: &window, inspecting: &inspector, clock: &clock, memory: memory) else { break }
+      guard
+        stageUncommon(
+          &pass, window: &window, inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
+      else { break }
+      sendWaiting(&pass)
     }
     abandonEndless(&pass)
     partial = pass.staged
@@ -59,15 +66,18 @@ extension TransmitVirtualizer {
 
   /// Takes one descriptor of the OS queue.
   ///
-  /// - Returns: false when it has to wait for room in the copies; nothing has changed then.
+  /// - Returns: false when it has to wait for room in the DPI queue or in the copies; nothing has changed then.
   @inline(never)
   @inlinable
   mutating func stageUncommon<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
     _ pass: inout TransmitPass, window: inout BufferWindow,
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, answers: inout FrameAnswers, clock: inout Clock,
+    memory: borrowing PhysicalMemory
   ) -> Bool {
     let state = unsafe ring.state
     let nic = nicSlots
+    // Frames of inspectors' own take slots of the DPI queue that the OS knows nothing of.
+    guard injectedSlots == 0 || hasRoom(pass) else { return false }
     let descriptor = os.slots.load(at: pass.taken)
     let endsFrame = descriptor.kind != .context && descriptor.endsFrame
     if pass.isDiscarding {
@@ -88,6 +98,7 @@ extension TransmitVirtualizer {
         return true
       }
       // Later frames refer to it, so it goes on whatever becomes of the next frame.
+      unsafe descriptor.remember(in: &ring.context(OSSide.self).pointee)
       nic.store(forwarded, at: pass.tail)
       unsafe ring.words[Int(pass.tail)] = pass.copyTail
       setDisposition(.forwarded, at: pass.taken)
@@ -111,8 +122,12 @@ extension TransmitVirtualizer {
     }
     let before = pass
     nic.store(forwarded, at: stagedEnd(pass))
+    unsafe ring.words[Int(stagedEnd(pass))] = pass.copyTail
     setDisposition(.forwarded, at: pass.taken)
     pass.taken = unsafe state.pointee.osQueue.next(after: pass.taken)
+    if pass.staged.isEmpty {
+      pass.staged.offloads = descriptor.offloads(in: unsafe ring.context(OSSide.self).pointee)
+    }
     pass.staged.slots &+= 1
     pass.staged.length &+= UInt64(length)
     guard endsFrame else { return true }
@@ -121,19 +136,29 @@ extension TransmitVirtualizer {
       abandon(&pass, .emptyFrame, endsFrame: true)
       return true
     }
+    if let vlan = descriptor.offloads(in: unsafe ring.context(OSSide.self).pointee).vlan {
+      pass.staged.offloads.vlan = vlan
+    }
     let total = UInt32(pass.staged.length)
-    let place: UnsafeMutableRawPointer
-    if unsafe state.pointee.protection == .copyToDPIMemory {
-      guard unsafe UInt64(total) < ring.limits.copyMemory else {
-        pass = before
-        abandon(&pass, .frameTooLong, endsFrame: true)
-        return true
-      }
-      guard let start = reserveCopy(of: total, &pass) else {
+    let isCopied = unsafe state.pointee.protection == .copyToDPIMemory
+    let mayBeReplaced = Inspector.actions.contains(.replacesTransmitted)
+    let room = UInt64(total) &+ (mayBeReplaced ? Self.replacementGrowth : 0)
+    guard unsafe room < ring.limits.copyMemory || !isCopied else {
+      pass = before
+      abandon(&pass, .frameTooLong, endsFrame: true)
+      return true
+    }
+    var copy: UInt64?
+    if isCopied || mayBeReplaced {
+      copy = reserveCopy(of: room, &pass)
+      guard copy != nil else {
         pass = before
         return false
       }
-      unsafe place = ring.copies + Int(start)
+    }
+    let place: UnsafeMutableRawPointer
+    if isCopied, let copy {
+      unsafe place = ring.copies + Int(copy)
     } else if let only = unsafe onlySegment(pass, length: total, window: window) {
       unsafe place = only
     } else {
@@ -146,14 +171,27 @@ extension TransmitVirtualizer {
       return true
     }
     let verdict = unsafe Self.inspectTransmitted(
-      place, length: total, queue: queue, inspecting: &inspector, clock: &clock)
+      place, length: total, queue: queue, offloads: pass.staged.offloads, inspecting: &inspector, answers: &answers,
+      clock: &clock)
     if verdict.passes {
-      if unsafe state.pointee.protection == .copyToDPIMemory { unsafe pointAtCopy(pass, place) }
+      if isCopied, let copy {
+        unsafe pointAtCopy(pass, place)
+        pass.copyTail = copy &+ UInt64(total)
+      } else {
+        pass.copyTail = before.copyTail
+      }
       unsafe state.pointee.counters.accepted &+= 1
       pass.tail = stagedEnd(pass)
       pass.staged = PartialFrame()
+    } else if verdict == .replace, let copy, forwardReplacement(answers, at: copy, room: room, &pass) {
+      unsafe state.pointee.counters.replaced &+= 1
     } else {
-      countRefused(verdict)
+      if verdict == .replace {
+        unsafe state.pointee.counters.faults.count(.answerRefused)
+        unsafe state.pointee.counters.faulted &+= 1
+      } else {
+        countRefused(verdict)
+      }
       pass.copyTail = before.copyTail
       forgetStaged(&pass)
     }
@@ -289,7 +327,12 @@ extension TransmitVirtualizer {
     var slot = head
     var nicSlot = nicHead
     var done = head
-    scan: while slot != end {
+    scan: while true {
+      while nicSlot != nicTail, isInjected(nicSlot) {
+        guard nic.loadOwnership(at: nicSlot).isCompleted else { break scan }
+        nicSlot = wrapped(nicSlot &+ 1, nic.count)
+      }
+      guard slot != end else { break }
       let disposition = unsafe ring.dispositions[Int(slot)]
       let following = wrapped(slot &+ 1, os.count)
       if disposition == .dropped {
@@ -306,29 +349,25 @@ extension TransmitVirtualizer {
       }
       slot = following
     }
-    while head != done {
+    while true {
+      while nicHead != nicTail, isInjected(nicHead), nic.loadOwnership(at: nicHead).isCompleted {
+        forgetInjected(nicHead)
+        nicHead = wrapped(nicHead &+ 1, nic.count)
+      }
+      guard head != done else { break }
       let disposition = unsafe ring.dispositions[Int(head)]
       let following = wrapped(head &+ 1, os.count)
-      if disposition == .dropped {
-        var descriptor = os.load(at: head)
-        if descriptor.reportsCompletion {
-          descriptor.isCompleted = true
-          os.storeOwnership(of: descriptor, at: head)
-          isReported = true
-        }
-      } else {
+      if disposition != .dropped {
         let descriptor = nic.load(at: nicHead)
-        if descriptor.reportsCompletion, disposition == .forwarded {
-          if OSSide.self == NICSide.self {
-            os.storeOwnership(of: unsafe unsafeBitCast(descriptor, to: OSSide.self), at: head)
-          } else {
-            var original = os.load(at: head)
-            original.isCompleted = true
-            os.storeOwnership(of: original, at: head)
-          }
+        if descriptor.reportsCompletion, disposition == .forwarded, OSSide.self == NICSide.self {
+          os.storeOwnership(of: unsafe unsafeBitCast(descriptor, to: OSSide.self), at: head)
           isReported = true
+        } else if descriptor.reportsCompletion, disposition != .forwardedWithReport {
+          if complete(os, head) { isReported = true }
         }
         nicHead = wrapped(nicHead &+ 1, nic.count)
+      } else if complete(os, head) {
+        isReported = true
       }
       unsafe headPlace.pointee.store(following, ordering: .releasing)
       setDisposition(.forwarded, at: head)
@@ -339,6 +378,18 @@ extension TransmitVirtualizer {
     return unsafe TransmitCompletions(
       descriptors: ring.state.pointee.osQueue.distance(from: start, to: head), isReported: isReported,
       isEmpty: head == ring.state.pointee.osQueue.tail)
+  }
+
+  /// Completes a slot of the OS queue as the NIC would, from what the OS has there.
+  ///
+  /// - Returns: whether the OS wanted it reported.
+  @inlinable
+  func complete(_ os: DescriptorSlots<OSSide>, _ slot: UInt32) -> Bool {
+    var original = os.load(at: slot)
+    guard original.reportsCompletion else { return false }
+    original.isCompleted = true
+    os.storeOwnership(of: original, at: slot)
+    return true
   }
 
   /// Makes what follows from the rest follow again: a worker may have died in the middle of a pass.
@@ -355,7 +406,8 @@ extension TransmitVirtualizer {
       unsafe ring.dispositions[Int(slot)] = .forwarded
       slot = wrapped(slot &+ 1, count)
     }
-    // The NIC's side of the OS Head Pointer: as far before the tail as there are forwarded slots.
+    // The NIC's side of the OS Head Pointer: as far before the tail as there are forwarded slots, and frames of
+    // inspectors' own among them.
     var forwarded: UInt32 = 0
     while slot != progress.copied {
       let disposition = unsafe ring.dispositions[Int(slot)]
@@ -363,6 +415,18 @@ extension TransmitVirtualizer {
       if disposition != .dropped { forwarded &+= 1 }
       slot = wrapped(slot &+ 1, count)
     }
-    unsafe state.pointee.dpiQueue.head = state.pointee.dpiQueue.moved(progress.tail, back: forwarded)
+    var nicSlot = progress.tail
+    for _ in 0..<count {
+      let before = unsafe state.pointee.dpiQueue.moved(nicSlot, back: 1)
+      if isInjected(before) {
+        injectedSlots &+= 1
+        unusualSlots &+= 1
+      } else {
+        guard forwarded > 0 else { break }
+        forwarded &-= 1
+      }
+      nicSlot = before
+    }
+    unsafe state.pointee.dpiQueue.head = nicSlot
   }
 }

@@ -39,6 +39,10 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   @usableFromInline var partial = PartialFrame()
   /// The OS queue in this process.
   @usableFromInline var os = OSQueueView<OSSide>()
+  /// Slots of the DPI queue with frames of inspectors' own. Each counts as an unusual slot besides.
+  @usableFromInline var injectedSlots: UInt32 = 0
+  /// Whether slots of the DPI queue do not say where their copies are: nothing is copied until all are done.
+  @usableFromInline var hasUnknownCopies: Bool
 
   /// How many bytes of DPI memory a transmit queue needs.
   public static func requiredMemory(limits: RingLimits) -> UInt64 {
@@ -54,12 +58,16 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
     region: DPIRegion, memory: borrowing PhysicalMemory, partition: Partition, limits: RingLimits = RingLimits(),
     queue: UInt16 = 0, start: RingStart = .fresh
   ) throws(RingSetupError) {
-    guard isUsable(OSSide.self), isUsable(NICSide.self) else { throw .descriptorFormat }
+    guard isUsable(OSSide.self), isUsable(NICSide.self), MemoryLayout<OSSide.OffloadContext>.size <= 256,
+      MemoryLayout<OSSide.OffloadContext>.alignment <= 16
+    else { throw .descriptorFormat }
     unsafe self.ring = try RingMemory(
       region: region, memory: memory, partition: partition, limits: limits, osStride: MemoryLayout<OSSide>.stride,
       nicStride: MemoryLayout<NICSide>.stride, start: start)
     self.partition = partition
     self.queue = queue
+    // In place, slots that were copied by the plain loops do not say.
+    self.hasUnknownCopies = unsafe start == .resuming && ring.state.pointee.protection == .inPlace
     if start == .resuming, unsafe ring.state.pointee.isRunning { resume() }
   }
 
@@ -90,7 +98,11 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
       state.transmit = TransmitProgress()
       state.transmit.packed = TransmitProgress.pack(copied: osQueue.head, tail: 0, isDiscarding: false)
       unsafe ring.state.pointee = state
-      for slot in 0..<Int(osQueue.count) { unsafe ring.dispositions[slot] = .forwarded }
+      for slot in 0..<Int(osQueue.count) {
+        unsafe ring.dispositions[slot] = .forwarded
+        unsafe ring.words[slot] = 0
+      }
+      unsafe ring.clearContext()
       unsafe ring.state.pointee.isRunning = true
     } catch {
       unsafe ring.state.pointee.counters.faults.count(error)
@@ -105,7 +117,10 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
     unsafe ring.state.pointee.osQueue = DescriptorQueue()
     unsafe ring.state.pointee.dpiQueue = DescriptorQueue()
     unsafe ring.state.pointee.transmit = TransmitProgress()
+    unsafe ring.outbox.removeAll()
     unusualSlots = 0
+    injectedSlots = 0
+    hasUnknownCopies = false
     partial = PartialFrame()
     os = OSQueueView()
   }
@@ -127,29 +142,43 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   /// Copies the descriptors that the OS has posted to the DPI queue and inspects the frames that they make up; afterwards
   /// the NIC is to be told the DPI queue's tail.
   ///
+  /// `towardsOS` is where an inspector's own frames go that are for the OS: ``ReceiveVirtualizer/outbox`` of the same queue
+  /// pair.
+  ///
   /// - Returns: how many descriptors of the OS queue were taken.
   @inlinable
   public mutating func copyPosted<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory,
+    towardsOS: FrameOutbox = FrameOutbox()
   ) -> UInt32 {
     let state = unsafe ring.state
     let before = unsafe state.pointee.transmit
     let end = unsafe state.pointee.osQueue.tail
     // A queue that does not run is empty.
-    guard before.copied != end, unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
+    guard before.copied != end || !Inspector.actions.isEmpty && hasWaiting,
+      unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
     else { return 0 }
     let nic = nicSlots
     var taken = before.copied
     var tail = before.tail
-    if unsafe state.pointee.protection != .inPlace || before.isDiscarding || !partial.isEmpty {
-      return copyUncommon(from: taken, tail, inspecting: &inspector, clock: &clock, memory: memory)
+    let context = unsafe ring.context(OSSide.self).pointee
+    var answers = FrameAnswers()
+    if !Inspector.actions.isEmpty {
+      answers = unsafe ring.answers(towardsOS: towardsOS, towardsWire: ring.outbox)
+      return copyUncommon(
+        from: taken, tail, inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
     }
+    if unsafe state.pointee.protection != .inPlace || before.isDiscarding || !partial.isEmpty || injectedSlots != 0 {
+      return copyUncommon(
+        from: taken, tail, inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
+    }
+    hasUnknownCopies = true
     repeat {
       // Whole frames of one descriptor each, up to where the first of the two queues wraps around.
       let run = min((end > taken ? end : os.slots.count) &- taken, nic.count &- tail)
       let plain = unsafe Self.forwardPlainFrames(
         run, before: os.slots.place(of: taken &+ run), nic.place(of: tail &+ run), window: os.window, queue: queue,
-        inspecting: &inspector, clock: &clock)
+        context: context, inspecting: &inspector, clock: &clock)
       taken = wrapped(taken &+ plain.frames, os.slots.count)
       tail = wrapped(tail &+ plain.frames, nic.count)
       unsafe state.pointee.counters.accepted &+= UInt64(plain.frames)
@@ -159,7 +188,8 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
           setDisposition(.dropped, at: taken)
           taken = wrapped(taken &+ 1, os.slots.count)
         }
-        return copyUncommon(from: taken, tail, inspecting: &inspector, clock: &clock, memory: memory)
+        return copyUncommon(
+          from: taken, tail, inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
       }
     } while taken != end
     return finish(before, taken: taken, tail: tail, isDiscarding: false)
@@ -173,7 +203,8 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
     let state = unsafe ring.state
     let end = unsafe state.pointee.transmit.copied
     let start = unsafe state.pointee.osQueue.head
-    guard start != end, unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
+    guard start != end || injectedSlots != 0,
+      unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
     else { return TransmitCompletions() }
     let nic = nicSlots
     var head = start
@@ -249,26 +280,7 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   }
 
   @inlinable
-  mutating func countRefused(_ verdict: Verdict) {
-    if verdict == .reject {
-      unsafe ring.state.pointee.counters.rejected &+= 1
-    } else {
-      unsafe ring.state.pointee.counters.dropped &+= 1
-    }
-  }
-
-  /// Stamps and inspects one frame that lies in one piece.
-  @unsafe
-  @inlinable
-  @inline(__always)
-  static func inspectTransmitted<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ place: UnsafeMutableRawPointer, length: UInt32, queue: UInt16, inspecting inspector: inout Inspector,
-    clock: inout Clock
-  ) -> Verdict {
-    let stamp = clock.stamp(forFrameOf: length)
-    let bytes = unsafe UnsafeRawBufferPointer(start: place, count: Int(length)).bytes
-    return inspector.inspect(Packet(bytes: bytes, stamp: stamp, direction: .transmit, queue: queue))
-  }
+  mutating func countRefused(_ verdict: Verdict) { unsafe ring.state.pointee.counters.countRefused(verdict) }
 }
 
 extension TransmitDescriptor {

@@ -1,4 +1,5 @@
 public import AllyHW
+public import AllyPacket
 public import AllyRings
 
 /// A transmit descriptor of the 8254x family, 16 bytes: legacy (SDM 3.3.3), TCP/IP context (3.3.6) or TCP/IP data (3.3.7), told
@@ -107,6 +108,33 @@ public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
     set { fields = newValue ? fields | Self.done : fields & ~Self.done }
   }
 
+  /// Command of a context descriptor: it is for segmentation (SDM 3.3.6.1, TUCMD.TSE).
+  @inlinable static var segmentationContext: UInt64 { 1 << 26 }
+
+  @inlinable
+  public func remember(in context: inout E1000OffloadContext) {
+    if fields & Self.segmentationContext != 0 { context.segmentation = fields }
+  }
+
+  @inlinable
+  @inline(__always)
+  public func offloads(in context: E1000OffloadContext) -> FrameOffloads {
+    var offloads = FrameOffloads.none
+    if fields & Self.insertVLAN != 0 { offloads.vlan = UInt16(truncatingIfNeeded: fields >> 48) }
+    guard isExtended else {
+      offloads.transportChecksum = fields & Self.insertChecksum != 0
+      return offloads
+    }
+    // POPTS: IXSM and TXSM (SDM 3.3.7.2).
+    offloads.ipChecksum = fields >> 40 & 1 != 0
+    offloads.transportChecksum = fields >> 41 & 1 != 0
+    if fields & Self.insertChecksum != 0 {
+      offloads.segmentSize = UInt16(truncatingIfNeeded: context.segmentation >> 48)
+      offloads.headerLength = UInt16(truncatingIfNeeded: context.segmentation >> 40 & 0xFF)
+    }
+    return offloads
+  }
+
   @inlinable
   public var request: TransmitRequest {
     let usesOffloads =
@@ -115,4 +143,15 @@ public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
       kind: kind, buffer: buffer, length: length, endsFrame: endsFrame, reportsCompletion: reportsCompletion,
       usesOffloads: usesOffloads)
   }
+}
+
+/// What the context descriptors of an 8254x leave behind for later frames (SDM 3.3.6): of the two contexts that the chip
+/// keeps, the one for segmentation says what becomes of a frame's length.
+@frozen
+public struct E1000OffloadContext: Sendable, BitwiseCopyable {
+  /// The second word of the last segmentation context: header length in bits 47–40, segment size in 63–48.
+  @usableFromInline var segmentation: UInt64
+
+  @inlinable
+  public init() { segmentation = 0 }
 }

@@ -1,3 +1,5 @@
+import AllyPacket
+
 /// What is known of a packet behind the matches of a rule that were read so far.
 private struct RuleContext {
   /// nil: either family.

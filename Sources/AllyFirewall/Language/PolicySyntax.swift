@@ -1,3 +1,5 @@
+import AllyPacket
+
 /// A policy as it was written: variables replaced, values read, names of chains and sets not yet looked up.
 struct PolicySyntax: Sendable {
   var tables: [TableSyntax] = []

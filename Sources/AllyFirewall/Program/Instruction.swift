@@ -1,3 +1,5 @@
+import AllyPacket
+
 /// One step of a compiled policy, 16 bytes. Rules follow each other; a match that fails goes on at ``otherwise``, the next
 /// rule of its chain.
 struct Instruction: Sendable, BitwiseCopyable {

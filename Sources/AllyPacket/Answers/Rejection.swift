@@ -1,4 +1,4 @@
-/// How a `reject` tells the sender. The firewall names the reply; an appliance that can inject frames sends it.
+/// How a ``Verdict/reject`` tells an endpoint: the inspector names the reply, ``FrameAnswers`` sends it.
 @frozen
 public enum Rejection: Sendable, BitwiseCopyable, Equatable {
   /// ICMP destination unreachable with this code (RFC 792).

@@ -1,0 +1,36 @@
+public import AllyPacket
+public import AllyRings
+
+/// Why an inspector cannot stand behind a NIC.
+public struct CompositionError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// What the inspector does and cannot do there.
+  public var unsupported: InspectorActions
+  public var protection: PacketProtection
+  /// Bytes of DPI memory for frames that inspectors make.
+  public var copyMemory: UInt64
+
+  public var description: String {
+    let names: [(InspectorActions, String)] = [
+      (.replacesReceived, "replace received frames"), (.growsReceived, "make received frames longer"),
+      (.replacesTransmitted, "replace transmitted frames"), (.injectsTowardsOS, "send frames to the OS"),
+      (.injectsTowardsWire, "send frames to the wire"),
+    ]
+    let what = names.filter { unsupported.contains($0.0) }.map(\.1).joined(separator: ", ")
+    let memory =
+      copyMemory == 0 ? "without memory for them (RingLimits.copyMemory is 0)" : "at protection \(protection)"
+    return "the inspector would \(what), which this NIC's virtualizer does not do \(memory)"
+  }
+}
+
+extension DPICore where Virtualizer: ~Copyable {
+  /// Refuses an inspector whose actions the virtualizer cannot carry out; to be asked when an appliance is composed, so that
+  /// it does not show in traffic.
+  public static func check<Inspector: PacketInspector & ~Copyable>(
+    _ inspector: Inspector.Type, protection: PacketProtection, limits: RingLimits
+  ) throws(CompositionError) {
+    let missing = Inspector.actions.subtracting(Virtualizer.supportedActions(at: protection, limits: limits))
+    guard missing.isEmpty else {
+      throw CompositionError(unsupported: missing, protection: protection, copyMemory: limits.copyMemory)
+    }
+  }
+}
