@@ -8,6 +8,11 @@ public struct DPIConfiguration: Sendable {
   public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
   /// `-k none` clears it: packets whose checksum is wrong then take part.
   public var validatesChecksums = true
+  /// `pcap-file.checksum-checks: auto`: when more than a tenth of the first ``checksumSample`` frames are wrong, the capture
+  /// was taken in front of a network card that computes them, and none is looked at any more. For captures alone.
+  public var doubtsChecksums = false
+  /// Frames after which that is decided.
+  public static var checksumSample: UInt64 { 1000 }
   /// `--simulate-ips`, `--inline`: `drop` and `reject` rules act on the frame.
   public var isInline = false
   /// `stream.inline`: stream data is looked at as it comes, not when it is acknowledged; nil for inline engines alone.

@@ -10,7 +10,8 @@ struct FrameDissector: ~Copyable {
   /// Datagrams that one frame may complete (a fragment inside a tunnel whose carrier is a fragment, too).
   static var maximumDatagrams: Int { 2 }
 
-  let decoder: PacketDecoder
+  private(set) var decoder: PacketDecoder
+  private let doubtsChecksums: Bool
   private var defragmenter: Defragmenter
   private var packets: Pool<DecodedPacket>
   private var firstDatagram = DatagramBuffer()
@@ -19,6 +20,7 @@ struct FrameDissector: ~Copyable {
 
   init(configuration: DPIConfiguration) {
     decoder = PacketDecoder(validatesChecksums: configuration.validatesChecksums)
+    doubtsChecksums = configuration.doubtsChecksums && configuration.validatesChecksums
     defragmenter = Defragmenter(
       memoryCap: configuration.defragmentationMemoryCap,
       seed: configuration.hashSeed ?? UInt64.random(in: .min ... .max))
@@ -26,11 +28,19 @@ struct FrameDissector: ~Copyable {
     for _ in 0..<Self.maximumPackets { _ = packets.insert(DecodedPacket()) }
   }
 
+  /// Gives up on checksums when too many are wrong.
+  private mutating func judgeChecksums() {
+    if counters.wrongChecksums > 0 && counters.packets / counters.wrongChecksums < 10 {
+      decoder.validatesChecksums = false
+    }
+  }
+
   /// Decodes a frame.
   ///
   /// - Returns: how many packets were found, at least 1. Packet 0 is the outermost. They are to be inspected from the last
   ///   to the first: what a tunnel carries before the tunnel itself, a completed datagram before its last fragment.
   mutating func dissect(_ packet: borrowing Packet) -> Int {
+    if doubtsChecksums && counters.packets == DPIConfiguration.checksumSample { judgeChecksums() }
     counters.packets &+= 1
     counters.bytes &+= UInt64(packet.bytes.byteCount)
     packets[0] = DecodedPacket()
@@ -41,6 +51,9 @@ struct FrameDissector: ~Copyable {
     // Each packet yields at most one more: what it carries, or the datagram that it completes.
     while true {
       let outer = UInt32(count - 1)
+      if !packets[outer].flaws.isDisjoint(with: [.networkChecksum, .transportChecksum]) {
+        counters.wrongChecksums &+= 1
+      }
       if packets[outer].flaws.contains(.invalid) { counters.invalid &+= 1 }
       if let inner = carried {
         guard count < Self.maximumPackets else {

@@ -369,8 +369,9 @@ struct Detector: ~Copyable {
   }
 
   private mutating func record(_ match: Match, _ packet: DecodedPacket, _ marks: FlowMarks, at time: UInt64) {
-    let tag = tables.signatures[match.signature].tag
-    if tag != Signature.any { tagged.start(tables.tags[tag], for: packet, flow: marks.identifier, at: time) }
+    for tag in tables.signatures[match.signature].tags.indices {
+      tagged.start(tables.tags[tag], for: packet, flow: marks.identifier, at: time)
+    }
     if alerts.append(match) { statistics.alerts &+= 1 } else { statistics.discardedAlerts &+= 1 }
   }
 

@@ -230,7 +230,7 @@ struct PacketInspection: ~Copyable {
 
   /// Records of transactions that are complete, and of files; then the transactions are done with.
   private static func writeTransactions(
-    _ session: ApplicationSession, _ records: RecordKinds, waits: Bool, flow: Flow,
+    _ session: ApplicationSession, _ records: RecordKinds, waits: Bool, isEnd: Bool = false, flow: Flow,
     about subject: borrowing EVEWriter.Subject, _ eve: inout EVEWriter
   ) {
     var index = 0
@@ -239,7 +239,7 @@ struct PacketInspection: ~Copyable {
       let inspection = transaction.inspection
       while inspection.filesRecorded < transaction.files.count {
         let file = transaction.files[inspection.filesRecorded]
-        if file.state == .open { break }
+        if file.state == .open && !isEnd { break }
         if records.contains(.files) {
           eve.writeFile(file, of: transaction, session, flow: flow, about: subject)
         }
@@ -254,8 +254,9 @@ struct PacketInspection: ~Copyable {
         inspection.eventsRecorded = transaction.events
       }
       let isComplete =
-        transaction.stage(of: .toServer) == TransactionStage.complete
-        && transaction.stage(of: .toClient) == TransactionStage.complete
+        isEnd
+        || transaction.stage(of: .toServer) == TransactionStage.complete
+          && transaction.stage(of: .toClient) == TransactionStage.complete
       guard isComplete else {
         index += 1
         continue
@@ -323,11 +324,14 @@ struct PacketInspection: ~Copyable {
         endSide(&side, &flow, hasData: hasData)
         hasData = hasData && tracker.nextWindow()
       } while hasData
-      if application.session(flow)?.close(side) == true { endSide(&side, &flow, hasData: false) }
+      let isClosing = application.session(flow)?.close(side) == true
+      let isLast = first == .toClient
+      if isClosing || isLast { endSide(&side, &flow, hasData: false, isLast: isLast) }
     }
   }
 
-  private mutating func endSide(_ side: inout FlowSide, _ flow: inout Flow, hasData: Bool) {
+  /// - Parameter isLast: nothing more is said; transactions that are not complete stay so.
+  private mutating func endSide(_ side: inout FlowSide, _ flow: inout Flow, hasData: Bool, isLast: Bool = false) {
     let isOpen = flow.flags.isDisjoint(with: [.drop, .bypassed])
     if hasData && isOpen && !(flow.application == .max && flow.flags.isSuperset(of: .noApplication)) {
       let isMidstream = flow.application == .max && tracker.isMidstream(flow)
@@ -363,7 +367,7 @@ struct PacketInspection: ~Copyable {
     }
     guard let session, !flow.flags.contains(.drop) else { return }
     PacketInspection.writeTransactions(
-      session, configuration.records, waits: isInspected && side == .toServer, flow: flow, about: subject, &eve)
+      session, configuration.records, waits: isInspected && !isLast, isEnd: isLast, flow: flow, about: subject, &eve)
   }
 
   // MARK: end

@@ -245,7 +245,9 @@ struct PayloadEvaluator: ~Copyable {
     guard start >= 0, count >= 0, start <= bytes.count, count <= bytes.count - start else { return nil }
     if read.isRelative && count > 0 && start >= bytes.count { return nil }
     if read.base != 0 {
-      return Digits.read(bytes, from: start, count: count, base: read.base == 1 ? 0 : UInt64(read.base))
+      // No count means as many digits as there are.
+      let digits = count == 0 ? min(23, bytes.count - start) : count
+      return Digits.read(bytes, from: start, count: digits, base: read.base == 1 ? 0 : UInt64(read.base))
     }
     guard count <= 8 else { return nil }
     var value: UInt64 = 0

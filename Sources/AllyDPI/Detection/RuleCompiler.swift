@@ -119,8 +119,8 @@ struct RuleCompiler {
     signature.countsFromStreamStart = traits.countsFromStreamStart
     signature.bypasses = rule.bypasses
     if let tag = rule.tag {
-      signature.tag = UInt32(tags.count)
-      tags.append(TagRule(tag))
+      signature.tags = TableRange(start: UInt32(tags.count), count: UInt32(1 + rule.furtherTags.count))
+      tags += ([tag] + rule.furtherTags).map(TagRule.init)
     }
     if let filter = rule.rateFilter {
       signature.rateFilter = UInt32(rateFilters.count)

@@ -26,10 +26,10 @@ struct Signature: BitwiseCopyable, Sendable {
   var rateFilter: UInt32
   /// Into the program's ``SuppressionTest``s.
   var suppressions: TableRange
-  /// `bypass`, `tag`: behind a match, the flow is not inspected any more, or its packets are recorded.
+  /// `bypass`: behind a match the flow is not inspected any more.
   var bypasses = false
-  /// Index of the program's ``TagRule``; ``Signature/any`` for none.
-  var tag: UInt32 = Signature.any
+  /// Into the program's ``TagRule``s: whose packets are recorded behind an alert.
+  var tags = TableRange.empty
   /// `service`: a bit for each parser; once a flow's protocol is known, it must be one of these, and ports do not count.
   var services: UInt32 = 0
   /// A bit for each parser that the flow may have; 0 for any flow.

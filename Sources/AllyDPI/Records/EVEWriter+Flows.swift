@@ -60,6 +60,11 @@ extension EVEWriter {
         json.key("tc_gap")
         json.bool(true)
       }
+      // Each side's data lies in one piece of memory, whatever comes.
+      json.key("ts_max_regions")
+      json.number(1 as UInt8)
+      json.key("tc_max_regions")
+      json.number(1 as UInt8)
     }
     json.endObject()
   }

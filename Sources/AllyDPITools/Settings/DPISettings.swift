@@ -31,6 +31,11 @@ struct DPISettings {
       return nil
     }
     if options.strict, let note = notes.first { throw CommandFailure(.badConfiguration, note) }
+    engine.doubtsChecksums = options.checksums == nil
+    if let (value, _) = tree.text("pcap-file.checksum-checks"), value != "auto" {
+      engine.doubtsChecksums = false
+      engine.validatesChecksums = try tree.flag("pcap-file.checksum-checks") ?? true
+    }
     apply(options)
     noteIgnored(tree, options)
   }

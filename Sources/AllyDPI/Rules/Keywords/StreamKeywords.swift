@@ -126,6 +126,6 @@ enum StreamKeywords {
       parts.removeFirst()
     }
     if let rest = parts.first { throw rest.expected("nothing more") }
-    builder.update { $0.tag = tag }
+    builder.update { if $0.tag == nil { $0.tag = tag } else { $0.furtherTags.append(tag) } }
   }
 }

@@ -52,6 +52,8 @@ public struct Rule: Sendable {
   /// `alert`: a rule of another action writes a record besides.
   public var alsoAlerts: Bool = false
   public var tag: Tag? = nil
+  /// `tag` options behind the first.
+  public var furtherTags: [Tag] = []
   /// `filestore`: files are kept; it changes no verdict.
   public var storesFiles: Bool = false
   /// `bypass`: behind a match the flow is not inspected any more.
