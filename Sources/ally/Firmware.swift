@@ -10,8 +10,8 @@ struct Firmware: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Explain firmware tables.",
       discussion: """
-        Knows the MADT, the SRAT, the MP configuration table and its pointer, the RSDP, the RSDT and the XSDT; of any other \
-        ACPI table it shows the header. Linux has its ACPI tables in /sys/firmware/acpi/tables. Exit statuses: \
+        Knows the MADT, the SRAT, the MP configuration table and its pointer, the RSDP, the RSDT, the XSDT and the FACS; of any \
+        other ACPI table it shows the header. Linux has its ACPI tables in /sys/firmware/acpi/tables. Exit statuses: \
         Docs/ExitStatus.md.
         """)
 

@@ -13,6 +13,7 @@ struct FirmwareRobustnessTests {
     attempt { try MPPointer(parsing: bytes) }
     attempt { try RootPointer(parsing: bytes) }
     attempt { try RootTable(parsing: bytes) }
+    attempt { try ControlStructure(parsing: bytes) }
     attempt { try MemoryMap(parsing: bytes) }
     return taken
   }

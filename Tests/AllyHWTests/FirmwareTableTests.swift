@@ -161,4 +161,20 @@ struct FirmwareTableTests {
     #expect(root.bytes.count == 36 + 16)
     #expect(try RootTable(parsing: root.bytes) == root)
   }
+
+  @Test("The control structure, which has no checksum, is read; cut anywhere, or of another length, it is an error")
+  func controlStructure() throws {
+    var bytes =
+      Array("FACS".utf8) + [64, 0, 0, 0, 0x78, 0x56, 0x34, 0x12, 0, 0x90, 0, 0] + [UInt8](repeating: 0, count: 48)
+    bytes[24] = 0x55
+    bytes[32] = 2
+    let structure = try ControlStructure(parsing: bytes)
+    #expect(structure.hardwareSignature == 0x1234_5678 && structure.wakingVector == 0x9000)
+    #expect(structure.extendedWakingVector == 0x55 && structure.version == 2)
+    for length in 0..<64 {
+      #expect(throws: FirmwareTableError.self) { try ControlStructure(parsing: Array(bytes.prefix(length))) }
+      bytes[4] = UInt8(length)
+      #expect(throws: FirmwareTableError.self) { try ControlStructure(parsing: Array(bytes.prefix(length))) }
+    }
+  }
 }

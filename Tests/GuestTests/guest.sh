@@ -21,9 +21,13 @@ done
 for table in /sys/firmware/acpi/tables/*; do [ -f "$table" ] && file "$table"; done
 file /sys/firmware/dmi/tables/DMI
 
-# CPUID, by leaf at offset leaf: EAX, EBX, ECX, EDX.
+# CPUID: EAX, EBX, ECX, EDX. The leaf is the low half of the offset, the subleaf the high one.
 insmod /cpuid.ko
-section cpuid-1 && dd if=/dev/cpu/0/cpuid bs=16 count=1 skip=1 iflag=skip_bytes 2>/dev/null | od -A n -t u4
+cpuid() { dd if=/dev/cpu/0/cpuid bs=16 count=1 skip="$(($2 << 32 | $1))" iflag=skip_bytes 2>/dev/null | od -A n -t u4; }
+section cpuid-1 && cpuid 1 0
+section cpuid-4 && cpuid 4 0
+section cpuid-b && cpuid 11 1
+section cpuid-80000008 && cpuid "$((0x80000008))" 0
 # What the emulator hands to a BIOS, before any option ROM sees it.
 insmod /qemu_fw_cfg.ko
 section fw-cfg && ls /sys/firmware/qemu_fw_cfg/by_name/etc/acpi

@@ -106,6 +106,19 @@ section() { tr -d '\r' <"$console" | awk -v name="=== $1" '$0 == name { inside =
 # table NAME OUTPUT: a firmware file as the guest has it.
 table() { section "file $1" | tr -d '\n' | base64 --decode >"$2"; }
 
+# mp_table OUTPUT: the MP configuration table. It is in the BIOS's segment, which the guest's memory file has at its address.
+mp_table() {
+  local bios=$work/bios pointer place length
+  dd if="$ram" of="$bios" bs=65536 skip=15 count=1 status=none
+  pointer=$(grep -abo '_MP_' "$bios" | head -n 1 | cut -d: -f1)
+  place=$(($(number 4 $((pointer + 4)) "$bios") - 0xF0000))
+  length=$(number 2 $((place + 4)) "$bios")
+  dd if="$bios" of="$1" bs=1 skip="$place" count="$length" status=none
+}
+
+# cores_of FILE: the APIC ids of a MADT, an SRAT or an MP table, as ally reads them.
+cores_of() { "$ally" firmware show "$1" | sed -n 's/^  core with APIC id \([0-9]*\).*/\1/p' | tr '\n' ' '; }
+
 # number BYTES OFFSET FILE: a little-endian number.
 number() { od --address-radix=n --format="u$1" --skip-bytes="$2" --read-bytes="$1" "$3" | tr -d ' \n'; }
 
@@ -170,14 +183,51 @@ trace() {
 # --- Cases ----------------------------------------------------------------------------------------------------------
 
 case_plain() {
-  boot plain vmlinux "$work/initrd" -smp 4
+  # Four packages, so that the MP table has all cores.
+  boot plain vmlinux "$work/initrd" -smp 4,sockets=4
   check "the guest comes up" await end
   check "the guest powers off" power_off
   cores 0-3 4
   check "the BIOS's map has the memory" maps_hidden_memory
   plain_memory=$(memory_total)
   table /sys/firmware/acpi/tables/APIC "$work/plain.madt"
-  equal "cores that ally finds" "$("$ally" firmware show "$work/plain.madt" | grep -c "core with APIC id")" 4
+  equal "cores that ally finds" "$(cores_of "$work/plain.madt")" "0 1 2 3 "
+  firmware_command
+}
+
+# `ally firmware` on the tables of a real guest: whole, and cut.
+firmware_command() {
+  local name found=0 hidden=$work/hidden
+  while read -r name; do
+    table "$name" "$work/table"
+    check "ally explains $name" "$ally" firmware show "$work/table"
+    found=$((found + 1))
+  done < <(tr -d '\r' <"$console" | sed -n 's/^=== file \(.*acpi.*\)/\1/p')
+  more "ACPI tables of the guest" "$found" 3
+
+  table /sys/firmware/acpi/tables/SRAT "$work/plain.srat"
+  mp_table "$work/plain.mp"
+  equal "cores in the MP table" "$(cores_of "$work/plain.mp")" "0 1 2 3 "
+  mkdir "$hidden"
+  check "ally hides two cores" "$ally" firmware hide --cores 1,3 --madt "$work/plain.madt" --srat "$work/plain.srat" \
+    --mp "$work/plain.mp" --output-table "$hidden/madt" --output-srat "$hidden/srat" --output-mp "$hidden/mp"
+  for name in madt srat mp; do equal "cores left in $name" "$(cores_of "$hidden/$name")" "0 2 "; done
+  for name in madt srat; do check "checksum of $name" sums_to_zero "$hidden/$name"; done
+
+  local length status output
+  for name in madt srat mp; do
+    output=--output-$name
+    [ "$name" != madt ] || output=--output-table
+    for length in 0 1 35 43 $(($(stat --format=%s "$work/plain.$name") - 1)); do
+      head --bytes="$length" "$work/plain.$name" >"$work/cut"
+      status=0
+      "$ally" firmware hide --cores 3 "--$name" "$work/cut" "$output" "$hidden/cut" >/dev/null 2>"$work/cut.log" ||
+        status=$?
+      equal "status for the first $length bytes of $name" "$status" 76
+      equal "lines about the first $length bytes of $name" "$(wc -l <"$work/cut.log")" 1
+      check "no file from the first $length bytes of $name" test ! -e "$hidden/cut"
+    done
+  done
 }
 
 sequestered() { # sequestered NAME MP-CORES: what every guest without the core must show
@@ -194,18 +244,10 @@ sequestered() { # sequestered NAME MP-CORES: what every guest without the core m
   done
   check "ally reads the MADT" "$ally" firmware show "$work/$1.APIC"
   for kind in APIC SRAT; do
-    equal "cores in $kind" \
-      "$("$ally" firmware show "$work/$1.$kind" | sed -n 's/.*core with APIC id \([0-9]*\).*/\1/p' | tr '\n' ' ')" "0 1 2 "
+    equal "cores in $kind" "$(cores_of "$work/$1.$kind")" "0 1 2 "
   done
-  # The MP table is in the BIOS's segment, which the guest's memory file has at its address.
-  dd if="$ram" of="$work/$1.bios" bs=65536 skip=15 count=1 status=none
-  local pointer place length
-  pointer=$(grep -abo '_MP_' "$work/$1.bios" | head -n 1 | cut -d: -f1)
-  place=$(($(number 4 $((pointer + 4)) "$work/$1.bios") - 0xF0000))
-  length=$(number 2 $((place + 4)) "$work/$1.bios")
-  dd if="$work/$1.bios" of="$work/$1.mp" bs=1 skip="$place" count="$length" status=none
-  equal "cores in the MP table" \
-    "$("$ally" firmware show "$work/$1.mp" | sed -n 's/^  core with APIC id \([0-9]*\).*/\1/p' | tr '\n' ' ')" "$2"
+  mp_table "$work/$1.mp"
+  equal "cores in the MP table" "$(cores_of "$work/$1.mp")" "$2"
   check "the kernel log has no core that was ignored" contains_no "APIC.*(ignored|limit)|hotplug CPUs.*[1-9] hotplug" \
     <(section dmesg)
 }
@@ -244,7 +286,11 @@ case_option-rom() {
   check "the BIOS said so" grep -aq "ally: core and memory are sequestered" "$console"
 
   # What an OS that looks closely still finds.
-  trace cpuid-logical-processors "$(($(section cpuid-1 | awk '{ print $2 }') >> 16 & 255))" 3
+  trace cpuid-logical-processors "$(($(cpuid 1 EBX) >> 16 & 255))" 3
+  # Leaf 4 counts ids rather than cores, in powers of two, on processors that have it; the two below count cores.
+  trace cpuid-cores "$(($(cpuid 80000008 ECX) % 256 + 1))" 3
+  trace cpuid-topology "$(cpuid b EBX)" 3
+  equal "siblings in /proc/cpuinfo" "$(section cpuinfo | awk '$1 == "siblings" { print $3 }' | sort -u)" 3
   table /sys/firmware/dmi/tables/DMI "$work/dmi"
   trace smbios-cores "$(smbios_cores "$work/dmi")" 3
   trace fw-cfg-tables "$(section fw-cfg | grep -c tables)" 0
@@ -254,6 +300,12 @@ case_option-rom() {
   trace hole-in-memory "$(section dmesg | grep -c 'BIOS-e820: .*usable')" 2
   # The segment that INT 15h leads to: the BIOS's own, or the ROM's.
   trace option-rom-in-memory "$(printf 0x%x "$(number 2 $((0x15 * 4 + 2)) "$ram")")" 0xf000
+}
+
+# cpuid LEAF REGISTER: what the guest read, as a number.
+cpuid() {
+  local -A column=([EAX]=1 [EBX]=2 [ECX]=3 [EDX]=4)
+  section "cpuid-$1" | awk -v column="${column[$2]}" 'NF == 4 { print $column }'
 }
 
 # Core counts of the processors that SMBIOS lists (type 4, offset 0x23).

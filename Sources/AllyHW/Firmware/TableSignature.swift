@@ -21,6 +21,8 @@ public struct TableSignature: RawRepresentable, Sendable, Hashable, CustomString
   public static var srat: Self { Self("S", "R", "A", "T") }
   /// Differentiated System Description Table: ACPI machine code.
   public static var dsdt: Self { Self("D", "S", "D", "T") }
+  /// Firmware ACPI Control Structure, the one without a common header.
+  public static var controlStructure: Self { Self("F", "A", "C", "S") }
   /// MP floating pointer structure.
   public static var mpPointer: Self { Self("_", "M", "P", "_") }
   /// MP configuration table.

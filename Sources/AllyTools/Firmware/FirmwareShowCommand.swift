@@ -22,6 +22,7 @@ public struct FirmwareShowCommand {
     case .mpTable: try explain(MPTable(parsing: bytes))
     case .mpPointer: try explain(MPPointer(parsing: bytes))
     case .rootPointer: try explain(RootPointer(parsing: bytes))
+    case .controlStructure: try explain(ControlStructure(parsing: bytes))
     case .rootTable, .extendedRootTable: try explain(RootTable(parsing: bytes))
     default: try Self.title(of: ACPIHeader(of: bytes), length: bytes.count)
     }
@@ -117,6 +118,14 @@ public struct FirmwareShowCommand {
     var text = "RSDP of \(name(pointer.oemID))\n  RSDT at \(hexadecimal(pointer.rootTable))"
     if let address = pointer.extendedRootTable { text += "\n  XSDT at \(hexadecimal(address))" }
     return text
+  }
+
+  private static func explain(_ structure: ControlStructure) -> String {
+    """
+    FACS, version \(structure.version), hardware signature \(hexadecimal(structure.hardwareSignature))
+      wakes at \(hexadecimal(structure.wakingVector)) in real-address mode, at \
+    \(hexadecimal(structure.extendedWakingVector)) in protected mode
+    """
   }
 
   private static func explain(_ table: RootTable) -> String {
