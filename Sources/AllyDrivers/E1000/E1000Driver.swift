@@ -19,48 +19,22 @@ public struct E1000Driver: NICDriver {
 
   public var interrupts = InterruptMimic()
 
-  /// The registers of one queue, as the OS wrote them.
-  private struct QueueRegisters: BitwiseCopyable, Sendable {
-    var baseLow: UInt32 = 0
-    var baseHigh: UInt32 = 0
-    var length: UInt32 = 0
-    var head: UInt32 = 0
-    var tail: UInt32 = 0
-    /// RCTL or TCTL.
-    var control: UInt32 = 0
-    /// Whether base, length or head changed while the queue was enabled. Between the writes of a new base and length the
-    /// registers contradict each other, so the queue stops, and starts again with the next tail or control write.
-    var isChanging = false
-    /// Whether the NIC works on the DPI queue.
-    var isStarted = false
+  // The control of a queue is RCTL or TCTL.
+  private var receive = IntelQueueRegisters()
+  private var transmit = IntelQueueRegisters()
 
-    var isEnabled: Bool { control & E1000Bits.enable != 0 && !isChanging }
-
-    func programmed(bufferLength: UInt32, trailerLength: UInt32) -> ProgrammedQueue {
-      ProgrammedQueue(
-        base: BusAddress(UInt64(baseHigh) << 32 | UInt64(baseLow)), byteLength: length, head: head, tail: tail,
-        isEnabled: isEnabled, bufferLength: bufferLength, trailerLength: trailerLength)
-    }
-  }
-
-  private var receive = QueueRegisters()
-  private var transmit = QueueRegisters()
+  private static func isEnabled(_ queue: IntelQueueRegisters) -> Bool { queue.control & E1000Bits.enable != 0 }
 
   public init() {}
 
   public func receiveQueue(_ queue: Int) -> ProgrammedQueue {
     receive.programmed(
-      bufferLength: Self.bufferLength(receiveControl: receive.control),
+      isEnabled: Self.isEnabled(receive), bufferLength: IntelReceiveControl.bufferLength(receive.control),
       trailerLength: receive.control & E1000Bits.stripCRC != 0 ? 0 : 4)
   }
 
-  public func transmitQueue(_ queue: Int) -> ProgrammedQueue { transmit.programmed(bufferLength: 0, trailerLength: 0) }
-
-  /// RCTL.BSIZE and RCTL.BSEX (SDM 13.4.22, Table 13-67). The reserved pair counts as the smallest extended size.
-  static func bufferLength(receiveControl: UInt32) -> UInt32 {
-    let shift = receiveControl >> 16 & 3
-    guard receiveControl & E1000Bits.bufferSizeExtension != 0 else { return 2048 >> shift }
-    return 32768 >> max(shift, 1)
+  public func transmitQueue(_ queue: Int) -> ProgrammedQueue {
+    transmit.programmed(isEnabled: Self.isEnabled(transmit))
   }
 
   // MARK: - Register accesses of the OS
@@ -142,8 +116,8 @@ public struct E1000Driver: NICDriver {
     }
     // A reset takes queues, interrupts and their enables with it (SDM 14.5).
     interrupts.reset()
-    receive = QueueRegisters()
-    transmit = QueueRegisters()
+    receive = IntelQueueRegisters()
+    transmit = IntelQueueRegisters()
     restoreShadows(registers)
     readControl(registers: registers, nic: &nic)
     return RegisterEffects(receiveQueues: QueueSet(0), transmitQueues: QueueSet(0), interrupts: true)
@@ -177,28 +151,16 @@ public struct E1000Driver: NICDriver {
     return .transmitQueue(0)
   }
 
-  /// Base, length, head and tail lie alike in both queues' registers.
   private static func writeQueue(
-    _ queue: inout QueueRegisters, _ offset: UInt32, _ value: UInt32, first: UInt32, tail: RegisterEffects,
+    _ queue: inout IntelQueueRegisters, _ offset: UInt32, _ value: UInt32, first: UInt32, tail: RegisterEffects,
     queue effect: RegisterEffects, registers: RegisterFile
   ) -> RegisterEffects {
-    switch offset &- first {
-    case 0x00: queue.baseLow = value & ~0xF
-    case 0x04: queue.baseHigh = value
-    case 0x08: queue.length = value & 0xF_FF80
-    case 0x10: queue.head = value & 0xFFFF
-    case 0x18:
-      queue.tail = value & 0xFFFF
-      registers.store(UInt64(queue.tail), at: offset)
-      guard queue.isChanging else { return tail }
-      queue.isChanging = false
-      return effect
-    default: return .none
+    let isEnabled = isEnabled(queue)
+    switch queue.write(offset &- first, value, isEnabled: isEnabled, first: first, registers: registers) {
+    case .nothing: return .none
+    case .tail: return tail
+    case .queue: return effect
     }
-    setShadows(of: queue, first: first, registers)
-    guard queue.control & E1000Bits.enable != 0 else { return .none }
-    queue.isChanging = true
-    return effect
   }
 
   // MARK: - Shadow copies
@@ -226,18 +188,8 @@ public struct E1000Driver: NICDriver {
     registers.store(UInt64(interrupts.mask), at: E1000Registers.interruptMaskSet)
     registers.store(UInt64(receive.control), at: E1000Registers.receiveControl)
     registers.store(UInt64(transmit.control), at: E1000Registers.transmitControl)
-    Self.setShadows(of: receive, first: E1000Registers.receiveBaseLow, registers)
-    Self.setShadows(of: transmit, first: E1000Registers.transmitBaseLow, registers)
-  }
-
-  private static func setShadows(
-    of queue: QueueRegisters, first: UInt32, _ registers: RegisterFile
-  ) {
-    registers.store(UInt64(queue.baseLow), at: first)
-    registers.store(UInt64(queue.baseHigh), at: first &+ 0x04)
-    registers.store(UInt64(queue.length), at: first &+ 0x08)
-    registers.store(UInt64(queue.head), at: first &+ 0x10)
-    registers.store(UInt64(queue.tail), at: first &+ 0x18)
+    receive.storeShadows(at: E1000Registers.receiveBaseLow, registers)
+    transmit.storeShadows(at: E1000Registers.transmitBaseLow, registers)
   }
 
   private mutating func raise(_ bits: UInt32, _ registers: RegisterFile) {
@@ -255,19 +207,12 @@ public struct E1000Driver: NICDriver {
       E1000Registers.transmitControl, value: UInt64(Self.effectiveControl(transmit)), width: .doubleWord)
   }
 
-  private static func effectiveControl(_ queue: QueueRegisters) -> UInt32 {
+  private static func effectiveControl(_ queue: IntelQueueRegisters) -> UInt32 {
     queue.isStarted ? queue.control | E1000Bits.enable : queue.control & ~E1000Bits.enable
   }
 
-  /// SDM 14.4: base, length, head and tail, then the enable.
-  private static func program<NIC: NICDevice & ~Copyable>(_ queue: DescriptorQueue, first: UInt32, on nic: inout NIC) {
-    let base = queue.base.rawValue
-    nic.writeRegister(first, value: base & 0xFFFF_FFFF, width: .doubleWord)
-    nic.writeRegister(first &+ 0x04, value: base >> 32, width: .doubleWord)
-    // Both descriptor formats have 16 bytes.
-    nic.writeRegister(first &+ 0x08, value: UInt64(queue.count) &* 16, width: .doubleWord)
-    nic.writeRegister(first &+ 0x10, value: UInt64(queue.head), width: .doubleWord)
-    nic.writeRegister(first &+ 0x18, value: UInt64(queue.tail), width: .doubleWord)
+  private static func program<NIC: NICDevice & ~Copyable>(_ twin: DescriptorQueue, first: UInt32, on nic: inout NIC) {
+    IntelQueueRegisters.program(twin, first: first, on: &nic)
     // No delay (RDTR, TIDV): the rate that the OS sees is made here.
     nic.writeRegister(first &+ 0x20, value: 0, width: .doubleWord)
   }

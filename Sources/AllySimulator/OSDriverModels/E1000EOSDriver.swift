@@ -77,6 +77,7 @@ public struct E1000EOSDriver: OSDriverModel, ~Copyable {
     _ = environment.readRegister(Register.interruptCause)
     // Set link up, full duplex.
     environment.writeRegister(Register.control, 1 << 6 | 1)
+    IntelOSLink.negotiate(on: &environment)
     environment.writeRegister(Register.receiveAddressLow, UInt32(truncatingIfNeeded: address))
     environment.writeRegister(Register.receiveAddressHigh, UInt32(truncatingIfNeeded: address >> 32) & 0xFFFF | 1 << 31)
     for index in 0..<UInt32(128) { environment.writeRegister(Register.multicastTable + 4 * index, 0) }
@@ -110,16 +111,7 @@ public struct E1000EOSDriver: OSDriverModel, ~Copyable {
     environment.writeRegister(Register.multipleQueues, 0x0037_0001)
     // EN, UPE, MPE, LPE, BAM, SECRC.
     environment.writeRegister(
-      Register.receiveControl, 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 15 | 1 << 26 | bufferSizeBits)
-  }
-
-  private var bufferSizeBits: UInt32 {
-    switch queue.layout.bufferLength {
-    case 16384: 1 << 25 | 1 << 16
-    case 8192: 1 << 25 | 2 << 16
-    case 4096: 1 << 25 | 3 << 16
-    default: 0
-    }
+      Register.receiveControl, 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 15 | 1 << 26 | queue.receiveBufferSize)
   }
 
   private func enableInterrupts<Environment: OSEnvironment & ~Copyable>(on environment: inout Environment) {

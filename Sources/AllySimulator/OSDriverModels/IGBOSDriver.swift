@@ -98,6 +98,7 @@ public struct IGBOSDriver: OSDriverModel, ~Copyable {
     _ = environment.readRegister(Register.interruptCause)
     // Set link up, full duplex.
     environment.writeRegister(Register.control, 1 << 6 | 1)
+    IntelOSLink.negotiate(on: &environment)
     environment.writeRegister(Register.receiveAddressLow, UInt32(truncatingIfNeeded: address))
     environment.writeRegister(Register.receiveAddressHigh, UInt32(truncatingIfNeeded: address >> 32) & 0xFFFF | 1 << 31)
     for index in 0..<UInt32(128) { environment.writeRegister(Register.multicastTable + 4 * index, 0) }

@@ -50,7 +50,16 @@ public struct IntelOSQueuePair: Sendable {
     public var framesSent: UInt64 = 0
   }
 
+  /// The formats of receive descriptors.
+  enum Format {
+    /// 8254x SDM §3.2.3.
+    case legacy
+    /// 82574 datasheet 7.1.5.2; the 82576's advanced descriptors have their fields at the same places.
+    case extended
+  }
+
   public let layout: Layout
+  private let format: Format
   /// The offset of the receive queue's first register, and of the transmit queue's.
   let receiveRegister: UInt32
   let transmitRegister: UInt32
@@ -67,8 +76,9 @@ public struct IntelOSQueuePair: Sendable {
   private var frame: [UInt8] = []
   private var frameIsDamaged = false
 
-  init(layout: Layout, receiveRegister: UInt32, transmitRegister: UInt32) {
+  init(layout: Layout, format: Format = .extended, receiveRegister: UInt32, transmitRegister: UInt32) {
     self.layout = layout
+    self.format = format
     self.receiveRegister = receiveRegister
     self.transmitRegister = transmitRegister
   }
@@ -130,8 +140,7 @@ public struct IntelOSQueuePair: Sendable {
     var taken = 0
     // One round of the ring at the most.
     for _ in 0..<layout.receiveDescriptors where taken < budget {
-      // The extended format: status below, errors above, length in the upper half (82574 datasheet 7.1.5.2).
-      let word = environment.load(receiveDescriptor(nextToClean).advanced(by: 8))
+      let word = completion(environment.load(receiveDescriptor(nextToClean).advanced(by: 8)))
       guard word & 1 != 0 else { break }
       let length = Int(word >> 32 & 0xFFFF)
       if !environment.read(receiveBuffer(nextToClean), count: length, into: &frame) { frameIsDamaged = true }
@@ -148,6 +157,13 @@ public struct IntelOSQueuePair: Sendable {
     }
     if unposted > 0 { post(on: &environment) }
     return taken
+  }
+
+  /// The second word of a descriptor with its fields where the extended format has them: status below, errors above, length
+  /// in the upper half.
+  private func completion(_ word: UInt64) -> UInt64 {
+    guard format == .legacy else { return word }
+    return (word & 0xFFFF) << 32 | word >> 32 & 0xFF | (word >> 40 & 0xFF) << 24
   }
 
   private mutating func finishFrame(status: UInt64, deliver: (RawSpan) -> Void) {
@@ -222,6 +238,16 @@ public struct IntelOSQueuePair: Sendable {
     (nextToSend &- nextToReclaim &+ layout.transmitDescriptors) % layout.transmitDescriptors
   }
 
+  /// RCTL.BSIZE and BSEX for the buffers' length (8254x SDM §13.4.22).
+  var receiveBufferSize: UInt32 {
+    switch layout.bufferLength {
+    case 16384: 1 << 25 | 1 << 16
+    case 8192: 1 << 25 | 2 << 16
+    case 4096: 1 << 25 | 3 << 16
+    default: 0
+    }
+  }
+
   private func next(_ index: UInt32, _ count: UInt32) -> UInt32 { index + 1 == count ? 0 : index + 1 }
   private func receiveDescriptor(_ index: UInt32) -> PhysicalAddress {
     layout.receiveRing.advanced(by: UInt64(index) * 16)
@@ -234,5 +260,16 @@ public struct IntelOSQueuePair: Sendable {
   }
   private func transmitBuffer(_ index: UInt32) -> PhysicalAddress {
     layout.transmitBuffers.advanced(by: UInt64(index) * UInt64(layout.bufferLength))
+  }
+}
+
+/// What stock drivers do to the PHY when they set a link up.
+enum IntelOSLink {
+  /// Restarts autonegotiation: PHY register 0 through MDIC.
+  static func negotiate<Environment: OSEnvironment & ~Copyable>(on environment: inout Environment) {
+    let control: UInt32 = 0x1340
+    environment.writeRegister(0x0020, 1 << 26 | 1 << 21 | control)
+    // Ready at once, or not at all.
+    for _ in 0..<64 where environment.readRegister(0x0020) >> 28 & 1 == 0 {}
   }
 }
