@@ -21,7 +21,7 @@ public protocol HostedNIC: NICDevice, ~Copyable {
   /// - Returns: whether anything moved.
   mutating func work(on bus: inout HostBus, frames: Int, at now: UInt64) -> Bool
 
-  /// Whether it interrupts, by its pin, now.
+  /// Whether it interrupts now: by its pin, or by messages when it has none.
   mutating func assertsInterrupt() -> Bool
 
   /// When it wants to work again without anything happening, in the nanoseconds of ``work(on:frames:at:)``; nil when it does
@@ -62,7 +62,10 @@ public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copya
     return model.run(on: &bus, wire: &line, frames: frames) > 0
   }
 
-  public mutating func assertsInterrupt() -> Bool { model.takeInterrupts(by: .pin).isPinAsserted }
+  public mutating func assertsInterrupt() -> Bool {
+    guard model.function.interruptPin == 0 else { return model.takeInterrupts(by: .pin).isPinAsserted }
+    return model.takeInterrupts(by: .messageTable).messages != 0
+  }
 
   public mutating func setLink(isUp: Bool) { model.isLinkUp = isUp }
 

@@ -116,7 +116,7 @@ extension DriverHarness where Driver.NICReceive == E1000EReceiveDescriptor {
     harness.write(0x1524, 1 << 4)
     #expect(harness.messages(at: 2) == 1 << 4)
     // A link change of the NIC's.
-    harness.nic.values[0x1500] = 4
+    harness.nic.values[0xC0] = 4
     #expect(harness.takeNICInterrupt())
     #expect(harness.messages(at: 3) == 1)
     #expect(harness.read(0xC0) == 0x8000_0004)

@@ -80,10 +80,10 @@ struct ConformanceBed<
 
   init(
     _ nic: consuming NIC, memory: consuming PhysicalMemory, osDriver: consuming OSDriver, far: consuming Uplink,
-    inspector: MarkedFrames, protection: PacketProtection
+    inspector: MarkedFrames, protection: PacketProtection, copyMemory: UInt64 = 4 << 20
   ) throws {
     let settings = InterceptionSettings(
-      limits: RingLimits(maximumDescriptors: 1024, maximumFrameLength: 16_384, copyMemory: 4 << 20),
+      limits: RingLimits(maximumDescriptors: 1024, maximumFrameLength: 16_384, copyMemory: copyMemory),
       protection: protection)
     os = BedOS(
       try InterceptedNIC(
@@ -95,7 +95,13 @@ struct ConformanceBed<
     self.inspector = inspector
   }
 
-  mutating func start() { osDriver.start(stationAddress: TestFrame.station, on: &os) }
+  /// The OS starts its driver, and waits until the link has been negotiated: without one a NIC loses frames by right.
+  mutating func start(
+    delivered: (RawSpan) -> Void = { _ in }, sent: (ArraySlice<UInt8>) -> Void = { _ in }
+  ) {
+    osDriver.start(stationAddress: TestFrame.station, on: &os)
+    for _ in 0..<12 { turn(delivered: delivered, sent: sent) }
+  }
 
   /// Sends a frame over the wire towards the NIC; false when the wire is full.
   mutating func offer(_ frame: [UInt8]) -> Bool { far.send(frame.span) }

@@ -84,7 +84,7 @@ extension ConformanceBed where Virtualizer: ~Copyable, NIC: ~Copyable, OSDriver:
     }
     for _ in 0..<20 where send(TestFrame.make(posted, length: 60)) { posted += 1 }
     let completed = posted - unfinished(osDriver)
-    start()
+    start(delivered: { toOS.take(copy($0)) }, sent: { toWire.take(Array($0)) })
     let begin: UInt32 = 1_000_000
     let end = begin + 1000
     let expected = (begin..<end).filter { !inspector.drops($0) }

@@ -7,85 +7,61 @@ import AllySimulator
 import Testing
 
 /// The 82540EM's driver module: the same tests on our own model and on QEMU's.
-enum E1000Bed {
-  typealias OnModel = ConformanceBed<RingVirtualizer<E1000Driver>, ModelNIC<E1000Model, UplinkWire>, E1000OSDriver>
-  typealias OnQEMU = ConformanceBed<RingVirtualizer<E1000Driver>, QEMUDevice, E1000OSDriver>
-
+private enum E1000Bed {
   static func osDriver() -> E1000OSDriver {
     E1000OSDriver(
-      layout: E1000OSDriver.Layout(base: PhysicalAddress(0x10_0000), receiveDescriptors: 256, transmitDescriptors: 128))
-  }
-
-  static func onModel(
-    _ folder: ScratchFolder, dropping: UInt32 = 0, protection: PacketProtection = .copyToDPIMemory,
-    _ body: (inout OnModel) throws -> Void
-  ) throws {
-    let far = try Uplink.datagram(local: "\(folder.path)/wire")
-    let near = try Uplink.datagram(local: "\(folder.path)/wire.nic", remote: "\(folder.path)/wire")
-    try far.connect("\(folder.path)/wire.nic")
-    let dram = try DRAM(size: 64 << 20)
-    var memory = PhysicalMemory()
-    try dram.map(into: &memory)
-    let model = E1000Model(
-      requester: RequesterID(bus: 0, device: 5, function: 0), macAddress: [0x52, 0x54, 0x00, 0x12, 0x34, 0x56])
-    var bed = try OnModel(
-      ModelNIC(model: model, line: UplinkWire(near)), memory: memory, osDriver: osDriver(), far: far,
-      inspector: MarkedFrames(droppedOfTen: dropping), protection: protection)
-    try body(&bed)
-    withExtendedLifetime(dram) {}
-  }
-
-  static func onQEMU(
-    _ folder: ScratchFolder, dropping: UInt32 = 0, protection: PacketProtection = .copyToDPIMemory,
-    _ body: (inout OnQEMU) throws -> Void
-  ) throws {
-    let settings = QEMUDevice.Settings(program: GuestTools.qemu ?? "", model: "e1000", folder: folder.path)
-    let far = try Uplink.datagram(local: settings.wire)
-    let device = try QEMUDevice(settings)
-    try far.connect(settings.remoteWire)
-    var memory = PhysicalMemory()
-    try device.mapMemory(into: &memory)
-    var bed = try OnQEMU(
-      device, memory: memory, osDriver: osDriver(), far: far, inspector: MarkedFrames(droppedOfTen: dropping),
-      protection: protection)
-    try body(&bed)
-    if let failure = bed.os.intercepted.nic.failure { throw failure }
+      layout: E1000OSDriver.Layout(
+        base: PhysicalAddress(0x10_0000), receiveDescriptors: 256, transmitDescriptors: 128))
   }
 }
 
 @Suite struct E1000ModelConformanceTests {
+  private typealias Bed = ConformanceBed<
+    RingVirtualizer<E1000Driver>, ModelNIC<E1000Model, UplinkWire>, E1000OSDriver
+  >
+
+  private func withBed(dropping: UInt32 = 0, _ protection: PacketProtection, _ body: (inout Bed) throws -> Void) throws
+  {
+    let model = E1000Model(
+      requester: RequesterID(bus: 0, device: 5, function: 0), macAddress: [0x52, 0x54, 0x00, 0x12, 0x34, 0x56])
+    try Bed.onModel(model, osDriver: E1000Bed.osDriver(), dropping: dropping, protection: protection, body)
+  }
+
   @Test(arguments: [PacketProtection.copyToDPIMemory, .inPlace])
   func tenThousandFramesEachWay(protection: PacketProtection) throws {
-    try E1000Bed.onModel(ScratchFolder(), protection: protection) { $0.exchange(10_000, jumbo: true) }
+    try withBed(protection) { $0.exchange(10_000, jumbo: true) }
   }
 
   @Test func oneOfTenDropped() throws {
-    try E1000Bed.onModel(ScratchFolder(), dropping: 1) { $0.exchange(10_000, jumbo: false) }
+    try withBed(dropping: 1, .copyToDPIMemory) { $0.exchange(10_000, jumbo: false) }
   }
 
   @Test(arguments: [PacketProtection.copyToDPIMemory, .inPlace])
   func resetInTheMiddle(protection: PacketProtection) throws {
-    try E1000Bed.onModel(ScratchFolder(), dropping: 1, protection: protection) {
-      $0.resetInTheMiddle { $0.unfinishedTransmissions }
-    }
+    try withBed(dropping: 1, protection) { bed in bed.resetInTheMiddle { $0.unfinishedTransmissions } }
   }
 }
 
 @Suite(.enabled(if: GuestTools.qemu != nil, "ALLY_QEMU names no QEMU (make test-guests)"))
 struct E1000OnQEMUConformanceTests {
+  private typealias Bed = ConformanceBed<RingVirtualizer<E1000Driver>, QEMUDevice, E1000OSDriver>
+
+  private func withBed(dropping: UInt32 = 0, _ protection: PacketProtection, _ body: (inout Bed) throws -> Void) throws
+  {
+    try Bed.onQEMU("e1000", osDriver: E1000Bed.osDriver(), dropping: dropping, protection: protection, body)
+  }
+
   @Test(arguments: [PacketProtection.copyToDPIMemory, .inPlace])
   func tenThousandFramesEachWay(protection: PacketProtection) throws {
-    try E1000Bed.onQEMU(ScratchFolder(), protection: protection) { $0.exchange(10_000, jumbo: true) }
+    try withBed(protection) { $0.exchange(10_000, jumbo: true) }
   }
 
   @Test func oneOfTenDropped() throws {
-    try E1000Bed.onQEMU(ScratchFolder(), dropping: 1) { $0.exchange(10_000, jumbo: false) }
+    try withBed(dropping: 1, .copyToDPIMemory) { $0.exchange(10_000, jumbo: false) }
   }
 
   @Test(arguments: [PacketProtection.copyToDPIMemory, .inPlace])
   func resetInTheMiddle(protection: PacketProtection) throws {
-    try E1000Bed.onQEMU(ScratchFolder(), dropping: 1, protection: protection) {
-      $0.resetInTheMiddle { $0.unfinishedTransmissions }
-    }
+    try withBed(dropping: 1, protection) { bed in bed.resetInTheMiddle { $0.unfinishedTransmissions } }
   }
 }

@@ -175,8 +175,9 @@ public struct IGBDriver: NICDriver {
     for offset in stride(from: Offset.transmitControl + 4, to: 0x0420, by: 4) {
       registers.store(nic.read(offset), at: offset)
     }
-    // The NIC reports to us alone, by one vector, and only once there is a queue.
-    nic.write(Offset.interruptMaskClear, .max)
+    // The NIC reports to us alone, by one vector, and only once there is a queue. At their old places its registers are on
+    // every implementation.
+    nic.write(Offset.oldInterruptMaskClear, .max)
     nic.write(Offset.vectorMaskClear, .max)
     nic.write(Offset.generalInterrupts, 0)
   }
@@ -220,7 +221,7 @@ public struct IGBDriver: NICDriver {
   {
     queues.startReceive(queue, on: twin, layout: Self.layout, nic: &nic)
     writeControls(to: &nic)
-    nic.write(Offset.interruptMaskSet, IGBBits.wantedCauses)
+    nic.write(Offset.oldInterruptMaskSet, IGBBits.wantedCauses)
   }
 
   public mutating func stopReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, nic: inout NIC) {
@@ -237,7 +238,7 @@ public struct IGBDriver: NICDriver {
   ) {
     queues.startTransmit(queue, on: twin, layout: Self.layout, nic: &nic)
     writeControls(to: &nic)
-    nic.write(Offset.interruptMaskSet, IGBBits.wantedCauses)
+    nic.write(Offset.oldInterruptMaskSet, IGBBits.wantedCauses)
   }
 
   public mutating func stopTransmit<NIC: NICDevice & ~Copyable>(_ queue: Int, nic: inout NIC) {
@@ -250,7 +251,7 @@ public struct IGBDriver: NICDriver {
   }
 
   public mutating func takeInterrupt<NIC: NICDevice & ~Copyable>(registers: RegisterFile, nic: inout NIC) -> Bool {
-    let cause = nic.read(Offset.interruptCause) & IGBBits.allCauses
+    let cause = nic.read(Offset.oldInterruptCause) & IGBBits.allCauses
     let others = cause & ~IGBBits.queueCauses
     if others != 0 {
       interrupts.raise(others)
