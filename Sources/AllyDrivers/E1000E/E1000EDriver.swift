@@ -4,7 +4,7 @@ public import AllyRings
 /// The driver module for the 82574L (Intel 82574 GbE Controller Family Datasheet, revision 3.4): two queue pairs with
 /// extended receive descriptors, interrupts by pin, MSI or MSI-X.
 ///
-/// The OS's choice of legacy or packet-split receive descriptors is not served (``ProgrammedQueue/hasKnownFormat``).
+/// The OS's choice of legacy or packet-split receive descriptors is not served (`ProgrammedQueue.hasKnownFormat`).
 public struct E1000EDriver: NICDriver {
   public typealias OSReceive = E1000EReceiveDescriptor
   public typealias NICReceive = E1000EReceiveDescriptor

@@ -4,7 +4,7 @@ public import AllyRings
 /// The driver module for the 82576 (Intel 82576EB Gigabit Ethernet Controller Datasheet, revision 2.63): 16 queue pairs with
 /// advanced descriptors, interrupts by pin, MSI or MSI-X.
 ///
-/// The OS's choice of legacy or header-split receive descriptors is not served (``ProgrammedQueue/hasKnownFormat``). Whether
+/// The OS's choice of legacy or header-split receive descriptors is not served (`ProgrammedQueue.hasKnownFormat`). Whether
 /// frame check sequences are stripped is RCTL's to say; an OS that has a pool strip them besides (VMOLR) hides the last four
 /// bytes of what that pool receives from inspection.
 public struct IGBDriver: NICDriver {
