@@ -47,7 +47,7 @@ enum SampleTraffic {
       + [2] + payload
   }
 
-  private static func tcp(
+  static func tcp(
     toServer: Bool, _ sequence: UInt32, _ acknowledgment: UInt32, flags: UInt8, _ payload: [UInt8]
   ) -> [UInt8] {
     let ports = toServer ? big16(40_000) + big16(80) : big16(80) + big16(40_000)
@@ -60,7 +60,7 @@ enum SampleTraffic {
     big16(40_001) + big16(53) + big16(8 + payload.count) + [0, 0] + payload
   }
 
-  private static func udp(_ payload: [UInt8]) -> [UInt8] {
+  static func udp(_ payload: [UInt8]) -> [UInt8] {
     ipv4(toServer: true, protocol: 17, datagram(payload))
   }
 }

@@ -22,6 +22,14 @@ protocol ApplicationParser: AnyObject {
   ///   - transport: one of ``transports``.
   static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition
 
+  /// The protocol's name in records and in `app_proto`.
+  static var recordName: StaticString { get }
+
+  /// The type of its own records.
+  static var recordType: StaticString { get }
+  /// Whether records of anomalies write events in capitals.
+  static var capitalizesEvents: Bool { get }
+
   /// When a buffer can be inspected; nil when it does not exist in what this side says.
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability?
 
@@ -45,6 +53,12 @@ protocol ApplicationParser: AnyObject {
 
   /// The engine is done with a transaction: it is inspected in both directions and recorded.
   func removeTransaction(at index: Int)
+}
+
+extension ApplicationParser {
+  static var eventNames: [StaticString] { [] }
+  static var recordType: StaticString { recordName }
+  static var capitalizesEvents: Bool { false }
 }
 
 /// What ``ApplicationParser/recognize(_:from:serverPort:)`` found.
@@ -73,9 +87,23 @@ protocol ApplicationTransaction: AnyObject {
   var files: [TransferredFile] { get }
   /// A number that rules compare; nil when there is none.
   func value(of number: ApplicationNumber) -> UInt32?
+  /// Whether a number meets a rule's comparison; where there may be several, one of them.
+  func meets(_ number: ApplicationNumber, _ test: NumberTest, from side: FlowSide) -> Bool
+  /// Whether a condition of a rule holds that is about no buffer. It is asked again until the side is complete.
+  ///
+  /// - Parameters:
+  ///   - condition: what the rule asks for.
+  ///   - side: the side that the rule looks at.
+  ///   - time: the packet's, in nanoseconds since 1970.
+  func meets(_ condition: ApplicationCondition, from side: FlowSide, at time: UInt64) -> Bool
   /// Writes what records of alerts and files say about the transaction, as `"http":{…}`.
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions)
-  /// How many records of its own it has once it is complete.
+  /// Whether its records can be written: when both sides are complete, unless the protocol says otherwise. They are
+  /// written once.
+  var isRecordable: Bool { get }
+  /// The side whose sender is the source in its records; nil for that of the packet that completes it.
+  var recordSide: FlowSide? { get }
+  /// How many records of its own it has once it is recordable.
   func recordCount(_ options: RecordOptions) -> Int
   /// Writes what is particular to one of them.
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions)
@@ -87,6 +115,14 @@ extension ApplicationTransaction {
   var files: [TransferredFile] { [] }
   func recordCount(_ options: RecordOptions) -> Int { 1 }
   func value(of number: ApplicationNumber) -> UInt32? { nil }
+  func meets(_ number: ApplicationNumber, _ test: NumberTest, from side: FlowSide) -> Bool {
+    value(of: number).map { test.matches($0) } ?? false
+  }
+  func meets(_ condition: ApplicationCondition, from side: FlowSide, at time: UInt64) -> Bool { false }
+  var isRecordable: Bool {
+    stage(of: .toServer) == TransactionStage.complete && stage(of: .toClient) == TransactionStage.complete
+  }
+  var recordSide: FlowSide? { .toServer }
 
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("tx_id")
@@ -143,6 +179,10 @@ public struct ApplicationLimits: Sendable {
   public var decompressedBody = 32 << 20
   /// Transactions of one flow that are not done with.
   public var transactions = 512
+  /// Bytes of one message of a handshake.
+  public var handshake = 256 << 10
+  /// What is said about single protocols.
+  public var options = ApplicationOptions()
 
   public init() {}
 }

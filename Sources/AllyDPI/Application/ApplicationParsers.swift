@@ -2,7 +2,9 @@
 enum ApplicationParsers {
   static var all: [any ApplicationParser.Type] { parsers }
   private static let parsers: [any (ApplicationParser & SendableMetatype).Type] = [
-    HTTPParser.self, DNSParser.self,
+    HTTP2Parser.self, HTTPParser.self, DNSParser.self, TLSParser.self, SSHParser.self, MQTTParser.self, DNP3Parser.self,
+    ModbusParser.self, QUICParser.self, SIPParser.self, SNMPParser.self, KerberosParser.self, DHCPParser.self,
+    RFBParser.self,
   ]
 
   /// No protocol.
@@ -18,16 +20,5 @@ enum ApplicationParsers {
   /// A protocol's place in ``all``; ``none`` when there is no parser for it.
   static func index(of application: ApplicationProtocol) -> UInt8 {
     all.firstIndex { $0.applicationProtocol == application }.map { UInt8($0) } ?? none
-  }
-}
-
-extension ApplicationParser {
-  /// The protocol's name in records.
-  static var recordName: StaticString {
-    switch applicationProtocol {
-    case .http1: "http"
-    case .dns: "dns"
-    default: "unknown"
-    }
   }
 }

@@ -12,6 +12,8 @@ struct ApplicationPrefilterBuilder {
     var pattern: (literal: FastPattern, view: SearchedView)?
     /// It asks for events: whenever there are new ones, it is evaluated.
     var hasEvents: Bool
+    /// It asks for something that may come to hold at any time.
+    var hasConditions: Bool
   }
 
   /// A buffer, and what is done with it before it is searched.
@@ -104,6 +106,7 @@ struct ApplicationPrefilterBuilder {
       stage = max(stage, availability.stage)
       earliest = max(earliest, availability.grows ? availability.stage - 1 : availability.stage)
     }
+    if entry.hasConditions { stage = TransactionStage.complete }
     return ApplicationCandidate(signature: entry.signature, stage: stage, earliest: earliest)
   }
 

@@ -24,6 +24,8 @@ struct DetectionTables: Sendable {
   var suppressions: ConstantTable<SuppressionTest>
   var prefilter: PrefilterTables
   var application: ApplicationTables
+  /// Conditions on transactions that are about no buffer and no number.
+  var conditions: [ApplicationCondition]
   var tags: ConstantTable<TagRule>
   /// What rules do with buffers before they look at them.
   var transforms: [TransformChain]

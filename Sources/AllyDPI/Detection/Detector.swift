@@ -271,7 +271,10 @@ struct Detector: ~Copyable {
       case .applicationEvent(let event):
         guard transaction?.events.contains(event.number(in: marks.protocolNumber)) == true else { return false }
       case .applicationNumber(let number, let condition):
-        guard let value = transaction?.value(of: number), condition.matches(value) else { return false }
+        guard transaction?.meets(number, condition, from: context.side) == true else { return false }
+      case .applicationCondition(let index):
+        guard let transaction, transaction.meets(tables.conditions[Int(index)], from: context.side, at: time)
+        else { return false }
       default:
         guard test.matches(packet, bytes: bytes, streamEvents: context.streamEvents) else { return false }
       }

@@ -23,7 +23,10 @@ struct PacketInspection: ~Copyable {
     self.configuration = configuration
     isImmediate = configuration.streamInline ?? configuration.isInline
     tracker = ConnectionTracker(configuration: configuration)
-    application = ApplicationLayer(limits: configuration.application)
+    var limits = configuration.application
+    limits.options.resolve(for: program)
+    limits.options.isInline = configuration.isInline
+    application = ApplicationLayer(limits: limits)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
     counters = FrameCounters(recordCount: program.records.count)
   }
@@ -253,6 +256,12 @@ struct PacketInspection: ~Copyable {
         }
         inspection.eventsRecorded = transaction.events
       }
+      if !inspection.isRecorded && transaction.isRecordable {
+        inspection.isRecorded = true
+        if records.contains(session.recordKind) {
+          eve.writeTransaction(transaction, session, flow: flow, about: subject)
+        }
+      }
       let isComplete =
         isEnd
         || transaction.stage(of: .toServer) == TransactionStage.complete
@@ -261,10 +270,6 @@ struct PacketInspection: ~Copyable {
         index += 1
         continue
       }
-      if !inspection.isRecorded && records.contains(session.recordKind) {
-        eve.writeTransaction(transaction, session, flow: flow, about: subject)
-      }
-      inspection.isRecorded = true
       if waits && !inspection.isOver {
         index += 1
       } else {

@@ -36,6 +36,8 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case flowAge(NumberTest)
   /// What no packet meets: the wrong checksum that is asked for when none is looked at.
   case never
+  /// Into ``DetectionTables/conditions``.
+  case applicationCondition(UInt32)
 
   /// ``TCPFlagsMatch``, flat.
   struct TCPFlags: BitwiseCopyable, Sendable {
@@ -104,7 +106,9 @@ extension PacketTest {
       packet.packetTooBigMTU(bytes: bytes).map { test.matches($0) } ?? false
     case .checksum(let layer, let isValid): packet.checksum(of: layer, isValid: isValid, bytes: bytes)
     case .never: false
-    case .bits, .applicationProtocol, .applicationEvent, .applicationNumber, .streamSize, .flowAge, .flowInteger: true
+    case .bits, .applicationProtocol, .applicationEvent, .applicationNumber, .applicationCondition, .streamSize,
+      .flowAge, .flowInteger:
+      true
     }
   }
 }
@@ -144,7 +148,7 @@ struct ProtocolCondition: BitwiseCopyable, Sendable {
 /// `app-layer-event`: the event's number in each parser's list.
 struct EventCondition: BitwiseCopyable, Sendable {
   /// By the parser's place; 255 where there is no such event.
-  private var numbers: InlineArray<16, UInt8> = InlineArray(repeating: 255)
+  private var numbers: InlineArray<32, UInt8> = InlineArray(repeating: 255)
 
   /// - Returns: nil when no parser knows the event.
   init?(_ event: ApplicationEvent) {
@@ -158,7 +162,7 @@ struct EventCondition: BitwiseCopyable, Sendable {
     if !isKnown { return nil }
   }
 
-  func number(in protocolNumber: UInt8) -> UInt8 { protocolNumber < 16 ? numbers[Int(protocolNumber)] : 255 }
+  func number(in protocolNumber: UInt8) -> UInt8 { protocolNumber < 32 ? numbers[Int(protocolNumber)] : 255 }
 }
 
 extension DecodedPacket {
@@ -258,5 +262,15 @@ extension DecodedPacket {
     default: break
     }
     return start..<max(start, min(start + length, end))
+  }
+}
+
+extension PacketTest {
+  /// Whether the test is about a transaction, and may come to hold at any time of its life.
+  var isAboutTransaction: Bool {
+    switch self {
+    case .applicationNumber, .applicationCondition: true
+    default: false
+    }
   }
 }

@@ -25,6 +25,7 @@ struct RuleCompiler {
   private var transforms: [TransformChain] = []
   private var dataSets = DataSetCompiler()
   private var validatesChecksums = true
+  private var conditions: [ApplicationCondition] = []
   private var variableCount = 0
   private var prefilter = PrefilterBuilder()
   private var bufferSteps: [BufferSteps] = []
@@ -78,7 +79,7 @@ struct RuleCompiler {
       addressLists: ConstantTable(addressLists), addresses: ConstantTable(addresses),
       portLists: ConstantTable(portLists), ports: ConstantTable(ports), thresholds: ConstantTable(thresholds),
       rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions), prefilter: prefilterTables,
-      application: applicationTables, tags: ConstantTable(tags), transforms: transforms,
+      application: applicationTables, conditions: conditions, tags: ConstantTable(tags), transforms: transforms,
       dataSets: dataSets.definitions, variableCount: variableCount)
   }
 
@@ -151,7 +152,8 @@ struct RuleCompiler {
         ApplicationPrefilterBuilder.Entry(
           signature: rank, applications: signature.applications, flow: signature.flow,
           buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: searched(in: rule),
-          hasEvents: rule.options.contains { if case .applicationEvent = $0 { true } else { false } }))
+          hasEvents: rule.options.contains { if case .applicationEvent = $0 { true } else { false } },
+          hasConditions: signature.tests.indices.contains { tests[$0].isAboutTransaction }))
     } else {
       prefilter.add(
         PrefilterBuilder.Entry(
@@ -426,6 +428,11 @@ struct RuleCompiler {
       return .streamEvent(event)
     case .applicationProtocol(let match): return .applicationProtocol(ProtocolCondition(match))
     case .applicationNumber(let number, let match): return .applicationNumber(number, NumberTest(match))
+    case .applicationFlags, .tlsVersion, .tlsState, .certificateValidity, .modbus, .dnp3Object, .cipService,
+      .http2Setting, .ikeAttribute, .krb5TicketEncryption:
+      guard let condition = ApplicationCondition(option) else { return nil }
+      conditions.append(condition)
+      return .applicationCondition(UInt32(conditions.count - 1))
     case .applicationEvent(let event):
       guard let condition = EventCondition(event) else { throw unknownEvent("app-layer-event", event.name, of: rule) }
       return .applicationEvent(condition)

@@ -43,7 +43,8 @@ struct RuleTraits {
       case .ipProtocol: break  // part of the header, in effect
       case .streamSize, .flowInteger: others += 1
       case .applicationProtocol: others += 1
-      case .applicationEvent, .applicationNumber, .applicationFlags:
+      case .applicationEvent, .applicationNumber, .applicationFlags, .tlsVersion, .tlsState, .certificateValidity,
+        .modbus, .dnp3Object, .cipService, .http2Setting, .ikeAttribute, .krb5TicketEncryption:
         hasTransaction = true
         others += 1
       default:

@@ -7,6 +7,14 @@ extension [UInt8] {
   /// - Parameter time: nanoseconds since 1970-01-01T00:00:00Z.
   mutating func appendTimestamp(_ time: UInt64) {
     let seconds = time / 1_000_000_000
+    appendDate(seconds: seconds)
+    append(UInt8(ascii: "."))
+    appendDecimal(time % 1_000_000_000 / 1000, width: 6)
+    appendText("+0000")
+  }
+
+  /// Appends `2015-02-12T18:07:27`, from seconds since 1970.
+  mutating func appendDate(seconds: UInt64) {
     let date = CivilDate(daysSince1970: seconds / 86_400)
     let second = seconds % 86_400
     appendDecimal(date.year, width: 4)
@@ -20,9 +28,6 @@ extension [UInt8] {
     appendDecimal(second / 60 % 60, width: 2)
     append(UInt8(ascii: ":"))
     appendDecimal(second % 60, width: 2)
-    append(UInt8(ascii: "."))
-    appendDecimal(time % 1_000_000_000 / 1000, width: 6)
-    appendText("+0000")
   }
 
   /// Appends an address: dotted decimal, or all eight groups of four hexadecimal digits as Suricata writes IPv6.
@@ -63,6 +68,13 @@ struct CivilDate: Equatable {
     day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
     month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
     year = yearOfCycle + cycle * 400 + (month <= 2 ? 1 : 0)
+  }
+
+  /// Days from 1970 to a date; years are counted from March.
+  static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
+    let shifted = month > 2 ? year : year - 1
+    let monthFromMarch = (month + 9) % 12
+    return shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + (monthFromMarch * 153 + 2) / 5 + day - 719_469
   }
 }
 

@@ -200,8 +200,10 @@ struct EVEWriter: ~Copyable {
   }
 
   private mutating func fields(of file: TransferredFile, _ transaction: any ApplicationTransaction) {
-    json.key("filename")
-    json.text(file.name[...])
+    if !file.name.isEmpty {
+      json.key("filename")
+      json.text(file.name[...])
+    }
     json.key("gaps")
     json.bool(file.hasGaps)
     json.key("state")
@@ -226,7 +228,8 @@ struct EVEWriter: ~Copyable {
     about subject: borrowing Subject
   ) {
     for index in 0..<transaction.recordCount(configuration.recordOptions) {
-      beginRecord(ApplicationParsers.all[Int(session.index)].recordName, flow: flow, from: .toServer, about: subject)
+      beginRecord(
+        ApplicationParsers.all[Int(session.index)].recordType, flow: flow, from: transaction.recordSide, about: subject)
       transaction.writeRecord(index, to: &json, configuration.recordOptions)
       json.endObject()
       submit()
@@ -412,11 +415,12 @@ struct EVEWriter: ~Copyable {
     json.key("type")
     json.string("applayer")
     json.key("event")
+    let isCapital = ApplicationParsers.all[Int(session.index)].capitalizesEvents
     json.string { text in
       event.withUTF8Buffer { name in
         for index in 0..<name.count {
           let byte = unsafe name[index]
-          text.append(byte &- 0x61 < 26 ? byte & 0xDF : byte)
+          text.append(isCapital && byte &- 0x61 < 26 ? byte & 0xDF : byte)
         }
       }
     }

@@ -67,6 +67,13 @@ struct JSONWriter {
     follows = true
   }
 
+  /// Writes a number with a fraction; what is no number, as 0, since JSON has no word for it.
+  mutating func number(real value: Double) {
+    separate()
+    bytes.append(contentsOf: "\(value.isFinite ? value : 0)".utf8)
+    follows = true
+  }
+
   /// Writes a literal that needs no escape.
   mutating func string(_ text: StaticString) {
     separate()

@@ -129,6 +129,7 @@ struct DPISettings {
   }
 
   private mutating func readApplications(_ tree: SettingTree) throws(CommandFailure) {
+    try engine.application.options.readProtocols(tree)
     let http = "app-layer.protocols.http.libhtp.default-config."
     let bodies: ClosedRange<UInt64> = 0...1 << 30
     if let bytes = try tree.bytes(http + "request-body-limit", in: bodies) {

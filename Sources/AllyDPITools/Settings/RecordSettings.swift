@@ -53,6 +53,7 @@ extension DPISettings {
     // `frame` and `pgsql` are the types that must be asked for.
     if try tree.flag(path + ".enabled") == false { return }
     if let kind { engine.records.insert(kind) }
+    try engine.application.options.readRecordType(name, tree, path)
     switch name {
     case "alert": engine.recordOptions.alert = try alert(tree, path)
     case "anomaly": try readAnomalies(tree, path)

@@ -4,6 +4,7 @@ internal import AllyPacket
 final class DNSParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .dns }
   static var transports: [UInt8] { [IPProtocolNumber.udp, IPProtocolNumber.tcp] }
+  static var recordName: StaticString { "dns" }
   static var recordKind: RecordKinds { .dns }
   static let eventNames: [StaticString] = DNSEvent.allCases.map(\.name)
 

@@ -7,7 +7,9 @@ internal import AllyPacket
 final class HTTPParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .http1 }
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
+  static var recordName: StaticString { "http" }
   static var recordKind: RecordKinds { .http }
+  static var capitalizesEvents: Bool { true }
   static let eventNames: [StaticString] = HTTPEvent.allCases.map(\.name)
 
   let limits: ApplicationLimits

@@ -31,7 +31,7 @@ enum IndustrialKeywords {
     for part in option.value.separated() {
       let (word, value) = part.firstWord
       switch word.string {
-      case "unit" where match == ModbusMatch(): match.unit = try NumberText.match(value, in: NumberText.byte)
+      case "unit" where match == ModbusMatch(): match.unit = try number(value, in: NumberText.byte)
       case "function" where match.function == nil && match.category == nil && match.access == nil:
         if value.first?.isDigit == true {
           match.function = UInt8(try value.number(in: NumberText.byte))
@@ -46,17 +46,24 @@ enum IndustrialKeywords {
         guard match.access?.table != nil, match.access?.address == nil else {
           throw word.error("expected 'access' and a table in front of 'address'")
         }
-        match.access?.address = try NumberText.match(value, in: NumberText.short)
+        match.access?.address = try number(value, in: NumberText.short)
       case "value":
         guard match.access?.address != nil, match.access?.isWrite == true else {
           throw word.error("expected 'access write', a table and 'address' in front of 'value'")
         }
-        match.access?.value = try NumberText.match(value, in: NumberText.short)
+        match.access?.value = try number(value, in: NumberText.short)
       default: throw part.expected("unit, function, subfunction, access, address or value")
       }
     }
     try builder.restrict(to: [.modbus], at: option.keyword)
     builder.append(.modbus(match), at: option.keyword)
+  }
+
+  /// A comparison; `0<>N` has no lower end and means less than N.
+  private static func number(_ text: RuleSlice, in limits: ClosedRange<Int>) throws(RuleSyntaxError) -> NumberMatch {
+    let match = try NumberText.match(text, in: limits)
+    if case .range(let range) = match, range.lowerBound == 1 { return .less(range.upperBound + 1) }
+    return match
   }
 
   private static func category(_ text: RuleSlice) throws(RuleSyntaxError) -> ModbusMatch.Category {

@@ -164,13 +164,7 @@ enum TLSKeywords {
       start = end + 1
     }
     return UInt32(
-      clamping: Self.days(fields[0], fields[1], fields[2]) * 86_400 + fields[3] * 3_600 + fields[4] * 60 + fields[5])
-  }
-
-  /// Days from 1970 to a date of the Gregorian calendar; years are counted from March.
-  private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
-    let shifted = month > 2 ? year : year - 1
-    let monthFromMarch = (month + 9) % 12
-    return shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + (monthFromMarch * 153 + 2) / 5 + day - 719_469
+      clamping: CivilDate.days(fields[0], fields[1], fields[2]) * 86_400 + fields[3] * 3_600 + fields[4] * 60
+        + fields[5])
   }
 }

@@ -30,14 +30,34 @@ public struct EngineSupport: Sendable {
       .httpHeaderRaw, .httpHeaderNames, .httpRequestHeader, .httpResponseHeader, .httpHost, .httpHostRaw,
       .httpUserAgent, .httpCookie, .httpContentType, .httpContentLength, .httpReferer, .httpAccept,
       .httpAcceptEncoding, .httpAcceptLanguage, .httpConnection, .httpLocation, .httpServer, .httpStart,
-      .httpStatusCode, .httpStatusMessage, .httpRequestBody, .httpResponseBody, .fileData, .fileName,
+      .httpStatusCode, .httpStatusMessage, .httpRequestBody, .httpResponseBody, .http2HeaderName, .fileData, .fileName,
       .dnsQuery,
+      .tlsServerName, .tlsCertificates, .tlsCertificateSubject, .tlsCertificateIssuer, .tlsCertificateSerial,
+      .tlsCertificateFingerprint, .tlsRandom, .tlsRandomTime, .tlsRandomBytes, .ja3Hash, .ja3String, .ja3sHash,
+      .ja3sString, .ja4Hash,
+      .sshProtocol, .sshSoftware, .sshHassh, .sshHasshString, .sshHasshServer, .sshHasshServerString,
+      .mqttConnectClientID, .mqttConnectUserName, .mqttConnectPassword, .mqttConnectWillTopic,
+      .mqttConnectWillMessage, .mqttPublishTopic, .mqttPublishMessage, .mqttSubscribeTopic, .mqttUnsubscribeTopic,
+      .dnp3Data, .quicVersion, .quicServerName, .quicUserAgent, .quicCYUHash, .quicCYUString,
+      .sipMethod, .sipURI, .sipProtocol, .sipStatusCode, .sipStatusMessage, .sipRequestLine, .sipResponseLine,
+      .sipHeader, .sipBody, .snmpCommunity, .snmpUser, .krb5ClientName, .krb5ServerName, .rfbName,
     ],
-    protocols: [.http1, .dns],
+    protocols: [
+      .http1, .http2, .dns, .tls, .ssh, .mqtt, .dnp3, .modbus, .quic, .sip, .snmp, .krb5, .dhcp, .rfb,
+    ],
     features: [
       .applicationProtocol, .applicationEvents, .transforms, .base64, .dataSets, .dataReputations, .flowIntegers,
-      .streamSizes, .flowAge, .checksums, .icmpv6MTU, .services, .bypass,
-    ], numbers: [.dnsOpcode])
+      .streamSizes, .flowAge, .checksums, .icmpv6MTU, .services, .bypass, .tlsVersion, .tlsState, .certificateValidity,
+      .dnp3Objects, .modbus, .krb5TicketEncryption, .http2Settings,
+    ],
+    numbers: [
+      .dnsOpcode, .tlsCertificateChainLength, .tlsCertificateNotBefore, .tlsCertificateNotAfter,
+      .http2FrameType, .http2ErrorCode, .http2Priority, .http2Window, .http2SizeUpdate,
+      .mqttType, .mqttQualityOfService, .mqttProtocolVersion, .mqttReasonCode, .mqttSessionPresent, .dnp3Function,
+      .snmpVersion, .snmpPDUType, .krb5MessageType, .krb5ErrorCode,
+      .dhcpLeaseTime, .dhcpRenewalTime, .dhcpRebindingTime, .rfbSecurityType, .rfbSecurityResult,
+    ],
+    flags: [.mqttHeader, .mqttConnect, .dnp3Indications])
 
   /// All that can be read: for those who look at rules and run none.
   public static let everything = EngineSupport(

@@ -1,0 +1,59 @@
+/// What an operator says about single protocols.
+public struct ApplicationOptions: Sendable {
+  /// A switch that follows the rules and records that ask for it.
+  public enum Automatic: Sendable { case on, off, automatic }
+
+  /// `app-layer.protocols.tls`.
+  public struct TLS: Sendable {
+    /// `ja3-fingerprints` and `ja4-fingerprints`: whether records carry them. Rules can always ask.
+    public var ja3 = Automatic.automatic
+    public var ja4 = Automatic.automatic
+
+    public init() {}
+  }
+
+  /// `app-layer.protocols.mqtt`, and the `mqtt` type of records.
+  public struct MQTT: Sendable {
+    /// `max-msg-length`: bytes of a message; what is longer is skipped.
+    public var maximumMessage = 1 << 20
+    /// `string-log-limit`: bytes of a text in a record; 0 for all.
+    public var textLimit = 0
+
+    public init() {}
+  }
+
+  /// Frames can be held back: what can be judged early is.
+  var isInline = false
+  public var tls = TLS()
+  public var mqtt = MQTT()
+  /// `app-layer.protocols.ssh.hassh`.
+  public var hassh = Automatic.automatic
+
+  public init() {}
+}
+
+/// A field of `tls` records, by its name in `custom`.
+public enum TLSRecordField: String, Sendable, CaseIterable {
+  case subject, issuer, serial, fingerprint, sni, version, certificate, chain, ja3, ja3s, ja4
+  case sessionResumed = "session_resumed"
+  case notBefore = "not_before"
+  case notAfter = "not_after"
+  case client
+  case clientCertificate = "client_certificate"
+  case clientChain = "client_chain"
+}
+
+extension ApplicationOptions {
+  /// Decides what follows the rules: a fingerprint that any rule asks for is recorded, too.
+  mutating func resolve(for program: DetectionProgram) {
+    let buffers = program.tables.application.buffers
+    func asks(for wanted: Set<InspectionBuffer>) -> Automatic {
+      (0..<buffers.count).contains { wanted.contains(buffers[$0].buffer) } ? .on : .off
+    }
+    if tls.ja3 == .automatic { tls.ja3 = asks(for: [.ja3Hash, .ja3String, .ja3sHash, .ja3sString]) }
+    if tls.ja4 == .automatic { tls.ja4 = asks(for: [.ja4Hash]) }
+    if hassh == .automatic {
+      hassh = asks(for: [.sshHassh, .sshHasshString, .sshHasshServer, .sshHasshServerString])
+    }
+  }
+}
