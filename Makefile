@@ -7,7 +7,7 @@ help:
 	@echo 'make demo    run the example IDS on a bundled capture and show its alerts'
 	@echo 'make test    run all tests that need no special rights and no guest'
 	@echo 'make test-guests   run a stock kernel in an emulated machine with a sequestered core (gets 1 GB of tools)'
-	@echo 'make soak    fuzz every reader of foreign bytes, ten minutes each'
+	@echo 'make soak    a million steps with Ally and without; fuzz every reader of foreign bytes, ten minutes each'
 	@echo 'make format  format the sources'
 	@echo 'make lint    check formatting and scripts'
 	@echo 'make docs    build the documentation of the libraries'
@@ -26,6 +26,7 @@ test-guests: dependencies
 	Tests/GuestTests/conformance.sh
 
 soak: dependencies
+	ALLY_STEPS=1000000 swift test --filter TransparencyTests
 	scripts/fuzz.sh 600
 
 dependencies:

@@ -41,12 +41,12 @@ public struct SimulatedHardware<
       throw .layout("DPI memory up to \(end.rawValue) reaches over the devices' addresses; expected less")
     }
     let dram = try DRAM(size: layout.memory(upTo: end))
-    let memory = try Self.memory(of: dram)
+    let memory = try MachineMemory.memory(of: dram)
     let registers = try Self.shadowRegisters(layout, shadowLength, memory)
     let accesses = try Self.accessLog(layout, shadowLength, memory)
     let remapping = try Self.remappingTable(layout, registers: registers, accesses: accesses, memory)
     let virtualizer = try Self.virtualizer(layout, shadowLength, partition, memory)
-    let root = try Self.pageTables(layout, memory)
+    let root = try MachineMemory.pageTables(layout, registerSpace: Self.registerSpace, memory)
 
     var iommu = IOMMU(partition: partition)
     iommu.attach(MachineLayout.nic, to: .identity, mayReachDPIMemory: true)
@@ -75,12 +75,6 @@ public struct SimulatedHardware<
 
   /// The bytes of the physical address space that the NIC's registers take: whole pages.
   private static var registerSpace: UInt64 { (Model.registerSpace + 0xFFF) & ~0xFFF }
-
-  private static func memory(of dram: DRAM) throws(SimulatorError) -> PhysicalMemory {
-    var memory = PhysicalMemory()
-    do { try dram.map(into: &memory) } catch { throw .layout("DRAM cannot be mapped: \(error)") }
-    return memory
-  }
 
   // What the DPI core has in DPI memory. The DRAM object keeps it mapped as long as the machine exists.
 
@@ -144,34 +138,6 @@ public struct SimulatedHardware<
     unit.route(
       pin: MachineLayout.nicPin, to: PinRoute(core: MachineLayout.osCore, vector: MachineLayout.osVector))
     return unit
-  }
-
-  /// The kernel's page tables: all of OS memory, and the NIC's registers.
-  private static func pageTables(
-    _ layout: MachineLayout, _ memory: borrowing PhysicalMemory
-  ) throws(SimulatorError) -> PhysicalAddress {
-    var tables = PageTables(arena: MachineLayout.pageTables, pages: MachineLayout.pageTablePages)
-    let boundary = layout.boundary.rawValue
-    for range in [0..<min(boundary, DRAM.holeStart), min(boundary, DRAM.holeEnd)..<boundary] {
-      var page = range.lowerBound
-      while page < range.upperBound {
-        // As kernels do: pages as large as fit.
-        let gigabyte = PageSize.size1GiB.rawValue
-        let size: PageSize = page % gigabyte == 0 && range.upperBound - page >= gigabyte ? .size1GiB : .size2MiB
-        guard
-          tables.map(OSMemory.virtual(PhysicalAddress(page)), to: PhysicalAddress(page), size: size, in: memory)
-        else { throw .layout("OS memory is too large for the kernel's page tables") }
-        page += size.rawValue
-      }
-    }
-    for page in stride(from: 0, to: Self.registerSpace, by: 0x1000) {
-      guard
-        tables.map(
-          VirtualAddress(OSMemory.deviceMap + page), to: MachineLayout.nicRegisters.advanced(by: page),
-          size: .size4KiB, uncacheable: true, in: memory)
-      else { throw .layout("OS memory is too large for the kernel's page tables") }
-    }
-    return tables.root
   }
 
   // MARK: - The NIC

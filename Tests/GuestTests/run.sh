@@ -260,8 +260,8 @@ working_core() { # the report after power-off
   equal "frames that were wrong" "$(report $((0x28)))" 0
   equal "ring faults" "$(report $((0x38)))" 0
   equal "exception" "$(report $((0x50)))" 0
-  # Two pieces of the memory map, at the start.
-  equal "allocations" "$(report $((0x58)))" 2
+  # The memory map's pieces and the table of queue pairs, at the start.
+  equal "allocations" "$(report $((0x58)))" 3
 }
 
 case_option-rom() {

@@ -50,7 +50,7 @@ func imageMain(reportAddress: UInt, base: UInt, length: UInt) {
   // As the Remapping Table does: the value lands in the shadow copy, then the DPI core is told.
   func write(_ access: SelfTestDriver.RegisterWrite) {
     registers.store(UInt64(access.value), at: access.offset)
-    _ = rings.handle(
+    rings.handle(
       RedirectedAccess(offset: access.offset, width: .doubleWord, isWrite: true, value: UInt64(access.value)),
       memory: memory, registers: registers, nic: &nic)
   }
