@@ -44,6 +44,9 @@ let package = Package(
     .systemLibrary(name: "CHyperscan", pkgConfig: "libhs", providers: [.apt(["libhyperscan-dev"])]),
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CBrotli", pkgConfig: "libbrotlidec", providers: [.apt(["libbrotli-dev"])]),
+    .systemLibrary(name: "CLZMA", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
+    .systemLibrary(name: "CMagic", pkgConfig: "libmagic", providers: [.apt(["libmagic-dev"])]),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
 
     // The core. AllyHW, AllyPacket, AllyRings and AllyDrivers also compile as Embedded Swift.
@@ -51,7 +54,10 @@ let package = Package(
     .target(name: "AllyPacket", swiftSettings: settings),
     .target(name: "AllyRings", dependencies: ["AllyHW", "AllyPacket"], swiftSettings: settings),
     .target(name: "AllyDrivers", dependencies: ["AllyRings", "AllyHW", "AllyPacket"], swiftSettings: settings),
-    .target(name: "AllyDPI", dependencies: ["AllyPacket", "CHyperscan", "CPCRE2", "CZlib"], swiftSettings: settings),
+    .target(
+      name: "AllyDPI",
+      dependencies: ["AllyPacket", "CHyperscan", "CPCRE2", "CZlib", "CBrotli", "CLZMA", "CMagic"],
+      swiftSettings: settings),
     .target(name: "AllyFirewall", dependencies: ["AllyPacket"], swiftSettings: settings),
     .target(name: "AllyDeviceModels", dependencies: ["AllyHW"], swiftSettings: settings),
     .target(name: "AllyAppliance", dependencies: ["AllyRings", "AllyHW", "AllyPacket"], swiftSettings: settings),

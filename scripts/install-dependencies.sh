@@ -8,7 +8,9 @@
 set -euo pipefail
 
 needed_swift="6.3"
-needed_packages=(pkg-config libhyperscan-dev libpcre2-dev zlib1g-dev libpcap-dev "$@")
+needed_packages=(
+  pkg-config libhyperscan-dev libpcre2-dev zlib1g-dev libbrotli-dev liblzma-dev libmagic-dev libpcap-dev "$@"
+)
 
 fail() {
   echo "install-dependencies: $1" >&2
@@ -27,7 +29,7 @@ oldest=$(printf '%s\n%s\n' "$needed_swift" "${found_swift:-0}" | sort -V | head 
 # --- Libraries ------------------------------------------------------------------------------------------------------
 
 command -v dpkg-query >/dev/null ||
-  fail "this is not Debian or Ubuntu: install the development files of Hyperscan, PCRE2 (8 bit), zlib and libpcap, and pkg-config, then run swift build"
+  fail "this is not Debian or Ubuntu: install the development files of Hyperscan, PCRE2 (8 bit), zlib, brotli, lzma, libmagic and libpcap, and pkg-config, then run swift build"
 
 missing=()
 for package in "${needed_packages[@]}"; do

@@ -47,6 +47,8 @@ public struct DPIConfiguration: Sendable {
   public var readResource: @Sendable (_ name: String, _ place: RuleLocation) -> [UInt8]? = { _, _ in nil }
   /// What parsers of application protocols keep.
   public var application = ApplicationLimits()
+  /// What records say of files, besides what rules need.
+  public var files = FileSettings()
   /// Pattern databases use AVX2 at most, for tools that emulate a processor and stop at AVX-512.
   public var limitsVectorsToAVX2 = false
 
@@ -82,4 +84,16 @@ public struct DPIConfiguration: Sendable {
       "TEREDO_PORTS": "3544",
     ]
   }
+}
+
+/// What an operator wants of files that applications carry, besides what rules need.
+public struct FileSettings: Sendable {
+  /// `file-store`, `force-hash`: digests besides those that records show.
+  public var digests: [FileDigestMatch.Kind] = []
+  /// `file-store`, `force-magic`.
+  public var magic = false
+  /// `force-filestore`: every file is kept, not only those of rules.
+  public var storesAll = false
+
+  public init() {}
 }

@@ -20,10 +20,13 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   ///   - program: the compiled rules; shared by all cores.
   ///   - configuration: the settings that the rules were compiled with.
   ///   - sink: where records go; kept for the engine's life.
+  ///   - store: where files go that rules or settings keep; without one none is kept.
   /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when the system or a library has not the memory.
-  public init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) throws(DPIEngineError) {
+  public init(
+    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink, store: (any FileStore)? = nil
+  ) throws(DPIEngineError) {
     try Self.requireMemory(configuration)
-    let inspection = try PacketInspection(program: program, configuration: configuration, sink: sink)
+    let inspection = try PacketInspection(program: program, configuration: configuration, sink: sink, store: store)
     self.inspection = inspection
     dissector = FrameDissector(configuration: configuration)
   }
@@ -86,6 +89,8 @@ public struct DPIEngine: ~Copyable, PacketInspector {
 /// Why an engine cannot be made.
 public enum DPIEngineError: Error, Sendable {
   case outOfMemory(String)
+  /// A rule or a setting asks for the kind of files (`file.magic`), and libmagic's database is not there.
+  case noMagicDatabase
 }
 
 extension Verdict {

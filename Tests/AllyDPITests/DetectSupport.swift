@@ -118,7 +118,9 @@ struct TestEngine: ~Copyable {
   private var ordinal: UInt64 = 0
   private var time: UInt64 = 1_285_250_638_123_456_000
 
-  init(_ rules: String, _ configure: (inout DPIConfiguration) -> Void = { _ in }) throws {
+  init(
+    _ rules: String, store: (any FileStore)? = nil, _ configure: (inout DPIConfiguration) -> Void = { _ in }
+  ) throws {
     var configuration = DPIConfiguration()
     configuration.hashSeed = 1
     // Stream data on arrival; what acknowledgements do has tests of its own.
@@ -127,7 +129,7 @@ struct TestEngine: ~Copyable {
     list = RecordList()
     let program = try DetectionProgram(
       rules: TestRules.read(rules, configuration: configuration), configuration: configuration)
-    engine = try DPIEngine(program: program, configuration: configuration, sink: list)
+    engine = try DPIEngine(program: program, configuration: configuration, sink: list, store: store)
   }
 
   var records: [String] { list.records }

@@ -257,4 +257,12 @@ struct Connection {
     serverSequence += UInt32(text.utf8.count)
     return verdict
   }
+
+  /// Bytes that are no text.
+  mutating func say(_ bytes: [UInt8], fromClient: Bool, _ engine: inout TestEngine) {
+    var frame = fromClient ? clientFrame("") : clientFrame("").reply
+    frame.payload = bytes
+    engine.send(frame)
+    if fromClient { clientSequence += UInt32(bytes.count) } else { serverSequence += UInt32(bytes.count) }
+  }
 }

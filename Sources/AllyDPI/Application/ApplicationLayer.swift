@@ -9,11 +9,17 @@ struct ApplicationLayer: ~Copyable {
   private static var maximumSessions: Int { 1 << 16 }
 
   let limits: ApplicationLimits
+  private var files: FilePolicy
   private var sessions: [ApplicationSession?] = []
   private var free: [UInt32] = []
+  private var expected = ExpectedFlows()
   private(set) var statistics = ApplicationStatistics()
 
-  init(limits: ApplicationLimits) { self.limits = limits }
+  init(limits: ApplicationLimits, files: FilePolicy = FilePolicy()) {
+    self.limits = limits
+    self.files = files
+    self.files.kept = limits.file
+  }
 
   /// The session at a flow's place; nil without one.
   func session(_ flow: Flow) -> ApplicationSession? {
@@ -36,15 +42,25 @@ struct ApplicationLayer: ~Copyable {
     }
     if flow.application == .max {
       guard !flow.flags.contains(.noApplication) else { return false }
-      guard window.streamOffset == 0 else {
-        giveUp(side, &flow)
-        return false
+      if !expected.isEmpty, let expectation = expected.take(for: flow) {
+        guard open(expectation.parser, flow: &flow) else { return false }
+        session(flow)?.parser.adopt(expectation.announcement)
+      } else {
+        guard window.streamOffset == 0 else {
+          giveUp(side, &flow)
+          return false
+        }
+        guard let parser = recognize(window.bytes, IPProtocolNumber.tcp, from: side, flow: &flow) else { return false }
+        guard open(parser, flow: &flow) else { return false }
       }
-      guard let parser = recognize(window.bytes, IPProtocolNumber.tcp, from: side, flow: &flow) else { return false }
-      guard open(parser, flow: &flow) else { return false }
     }
-    guard let session = session(flow) else { return false }
-    return session.receive(window, from: side)
+    guard var session = session(flow) else { return false }
+    if session.parser.isHandedOver, let next = successor(of: session, window, from: side, flow: &flow) {
+      session = next
+    }
+    let hasHeard = session.receive(window, from: side)
+    while let expectation = session.parser.takeExpectation() { expected.add(expectation, announcedBy: flow) }
+    return hasHeard
   }
 
   /// Takes a datagram.
@@ -65,6 +81,24 @@ struct ApplicationLayer: ~Copyable {
     guard place < sessions.count, sessions[place] != nil else { return }
     sessions[place] = nil
     free.append(flow.application)
+  }
+
+  /// What goes on in a conversation that its protocol has handed over: a tunnel, or encryption that has begun.
+  private mutating func successor(
+    of session: ApplicationSession, _ window: borrowing StreamWindow, from side: FlowSide, flow: inout Flow
+  ) -> ApplicationSession? {
+    guard let fresh = session.fresh(window, from: side), session.mayBeSucceeded() else { return nil }
+    for type in ApplicationParsers.all where type.transports.contains(IPProtocolNumber.tcp) {
+      guard
+        type.recognize(fresh, from: side, serverPort: flow.serverPort, transport: IPProtocolNumber.tcp) == .yes
+      else { continue }
+      let next = ApplicationSession(type, limits: limits, files: files, transport: flow.ipProtocol, after: session)
+      sessions[Int(flow.application)] = next
+      flow.protocolNumber = next.index
+      statistics.sessions &+= 1
+      return next
+    }
+    return nil
   }
 
   // MARK: protocol detection
@@ -102,7 +136,7 @@ struct ApplicationLayer: ~Copyable {
   }
 
   private mutating func open(_ parser: any ApplicationParser.Type, flow: inout Flow) -> Bool {
-    let session = ApplicationSession(parser, limits: limits, transport: flow.ipProtocol)
+    let session = ApplicationSession(parser, limits: limits, files: files, transport: flow.ipProtocol)
     if let place = free.popLast() {
       sessions[Int(place)] = session
       flow.application = place
@@ -131,17 +165,49 @@ final class ApplicationSession {
   let recordKind: RecordKinds
   let eventNames: [StaticString]
   /// How far each side of the stream has been fed.
-  private var nextToServer: UInt64 = 0
-  private var nextToClient: UInt64 = 0
+  private var nextToServer: UInt64
+  private var nextToClient: UInt64
   private var isClosedToServer = false
   private var isClosedToClient = false
 
-  init(_ type: any ApplicationParser.Type, limits: ApplicationLimits, transport: UInt8) {
+  /// Its streams are read beyond the depth of reassembly.
+  let isReadToTheEnd: Bool
+  /// How often a conversation that was handed over has been looked at.
+  private var handoverLooks = 0
+
+  /// - Parameters:
+  ///   - type: the protocol's parser.
+  ///   - limits: what it may keep.
+  ///   - files: what is done with the files that it carries.
+  ///   - transport: TCP or UDP.
+  ///   - before: the conversation that this one goes on with, in the same streams.
+  init(
+    _ type: any ApplicationParser.Type, limits: ApplicationLimits, files: FilePolicy, transport: UInt8,
+    after before: ApplicationSession? = nil
+  ) {
+    isReadToTheEnd = type.isReadToTheEnd
+    nextToServer = before?.nextToServer ?? 0
+    nextToClient = before?.nextToClient ?? 0
     application = type.applicationProtocol
     index = ApplicationParsers.index(of: type.applicationProtocol)
     recordKind = type.recordKind
     eventNames = type.eventNames
     parser = type.init(limits: limits, transport: transport)
+    parser.useFiles(files)
+  }
+
+  /// What of a window has not been fed; nil when there is nothing, or something before it is missing.
+  @_lifetime(copy window)
+  fileprivate func fresh(_ window: borrowing StreamWindow, from side: FlowSide) -> RawSpan? {
+    let fed = side == .toServer ? nextToServer : nextToClient
+    guard fed >= window.streamOffset, fed < window.streamOffset + UInt64(window.bytes.byteCount) else { return nil }
+    return window.bytes.extracting(Int(fed - window.streamOffset)...)
+  }
+
+  /// Whether it is worth looking for what comes after it: a few times, then it is nothing that is known.
+  fileprivate func mayBeSucceeded() -> Bool {
+    handoverLooks += 1
+    return handoverLooks <= 4
   }
 
   /// How often it heard something, and how far detection has followed on each side.

@@ -30,6 +30,9 @@ protocol ApplicationParser: AnyObject {
   /// Whether records of anomalies write events in capitals.
   static var capitalizesEvents: Bool { get }
 
+  /// Whether its streams are read beyond `stream.reassembly.depth`, because files come at any time.
+  static var isReadToTheEnd: Bool { get }
+
   /// When a buffer can be inspected; nil when it does not exist in what this side says.
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability?
 
@@ -37,6 +40,18 @@ protocol ApplicationParser: AnyObject {
   static var eventNames: [StaticString] { get }
 
   init(limits: ApplicationLimits, transport: UInt8)
+
+  /// What is done with the files that it carries; told once, before the first bytes.
+  func useFiles(_ policy: FilePolicy)
+
+  /// Another connection announced this one (``takeExpectation()``); told once, before the first bytes.
+  func adopt(_ announcement: AnyObject)
+
+  /// A connection that what was said announces; each once.
+  func takeExpectation() -> FlowExpectation?
+
+  /// What follows is no longer this protocol's: a tunnel, or the start of encryption.
+  var isHandedOver: Bool { get }
 
   /// Takes the bytes that follow, of a stream, or a whole datagram.
   func receive(_ data: RawSpan, from side: FlowSide)
@@ -59,6 +74,11 @@ extension ApplicationParser {
   static var eventNames: [StaticString] { [] }
   static var recordType: StaticString { recordName }
   static var capitalizesEvents: Bool { false }
+  static var isReadToTheEnd: Bool { false }
+  func useFiles(_ policy: FilePolicy) {}
+  func adopt(_ announcement: AnyObject) {}
+  func takeExpectation() -> FlowExpectation? { nil }
+  var isHandedOver: Bool { false }
 }
 
 /// What ``ApplicationParser/recognize(_:from:serverPort:)`` found.
@@ -96,6 +116,22 @@ protocol ApplicationTransaction: AnyObject {
   ///   - side: the side that the rule looks at.
   ///   - time: the packet's, in nanoseconds since 1970.
   func meets(_ condition: ApplicationCondition, from side: FlowSide, at time: UInt64) -> Bool
+  /// What completes it may come from the other side than the one whose rules look at it: it is kept until that side has been
+  /// inspected once more.
+  var isInspectedLate: Bool { get }
+  /// How numbers in it are written, for options that follow the message (`dce`).
+  var isLittleEndian: Bool { get }
+  /// Whether it meets a condition that only its protocol knows.
+  ///
+  /// - Parameters:
+  ///   - test: the condition.
+  ///   - packet: the packet that the rule is evaluated for.
+  ///   - side: whose packet it is.
+  ///   - ranges: what ranges in the condition count in.
+  func matches(
+    _ test: TransactionTest, in packet: DecodedPacket, from side: FlowSide,
+    ranges: ConstantTable<DetectionTables.NumberRange>
+  ) -> Bool
   /// Writes what records of alerts and files say about the transaction, as `"http":{…}`.
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions)
   /// Whether its records can be written: when both sides are complete, unless the protocol says otherwise. They are
@@ -123,6 +159,13 @@ extension ApplicationTransaction {
     stage(of: .toServer) == TransactionStage.complete && stage(of: .toClient) == TransactionStage.complete
   }
   var recordSide: FlowSide? { .toServer }
+  var isLittleEndian: Bool { true }
+  var isInspectedLate: Bool { false }
+
+  func matches(
+    _ test: TransactionTest, in packet: DecodedPacket, from side: FlowSide,
+    ranges: ConstantTable<DetectionTables.NumberRange>
+  ) -> Bool { false }
 
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("tx_id")
@@ -154,16 +197,6 @@ struct ApplicationEvents: BitwiseCopyable, Sendable, Equatable {
   }
 }
 
-/// A file that a transaction carries.
-struct TransferredFile: Sendable {
-  enum State: Sendable { case open, closed, truncated }
-  var name: [UInt8]
-  var side: FlowSide
-  var state = State.open
-  var size: UInt64 = 0
-  var hasGaps = false
-}
-
 /// Caps of what a parser keeps.
 public struct ApplicationLimits: Sendable {
   /// Bytes of one line or header field.
@@ -175,6 +208,8 @@ public struct ApplicationLimits: Sendable {
   public var responseBody = 100 << 10
   /// Content encodings on top of each other that are undone.
   public var encodingLayers = 2
+  /// Bytes from the start of a file that are kept for inspection, where it is not a body that is kept anyway.
+  public var file = 100 << 10
   /// Bytes that a compressed body may become.
   public var decompressedBody = 32 << 20
   /// Transactions of one flow that are not done with.

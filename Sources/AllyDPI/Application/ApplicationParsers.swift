@@ -5,6 +5,7 @@ enum ApplicationParsers {
     HTTP2Parser.self, HTTPParser.self, DNSParser.self, TLSParser.self, SSHParser.self, MQTTParser.self, DNP3Parser.self,
     ModbusParser.self, QUICParser.self, SIPParser.self, SNMPParser.self, KerberosParser.self, DHCPParser.self,
     RFBParser.self,
+    SMTPParser.self, FTPParser.self, FTPDataParser.self, SMBParser.self, DCERPCParser.self,
   ]
 
   /// No protocol.

@@ -6,14 +6,16 @@ final class TransactionInspection {
     var stage: UInt8 = TransactionStage.none
     /// Buffers whose literals have been searched for: a bit for each of the protocol's buffer groups.
     var searched: UInt64 = 0
-    /// How much of each growing buffer has been searched, by group.
-    var grown: [(group: Int, length: Int)] = []
+    /// How much of each growing buffer has been searched, by group and occurrence.
+    var grown: [(group: Int, occurrence: Int, length: Int)] = []
     /// How many of the rules without a literal have been taken up.
     var unsearched = 0
     /// Events seen when rules on events were last looked at.
     var events = ApplicationEvents()
     /// Candidates that wait for more of the transaction.
     var pending: [ApplicationCandidate] = []
+    /// Signatures that matched: each matches what a side says in a transaction once.
+    var matched: [UInt32] = []
 
     mutating func reset() {
       stage = TransactionStage.none
@@ -22,23 +24,24 @@ final class TransactionInspection {
       unsearched = 0
       events = ApplicationEvents()
       pending.removeAll(keepingCapacity: true)
+      matched.removeAll(keepingCapacity: true)
     }
 
-    func lengthSearched(of group: Int) -> Int { grown.first { $0.group == group }?.length ?? 0 }
+    func lengthSearched(of group: Int, at occurrence: Int) -> Int {
+      grown.first { $0.group == group && $0.occurrence == occurrence }?.length ?? 0
+    }
 
-    mutating func setLengthSearched(of group: Int, to length: Int) {
-      if let index = grown.firstIndex(where: { $0.group == group }) {
+    mutating func setLengthSearched(of group: Int, at occurrence: Int, to length: Int) {
+      if let index = grown.firstIndex(where: { $0.group == group && $0.occurrence == occurrence }) {
         grown[index].length = length
       } else {
-        grown.append((group, length))
+        grown.append((group, occurrence, length))
       }
     }
   }
 
   var toServer = Side()
   var toClient = Side()
-  /// Signatures that matched: each matches a transaction once.
-  var matched: [UInt32] = []
   /// Events that have been recorded.
   var eventsRecorded = ApplicationEvents()
   /// The transaction's own records are written.
@@ -49,7 +52,6 @@ final class TransactionInspection {
   func reset() {
     toServer.reset()
     toClient.reset()
-    matched.removeAll(keepingCapacity: true)
     eventsRecorded = ApplicationEvents()
     filesRecorded = 0
     isRecorded = false

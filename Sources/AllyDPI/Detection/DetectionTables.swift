@@ -22,6 +22,12 @@ struct DetectionTables: Sendable {
   var thresholds: ConstantTable<ThresholdRule>
   var rateFilters: ConstantTable<RateFilterRule>
   var suppressions: ConstantTable<SuppressionTest>
+  /// Ranges of numbers that rules name, such as operations of DCE/RPC.
+  var numberRanges: ConstantTable<NumberRange>
+  /// The lists of digests that rules name, each sorted.
+  var digests: ConstantTable<UInt8>
+  /// What rules want to know of files.
+  var fileNeeds: FileNeeds
   var prefilter: PrefilterTables
   var application: ApplicationTables
   /// Conditions on transactions that are about no buffer and no number.
@@ -38,6 +44,19 @@ struct DetectionTables: Sendable {
   struct AddressInterval: BitwiseCopyable, Sendable {
     var first: IPAddress
     var last: IPAddress
+  }
+
+  /// An interval of numbers, both ends included.
+  struct NumberRange: BitwiseCopyable, Sendable {
+    var first: UInt16
+    var last: UInt16
+  }
+
+  /// What rules want to know of the files that applications carry.
+  struct FileNeeds: Sendable {
+    var digests: [Digest.Function] = []
+    var magic = false
+    var store = false
   }
 
   /// An interval of ports, both ends included.
@@ -98,6 +117,8 @@ struct DetectionTables: Sendable {
     unsafe thresholds.deallocate()
     unsafe rateFilters.deallocate()
     unsafe suppressions.deallocate()
+    unsafe numberRanges.deallocate()
+    unsafe digests.deallocate()
     unsafe prefilter.deallocate()
     unsafe application.deallocate()
     unsafe tags.deallocate()

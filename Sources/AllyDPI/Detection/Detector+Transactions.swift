@@ -1,7 +1,7 @@
 internal import AllyPacket
 
 /// Rules on what applications say: evaluated on a transaction when it has come so far that their buffers are there, and
-/// matched once per transaction.
+/// matched once per transaction and side.
 extension Detector {
   /// Bytes of a growing buffer that are new before it is searched again; inline every byte is looked at as it comes, so that
   /// the frame that completes a match can be dropped.
@@ -72,13 +72,16 @@ extension Detector {
     guard let database = group.database else { return }
     let inspection = transaction.inspection
     var index = 0
+    // A name comes whole; content is worth a search when enough of it is new.
+    let step = group.buffer == .fileName || group.buffer == .fileMagic ? 1 : growth
     while let buffer = transaction.bytes(of: group.buffer, from: side, at: index) {
+      let occurrence = index
       index &+= 1
       var start = 0
       if group.availability.grows {
-        let known = inspection.withSide(side) { $0.lengthSearched(of: place) }
-        if buffer.count == known || !isComplete && buffer.count &- known < growth { continue }
-        inspection.withSide(side) { $0.setLengthSearched(of: place, to: buffer.count) }
+        let known = inspection.withSide(side) { $0.lengthSearched(of: place, at: occurrence) }
+        if buffer.count == known || !isComplete && buffer.count &- known < step { continue }
+        inspection.withSide(side) { $0.setLengthSearched(of: place, at: occurrence, to: buffer.count) }
         // What a transform makes of a part is no part of what it makes of the whole.
         if group.transform == Signature.any { start = max(0, known &- Detector.overlap) }
       }
@@ -103,8 +106,8 @@ extension Detector {
   private static var overlap: Int { 4096 }
 
   private func propose(_ candidate: ApplicationCandidate, _ inspection: TransactionInspection, _ side: FlowSide) {
-    if inspection.matched.contains(candidate.signature) { return }
     inspection.withSide(side) { state in
+      if state.matched.contains(candidate.signature) { return }
       if !state.pending.contains(where: { $0.signature == candidate.signature }) { state.pending.append(candidate) }
     }
   }
@@ -133,7 +136,11 @@ extension Detector {
           time: time)
         {
           isDone = true
-          inspection.matched.append(candidate.signature)
+          inspection.withSide(context.side) { $0.matched.append(candidate.signature) }
+          if signature.storesFiles {
+            let rule = tables.records[candidate.signature]
+            for file in transaction.files where file.side == context.side { file.store(for: rule) }
+          }
           _ = append(
             Match(
               signature: candidate.signature, actions: signature.actions, isStream: packet.transport == .tcp,
@@ -172,6 +179,7 @@ extension Detector {
     _ buffer: BufferSteps, _ transaction: any ApplicationTransaction, _ side: FlowSide
   ) -> Bool {
     var index = 0
+    evaluator.isLittleEndian = transaction.isLittleEndian
     while let bytes = transaction.bytes(of: buffer.buffer, from: side, at: index) {
       if evaluator.evaluate(buffer.steps, on: bytes.rawBytes, through: buffer.transform) != nil { return true }
       index &+= 1

@@ -270,6 +270,12 @@ struct Detector: ~Copyable {
         guard condition.matches(marks, context) else { return false }
       case .applicationEvent(let event):
         guard transaction?.events.contains(event.number(in: marks.protocolNumber)) == true else { return false }
+      case .transaction(let condition):
+        guard
+          transaction?.matches(condition, in: packet, from: context.side, ranges: tables.numberRanges) == true
+        else { return false }
+      case .file:
+        guard let transaction, hasFile(signature.tests, transaction, context.side) else { return false }
       case .applicationNumber(let number, let condition):
         guard transaction?.meets(number, condition, from: context.side) == true else { return false }
       case .applicationCondition(let index):
@@ -286,6 +292,16 @@ struct Detector: ~Copyable {
       else { return false }
     }
     return true
+  }
+
+  private func hasFile(_ tests: TableRange, _ transaction: any ApplicationTransaction, _ side: FlowSide) -> Bool {
+    transaction.files.contains { file in
+      guard file.side == side else { return false }
+      for index in tests.indices {
+        if case .file(let condition) = tables.tests[index], !condition.matches(file, tables.digests) { return false }
+      }
+      return true
+    }
   }
 
   @inline(__always)

@@ -23,6 +23,9 @@ struct NumberTest: BitwiseCopyable, Sendable {
     self.isInverted = isInverted
   }
 
+  /// Whether every number beyond some number matches.
+  var hasNoUpperBound: Bool { isInverted ? low == 0 && high < .max : high == .max }
+
   @inline(__always)
   func matches(_ value: UInt32) -> Bool { (value >= low && value <= high) != isInverted }
 }

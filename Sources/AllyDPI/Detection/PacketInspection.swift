@@ -15,7 +15,10 @@ struct PacketInspection: ~Copyable {
   /// The clock of the traffic, in nanoseconds since 1970.
   private var now: UInt64 = 0
 
-  init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) throws(DPIEngineError) {
+  init(
+    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink, store: (any FileStore)?
+  ) throws(DPIEngineError) {
+    let files = try FilePolicy(configuration, needs: program.tables.fileNeeds, store: store)
     let detector = try Detector(
       tables: program.tables, configuration: configuration, seed: configuration.hashSeed ?? .random(in: .min ... .max))
     self.detector = detector
@@ -26,7 +29,7 @@ struct PacketInspection: ~Copyable {
     var limits = configuration.application
     limits.options.resolve(for: program)
     limits.options.isInline = configuration.isInline
-    application = ApplicationLayer(limits: limits)
+    application = ApplicationLayer(limits: limits, files: files)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
     counters = FrameCounters(recordCount: program.records.count)
   }
@@ -118,6 +121,7 @@ struct PacketInspection: ~Copyable {
     if !flow.flags.isDisjoint(with: [.drop, .bypassed]) { return false }
     if flow.application == .max && flow.flags.isSuperset(of: .noApplication) { return false }
     var hasHeard = false
+    let wasUnknown = flow.application == .max
     let isMidstream = flow.application == .max && tracker.connection(context.flow)?.flags.contains(.midstream) == true
     if context.releasesOther && !context.isContinuation {
       var side = context.side.opposite
@@ -140,6 +144,7 @@ struct PacketInspection: ~Copyable {
       $0.flags = flow.flags
     }
     guard let session = application.session(flow) else { return false }
+    if wasUnknown && session.isReadToTheEnd { tracker.liftDepth(of: context.flow) }
     if context.endsStream && session.close(context.side) { hasHeard = true }
     if (context.endsConnection || context.endsOther) && session.close(context.side.opposite) { hasHeard = true }
     return hasHeard
@@ -198,8 +203,10 @@ struct PacketInspection: ~Copyable {
     }
     if let session, let flow {
       // Passively each side is inspected with a packet of its own, which may be still to come.
-      let waits = isInspected && packet.transport == .tcp && !isImmediate && detector.tables.signatures.count > 0
-      PacketInspection.writeTransactions(session, records, waits: waits, flow: flow, about: subject, &eve)
+      let waits = isInspected && packet.transport == .tcp && detector.tables.signatures.count > 0
+      PacketInspection.writeTransactions(
+        session, records, waits: waits && !isImmediate, waitsIfLate: waits,
+        filesWait: packet.transport == .tcp && !isImmediate, flow: flow, about: subject, &eve)
     }
     if context.isContinuation { return }
     if records.contains(.decodeAnomalies) {
@@ -232,8 +239,20 @@ struct PacketInspection: ~Copyable {
   }
 
   /// Records of transactions that are complete, and of files; then the transactions are done with.
+  ///
+  /// - Parameters:
+  ///   - session: whose transactions they are.
+  ///   - records: which records there are.
+  ///   - waits: a side's rules may not have seen what is complete; then it stays.
+  ///   - waitsIfLate: likewise for what the other side's words complete.
+  ///   - filesWait: a file is recorded with a packet of the side that sent it.
+  ///   - isEnd: nothing more comes of the flow.
+  ///   - flow: the flow.
+  ///   - subject: the packet.
+  ///   - eve: what writes.
   private static func writeTransactions(
-    _ session: ApplicationSession, _ records: RecordKinds, waits: Bool, isEnd: Bool = false, flow: Flow,
+    _ session: ApplicationSession, _ records: RecordKinds, waits: Bool, waitsIfLate: Bool, filesWait: Bool = false,
+    isEnd: Bool = false, flow: Flow,
     about subject: borrowing EVEWriter.Subject, _ eve: inout EVEWriter
   ) {
     var index = 0
@@ -242,7 +261,8 @@ struct PacketInspection: ~Copyable {
       let inspection = transaction.inspection
       while inspection.filesRecorded < transaction.files.count {
         let file = transaction.files[inspection.filesRecorded]
-        if file.state == .open && !isEnd { break }
+        if file.state == .open && !isEnd || filesWait && file.side != subject.side { break }
+        file.finishStorage()
         if records.contains(.files) {
           eve.writeFile(file, of: transaction, session, flow: flow, about: subject)
         }
@@ -270,7 +290,11 @@ struct PacketInspection: ~Copyable {
         index += 1
         continue
       }
-      if waits && !inspection.isOver {
+      if filesWait && inspection.filesRecorded < transaction.files.count {
+        index += 1
+        continue
+      }
+      if (waits || waitsIfLate && transaction.isInspectedLate) && !inspection.isOver {
         index += 1
       } else {
         session.parser.removeTransaction(at: index)
@@ -372,7 +396,8 @@ struct PacketInspection: ~Copyable {
     }
     guard let session, !flow.flags.contains(.drop) else { return }
     PacketInspection.writeTransactions(
-      session, configuration.records, waits: isInspected && !isLast, isEnd: isLast, flow: flow, about: subject, &eve)
+      session, configuration.records, waits: isInspected && !isLast, waitsIfLate: false, isEnd: isLast, flow: flow,
+      about: subject, &eve)
   }
 
   // MARK: end

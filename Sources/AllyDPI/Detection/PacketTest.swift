@@ -38,6 +38,8 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case never
   /// Into ``DetectionTables/conditions``.
   case applicationCondition(UInt32)
+  case file(FileTest)
+  case transaction(TransactionTest)
 
   /// ``TCPFlagsMatch``, flat.
   struct TCPFlags: BitwiseCopyable, Sendable {
@@ -73,6 +75,14 @@ enum PacketTest: BitwiseCopyable, Sendable {
 }
 
 extension PacketTest {
+  /// Whether a transaction may meet the condition at any time until it is complete.
+  var isOfTransaction: Bool {
+    switch self {
+    case .file, .transaction: true
+    default: false
+    }
+  }
+
   /// Whether a packet's headers meet the condition. What needs the flow or a transaction is not decided here: true.
   @inline(__always)
   func matches(_ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet) -> Bool {
@@ -107,7 +117,7 @@ extension PacketTest {
     case .checksum(let layer, let isValid): packet.checksum(of: layer, isValid: isValid, bytes: bytes)
     case .never: false
     case .bits, .applicationProtocol, .applicationEvent, .applicationNumber, .applicationCondition, .streamSize,
-      .flowAge, .flowInteger:
+      .flowAge, .flowInteger, .file, .transaction:
       true
     }
   }

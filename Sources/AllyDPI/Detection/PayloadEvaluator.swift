@@ -14,6 +14,8 @@ struct PayloadEvaluator: ~Copyable {
   private let patterns: ConstantTable<CompiledPattern>
   private var variables: ByteVariables
   private(set) var patternScratch: PatternScratch
+  /// How the transaction in hand writes its numbers, for options that follow it (`dce`).
+  var isLittleEndian = true
   private var attempts = 0
   /// What rules with `base64_decode` look at.
   private let decoded = Base64Buffer()
@@ -252,7 +254,8 @@ struct PayloadEvaluator: ~Copyable {
     guard count <= 8 else { return nil }
     var value: UInt64 = 0
     for offset in 0..<count {
-      let byte = UInt64(bytes[start + (read.isLittleEndian ? count - 1 - offset : offset)])
+      let byte = UInt64(
+        bytes[start + ((read.followsMessage ? isLittleEndian : read.isLittleEndian) ? count - 1 - offset : offset)])
       value = value &<< 8 | byte
     }
     return (value, start + count)

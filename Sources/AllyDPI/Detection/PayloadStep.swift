@@ -110,6 +110,8 @@ struct NumberRead: BitwiseCopyable, Sendable {
   /// 0 for a binary number, else the base of a number in digits; 1 takes the base from the digits' prefix.
   var base: UInt8
   var isLittleEndian: Bool
+  /// The message that the bytes come from says how its numbers are written (`dce`).
+  var followsMessage = false
   var hasMask: Bool
   var mask: UInt32
 }

@@ -26,6 +26,9 @@ struct RuleCompiler {
   private var dataSets = DataSetCompiler()
   private var validatesChecksums = true
   private var conditions: [ApplicationCondition] = []
+  private var numberRanges: [DetectionTables.NumberRange] = []
+  private var fileDigests = FileDigestLists()
+  private var fileNeeds = DetectionTables.FileNeeds()
   private var variableCount = 0
   private var prefilter = PrefilterBuilder()
   private var bufferSteps: [BufferSteps] = []
@@ -48,6 +51,7 @@ struct RuleCompiler {
   {
     validatesChecksums = configuration.validatesChecksums
     dataSets.readResource = configuration.readResource
+    fileDigests.readResource = configuration.readResource
     for rule in SignatureOrder.sorted(rules, actionOrder: configuration.actionOrder) {
       do {
         try add(rule)
@@ -78,8 +82,10 @@ struct RuleCompiler {
       bitNumbers: ConstantTable(bitNumbers), literals: ConstantTable(literals), patterns: ConstantTable(patterns),
       addressLists: ConstantTable(addressLists), addresses: ConstantTable(addresses),
       portLists: ConstantTable(portLists), ports: ConstantTable(ports), thresholds: ConstantTable(thresholds),
-      rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions), prefilter: prefilterTables,
-      application: applicationTables, conditions: conditions, tags: ConstantTable(tags), transforms: transforms,
+      rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions),
+      numberRanges: ConstantTable(numberRanges), digests: ConstantTable(fileDigests.bytes), fileNeeds: fileNeeds,
+      prefilter: prefilterTables, application: applicationTables, conditions: conditions, tags: ConstantTable(tags),
+      transforms: transforms,
       dataSets: dataSets.definitions, variableCount: variableCount)
   }
 
@@ -111,6 +117,10 @@ struct RuleCompiler {
       destinationPorts: destinationPorts, tests: compiled.tests, payload: compiled.payload, headers: compiled.headers,
       changes: compiled.changes, thresholds: thresholds(of: rule), rateFilter: Signature.any,
       suppressions: suppressions(of: rule), hasAbsolutePositions: traits.hasAbsolutePositions)
+    if rule.storesFiles {
+      signature.storesFiles = true
+      fileNeeds.store = true
+    }
     if let protocols = rule.applicationProtocols {
       let mask = ApplicationParsers.mask(of: protocols)
       if rule.servicesReplacePorts { signature.services = mask }
@@ -153,7 +163,8 @@ struct RuleCompiler {
           signature: rank, applications: signature.applications, flow: signature.flow,
           buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: searched(in: rule),
           hasEvents: rule.options.contains { if case .applicationEvent = $0 { true } else { false } },
-          hasConditions: signature.tests.indices.contains { tests[$0].isAboutTransaction }))
+          hasConditions: signature.tests.indices.contains { tests[$0].isAboutTransaction || tests[$0].isOfTransaction })
+      )
     } else {
       prefilter.add(
         PrefilterBuilder.Entry(
@@ -207,6 +218,7 @@ struct RuleCompiler {
     // In the order in which the rule first speaks of them.
     var lists: [(view: BufferView, steps: [PayloadStep])] = []
     for option in rule.options {
+      if option.view?.buffer == .fileMagic { fileNeeds.magic = true }
       if let (_, step) = try step(for: option, of: rule), let view = option.view {
         if let index = lists.firstIndex(where: { $0.view == view }) {
           lists[index].steps.append(step)
@@ -219,6 +231,7 @@ struct RuleCompiler {
         appendChanges(for: option)
       }
     }
+    if rule.storesFiles { tests.append(.file(.exists)) }
     // What is done with decoded bytes belongs to the step that decodes them.
     let decoded = append(lists.first { $0.view.buffer == .base64Data }?.steps ?? [])
     for list in lists.indices {
@@ -427,6 +440,18 @@ struct RuleCompiler {
       guard let event = StreamEvent.named(name) else { throw unknownEvent("stream-event", name, of: rule) }
       return .streamEvent(event)
     case .applicationProtocol(let match): return .applicationProtocol(ProtocolCondition(match))
+    case .applicationNumber(.fileSize, let match): return .file(.size(NumberTest(match)))
+    case .fileDigest(let match): return .file(.digest(try digests(of: match, rule), isNegated: match.isNegated))
+    case .ftpDataCommand(let command): return .transaction(.ftpDataCommand(command))
+    case .ftpBounce: return .transaction(.ftpBounce)
+    case .dcerpcInterface(let interface): return .transaction(.dcerpcInterface(DCERPCInterfaceTest(interface)))
+    case .dcerpcOperation(let ranges):
+      let start = numberRanges.count
+      for range in ranges {
+        numberRanges.append(DetectionTables.NumberRange(first: range.lowerBound, last: range.upperBound))
+      }
+      return .transaction(
+        .dcerpcOperation(TableRange(start: UInt32(start), count: UInt32(ranges.count))))
     case .applicationNumber(let number, let match): return .applicationNumber(number, NumberTest(match))
     case .applicationFlags, .tlsVersion, .tlsState, .certificateValidity, .modbus, .dnp3Object, .cipService,
       .http2Setting, .ikeAttribute, .krb5TicketEncryption:
@@ -446,6 +471,15 @@ struct RuleCompiler {
           wantsSet: bits.action == .isSet))
     default:
       return nil
+    }
+  }
+
+  private mutating func digests(of match: FileDigestMatch, _ rule: Rule) throws(RuleProblem) -> FileDigestList {
+    if !fileNeeds.digests.contains(match.kind.function) { fileNeeds.digests.append(match.kind.function) }
+    do {
+      return try fileDigests.list(match, named: rule.location)
+    } catch {
+      throw RuleProblem(location: rule.location, sid: rule.sid, reason: error.reason, isUnsupported: false)
     }
   }
 
@@ -548,9 +582,9 @@ extension NumberRead {
       self.base = base == 0 ? 1 : UInt8(base)
       isLittleEndian = false
     case .dce:
-      // Rules that ask for it do not load: see EngineSupport.
       base = 0
-      self.isLittleEndian = true
+      isLittleEndian = true
+      followsMessage = true
     }
     hasMask = mask != nil && mask != 0
     self.mask = mask ?? 0

@@ -44,7 +44,9 @@ struct RuleTraits {
       case .streamSize, .flowInteger: others += 1
       case .applicationProtocol: others += 1
       case .applicationEvent, .applicationNumber, .applicationFlags, .tlsVersion, .tlsState, .certificateValidity,
-        .modbus, .dnp3Object, .cipService, .http2Setting, .ikeAttribute, .krb5TicketEncryption:
+        .modbus, .dnp3Object, .cipService, .http2Setting, .ikeAttribute, .krb5TicketEncryption, .fileDigest,
+        .ftpDataCommand,
+        .ftpBounce, .dcerpcInterface, .dcerpcOperation:
         hasTransaction = true
         others += 1
       default:
@@ -53,7 +55,7 @@ struct RuleTraits {
       }
     }
 
-    if hasTransaction {
+    if hasTransaction || rule.storesFiles {
       kind = .transaction
     } else if rule.applicationProtocols != nil && others == 0 && events == 0 {
       kind = .application

@@ -36,6 +36,8 @@ struct Signature: BitwiseCopyable, Sendable {
   var applications: UInt32 = 0
   /// Whether the payload has options that count from its start or end: they mean nothing in the midst of a stream.
   var hasAbsolutePositions: Bool
+  /// Whether a match keeps the transaction's files.
+  var storesFiles = false
 
   /// Contents of the payload have `offset` or `depth`.
   var countsFromStreamStart = false

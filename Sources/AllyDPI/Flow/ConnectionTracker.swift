@@ -170,6 +170,14 @@ struct ConnectionTracker: ~Copyable {
     change(&flows[index])
   }
 
+  /// Lets a flow's streams be reassembled to their end.
+  mutating func liftDepth(of index: FlowIndex) {
+    let place = flows[index].stream
+    guard place != .max else { return }
+    sessions[place].client.flags.insert(.noDepth)
+    sessions[place].server.flags.insert(.noDepth)
+  }
+
   /// A flow that ended since; each once. Those that nobody asks for make room for new ones.
   mutating func nextEndedFlow() -> Flow? {
     if let flow = flows.nextEnded() { return flow }

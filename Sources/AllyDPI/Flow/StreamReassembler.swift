@@ -276,7 +276,7 @@ struct StreamReassembler: ~Copyable {
   private mutating func advance(_ count: Int, side: inout TCPSide, events: inout StreamEventSet) {
     side.stream.delivered += count
     side.stream.expected = side.stream.expected &+ UInt32(truncatingIfNeeded: count)
-    if depth > 0 && side.stream.delivered >= depth && !side.flags.contains(.depthReached) {
+    if depth > 0 && side.stream.delivered >= depth && side.flags.isDisjoint(with: [.depthReached, .noDepth]) {
       side.flags.insert(.depthReached)
       events.insert(.reassemblyDepthReached)
       store.removeAll(of: &side.stream.waiting)

@@ -135,6 +135,8 @@ struct TCPSide: BitwiseCopyable, Sendable {
     static var gap: Flags { Flags(rawValue: 8) }
     /// More than the configured depth went by.
     static var depthReached: Flags { Flags(rawValue: 16) }
+    /// No depth ends the reassembly of this side.
+    static var noDepth: Flags { Flags(rawValue: 128) }
   }
 
   var flags: Flags = []

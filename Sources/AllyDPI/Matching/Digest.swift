@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// MD5 (RFC 1321), SHA-1 and SHA-256 (FIPS 180-4) over bytes that come in pieces: for `to_md5` and its siblings, for the
 /// digests of files, and for JA3.
 struct Digest {
@@ -40,11 +42,24 @@ struct Digest {
 
   /// Takes the bytes that come next.
   mutating func update(_ bytes: Span<UInt8>) {
-    byteCount &+= UInt64(bytes.count)
-    for index in bytes.indices {
-      pending.append(bytes[index])
-      if pending.count == 64 { processBlock() }
+    // Any byte may be read as raw memory.
+    unsafe update(bytes.bytes)
+  }
+
+  /// Takes the bytes that come next.
+  mutating func update(_ data: RawSpan) {
+    byteCount &+= UInt64(data.byteCount)
+    var offset = 0
+    if !pending.isEmpty {
+      offset = min(64 - pending.count, data.byteCount)
+      pending.append(data.extracting(0..<offset))
+      if pending.count == 64 { processPending() }
     }
+    while let block = Window<64>(data, at: offset) {
+      process(block)
+      offset += 64
+    }
+    pending.append(data.extracting(offset...))
   }
 
   /// The digest's 16, 20 or 32 bytes. The value must not be used afterwards.
@@ -52,27 +67,29 @@ struct Digest {
     let bits = byteCount &* 8
     pending.append(0x80)
     while pending.count != 56 {
-      if pending.count == 64 { processBlock() } else { pending.append(0) }
+      if pending.count == 64 { processPending() } else { pending.append(0) }
     }
     for place in 0..<8 {
       pending.append(UInt8(truncatingIfNeeded: bits >> UInt64(function == .md5 ? place * 8 : 56 - place * 8)))
     }
-    processBlock()
+    processPending()
     return state.flatMap { word in
       (0..<4).map { UInt8(truncatingIfNeeded: word >> UInt32(function == .md5 ? $0 * 8 : 24 - $0 * 8)) }
     }
   }
 
-  private mutating func processBlock() {
-    for word in 0..<16 {
-      var value: UInt32 = 0
-      for byte in 0..<4 {
-        let place = function == .md5 ? 3 - byte : byte
-        value = value << 8 | UInt32(pending[word * 4 + place])
-      }
-      schedule[word] = value
-    }
+  /// A block has come in pieces.
+  private mutating func processPending() {
+    let full = pending
     pending.removeAll(keepingCapacity: true)
+    if let block = Window<64>(full.rawBytes, at: 0) { process(block) }
+  }
+
+  private mutating func process(_ block: borrowing Window<64>) {
+    for word in 0..<16 {
+      let value = block.u32(word * 4)
+      schedule[word] = function == .md5 ? value.byteSwapped : value
+    }
     switch function {
     case .md5: processMD5()
     case .sha1: processSHA1()

@@ -193,31 +193,10 @@ struct EVEWriter: ~Copyable {
     json.beginArray()
     for file in transaction.files where file.side == side {
       json.beginObject()
-      fields(of: file, transaction)
+      file.writeFields(transaction: transaction.number, rules: program, to: &json)
       json.endObject()
     }
     json.endArray()
-  }
-
-  private mutating func fields(of file: TransferredFile, _ transaction: any ApplicationTransaction) {
-    if !file.name.isEmpty {
-      json.key("filename")
-      json.text(file.name[...])
-    }
-    json.key("gaps")
-    json.bool(file.hasGaps)
-    json.key("state")
-    switch file.state {
-    case .open: json.string("UNKNOWN")
-    case .closed: json.string("CLOSED")
-    case .truncated: json.string("TRUNCATED")
-    }
-    json.key("stored")
-    json.bool(false)
-    json.key("size")
-    json.number(file.size)
-    json.key("tx_id")
-    json.number(transaction.number)
   }
 
   // MARK: transactions
@@ -246,7 +225,7 @@ struct EVEWriter: ~Copyable {
     applicationProtocol(of: flow)
     json.key("fileinfo")
     json.beginObject()
-    fields(of: file, transaction)
+    file.writeFields(transaction: transaction.number, rules: program, to: &json)
     json.endObject()
     json.endObject()
     submit()

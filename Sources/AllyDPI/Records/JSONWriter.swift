@@ -235,6 +235,14 @@ extension [UInt8] {
     self[start...].reverse()
   }
 
+  /// Appends two digits in lower case for each byte.
+  mutating func appendHexadecimal(_ bytes: ArraySlice<UInt8>) {
+    for byte in bytes {
+      append(hexadecimalDigit(byte >> 4))
+      append(hexadecimalDigit(byte & 15))
+    }
+  }
+
   /// Appends text that needs no escape.
   mutating func appendText(_ text: StaticString) {
     // The buffer is the literal's own storage, which lives as long as the program.

@@ -25,7 +25,8 @@ public struct InspectCommand {
     var reader = try openCapture()
     let rules = try loadRules(settings)
     let eve = try openEVEFile(settings)
-    var engine = try makeEngine(rules.program, settings, eve)
+    let store = try openFileStore(settings)
+    var engine = try makeEngine(rules.program, settings, eve, store)
 
     reader.stop { eve.failure != nil }
     var summary = RunSummary()
@@ -49,6 +50,7 @@ public struct InspectCommand {
 
     let sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
     try Console.print(SummarySection.text(sections) + "\n\nRecords: \(Self.evePath(settings))")
+    if let store, store.failures > 0 { Console.complain("\(name): \(store.failures) files could not be kept") }
     for problem in reader.problems { Console.complain("\(name): \(problem)") }
     if let failure { throw failure }
     return reader.problems.lazy.map { Self.status($0, strict: options.strict) }.first { $0 != .success } ?? .success
@@ -82,15 +84,20 @@ public struct InspectCommand {
     return try EVEFile(path: Self.evePath(settings), appending: settings.eve.appends)
   }
 
+  private func openFileStore(_ settings: DPISettings) throws(CommandFailure) -> FileFolder? {
+    guard settings.fileStore.isEnabled else { return nil }
+    return try FileFolder(folder: FileSystem.resolve(settings.fileStore.folder, in: settings.logFolder))
+  }
+
   private static func evePath(_ settings: DPISettings) -> String {
     FileSystem.resolve(settings.eve.fileName, in: settings.logFolder)
   }
 
   private func makeEngine(
-    _ program: DetectionProgram, _ settings: DPISettings, _ eve: EVEFile
+    _ program: DetectionProgram, _ settings: DPISettings, _ eve: EVEFile, _ store: FileFolder?
   ) throws(CommandFailure) -> DPIEngine {
     do {
-      return try DPIEngine(program: program, configuration: settings.engine, sink: eve)
+      return try DPIEngine(program: program, configuration: settings.engine, sink: eve, store: store)
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
     }

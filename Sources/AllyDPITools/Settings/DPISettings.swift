@@ -5,6 +5,7 @@ internal import AllyTools
 struct DPISettings {
   var engine = DPIConfiguration()
   var eve = EVESettings()
+  var fileStore = FileStoreSettings()
   var classifications = Classifications.standard
   /// What an operator says about the alerts of rules: suppressions and thresholds.
   var thresholdFile: String?

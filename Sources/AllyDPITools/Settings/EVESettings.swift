@@ -5,3 +5,10 @@ struct EVESettings: Equatable {
   /// Whether records are added to what the file already holds; otherwise it begins anew.
   var appends = false
 }
+
+/// Where files go that rules or settings keep: `outputs: - file-store:`.
+struct FileStoreSettings: Equatable {
+  var isEnabled = false
+  /// Within the log folder, unless it begins with `/`.
+  var folder = "filestore"
+}

@@ -19,8 +19,23 @@ extension DPISettings {
         }
         hasEVE = true
         try readEVE(tree, path)
+      case "file-store": try readFileStore(tree, path)
       default: break
       }
+    }
+  }
+
+  private mutating func readFileStore(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
+    if try tree.flag(path + ".enabled") != true { return }
+    if let (version, location) = tree.text(path + ".version"), version != "2" {
+      throw SettingTree.failure(path + ".version", location, expected: "2", found: version)
+    }
+    fileStore.isEnabled = true
+    if let (folder, _) = tree.text(path + ".dir") { fileStore.folder = folder }
+    if let flag = try tree.flag(path + ".force-filestore") { engine.files.storesAll = flag }
+    if let flag = try tree.flag(path + ".force-magic"), flag { engine.files.magic = true }
+    for digest in list(tree, path + ".force-hash") {
+      if let kind = FileDigestMatch.Kind(rawValue: "file" + digest) { engine.files.digests.append(kind) }
     }
   }
 

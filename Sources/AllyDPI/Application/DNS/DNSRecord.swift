@@ -5,7 +5,15 @@ extension DNSTransaction {
   /// One for each question of a query, one for an answer.
   func recordCount(_ options: RecordOptions) -> Int {
     guard let message else { return 0 }
-    return message.isResponse ? 1 : message.questions.count
+    if message.isResponse {
+      guard options.dns.responses else { return 0 }
+      return message.questions.isEmpty || message.questions.contains { isWanted($0, options) } ? 1 : 0
+    }
+    return options.dns.requests ? message.questions.count { isWanted($0, options) } : 0
+  }
+
+  private func isWanted(_ question: DNSMessage.Question, _ options: RecordOptions) -> Bool {
+    options.dns.types.isEmpty || options.dns.types.contains(name(of: question.type).lowercased())
   }
 
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
@@ -17,13 +25,17 @@ extension DNSTransaction {
     if message.isResponse {
       writeAnswerHeader(message, to: &json)
       if !message.answers.isEmpty {
-        json.key("answers")
-        writeDetails(message.answers, to: &json)
-        writeGroups(message.answers, to: &json)
+        if options.dns.detailed {
+          json.key("answers")
+          writeDetails(message.answers, to: &json)
+        }
+        if options.dns.grouped { writeGroups(message.answers, to: &json) }
       }
       writeAuthorities(message, to: &json)
     } else {
-      writeQuestion(message, index, to: &json)
+      // The questions whose type is not recorded do not count.
+      let wanted = message.questions.indices.filter { isWanted(message.questions[$0], options) }
+      if index < wanted.count { writeQuestion(message, wanted[index], to: &json) }
     }
     json.endObject()
   }

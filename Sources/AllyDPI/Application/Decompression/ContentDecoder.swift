@@ -1,9 +1,13 @@
 /// Undoes the content encodings of a body (RFC 9110 §8.4), as lenient clients do: a body that is not what it says it is, is
 /// tried as the other format, and passes as it is when it is neither.
 final class ContentDecoder {
+  /// How a body was encoded.
+  enum Encoding { case gzip, deflate, brotli, lzma }
+
   private final class Layer {
-    let inflater: Inflater
-    var format: Inflater.Format
+    let decompressor: any Decompressor
+    /// The format as zlib knows it; nil for the others, which are not taken for one another.
+    var format: Inflater.Format?
     var restarts = 0
     var passesThrough = false
     var hasEnded = false
@@ -11,8 +15,8 @@ final class ContentDecoder {
     var beginning: [UInt8] = []
     var produced = 0
 
-    init(_ inflater: Inflater, _ format: Inflater.Format) {
-      self.inflater = inflater
+    init(_ decompressor: any Decompressor, _ format: Inflater.Format?) {
+      self.decompressor = decompressor
       self.format = format
     }
   }
@@ -31,9 +35,18 @@ final class ContentDecoder {
   init(limit: Int) { self.limit = limit }
 
   /// Adds an encoding around those that are there: it is undone after them.
-  func append(_ format: Inflater.Format) {
-    guard let inflater = Inflater(format) else { return }
-    layers.append(Layer(inflater, format))
+  func append(_ encoding: Encoding) {
+    let decompressor: (any Decompressor)?
+    var format: Inflater.Format?
+    switch encoding {
+    case .gzip, .deflate:
+      let ofZlib: Inflater.Format = encoding == .gzip ? .gzip : .deflate
+      format = ofZlib
+      decompressor = Inflater(ofZlib)
+    case .brotli: decompressor = BrotliDecompressor()
+    case .lzma: decompressor = LZMADecompressor()
+    }
+    if let decompressor { layers.append(Layer(decompressor, format)) }
   }
 
   /// Decodes a piece.
@@ -71,7 +84,7 @@ final class ContentDecoder {
   /// like the bare format.
   private func inflate(_ data: RawSpan, _ layer: Layer, _ index: Int, _ body: (RawSpan) -> Void) -> Inflater.Outcome {
     var held: [UInt8] = []
-    let outcome = layer.inflater.inflate(data) { piece in
+    let outcome = layer.decompressor.inflate(data) { piece in
       if piece.byteCount < Inflater.pieceSize {
         held.append(piece)
         return true
@@ -88,11 +101,14 @@ final class ContentDecoder {
   }
 
   private func restart(_ layer: Layer) -> Bool {
-    guard layer.restarts < 3 else { return false }
+    guard layer.restarts < 3, let format = layer.format, let inflater = layer.decompressor as? Inflater else {
+      return false
+    }
     layer.restarts += 1
     // First the same format behind an odd header, then the other one.
-    if layer.restarts > 1 { layer.format = layer.format == .gzip ? .deflate : .gzip }
-    return layer.inflater.restart(layer.format)
+    let next = layer.restarts > 1 ? (format == .gzip ? Inflater.Format.deflate : .gzip) : format
+    layer.format = next
+    return inflater.restart(next)
   }
 
   /// How much a gzip header that zlib does not take covers (RFC 1952 §2.3); 0 without one.

@@ -14,11 +14,11 @@ extension HTTPParser {
       from(.body, when: isRequest)
     case .httpLocation, .httpServer, .httpResponseHeader: from(.body, when: !isRequest)
     case .httpHeader, .httpHeaderRaw, .httpHeaderNames, .httpCookie, .httpContentType, .httpContentLength,
-      .httpConnection, .httpStart, .fileName:
+      .httpConnection, .httpStart:
       from(.body)
     case .httpRequestBody: from(.trailer, when: isRequest, grows: true)
     case .httpResponseBody: from(.trailer, when: !isRequest, grows: true)
-    case .fileData: from(.trailer, grows: true)
+    case .fileData, .fileName, .fileMagic: from(.trailer, grows: true)
     default: nil
     }
   }
@@ -78,9 +78,7 @@ struct HTTPComposedBuffers {
     case .httpHeader: return request.header(of: fields, without: "cookie")
     case .httpStart: return request.start(transaction.request.line, transaction.request.rawFields)
     case .httpRequestBody: return present(transaction.request.body.bytes)
-    case .fileData:
-      let hasFile = transaction.files.contains { $0.side == .toServer }
-      return index == 0 && hasFile ? present(transaction.request.body.bytes) : nil
+    case .fileData: return transaction.fileBytes(from: .toServer, at: index)
     default: return request.shared(buffer, of: fields, at: index, transaction, .toServer)
     }
   }
@@ -120,9 +118,8 @@ extension HTTPComposedBuffers.Composed {
     case .httpContentLength: return fields.value(of: "content-length")
     case .httpConnection: return fields.value(of: "connection")
     case .httpHeaderNames: return headerNames(of: fields)
-    case .fileName:
-      let files = transaction.files.filter { $0.side == side }
-      return index < files.count ? files[index].name[...] : nil
+    case .fileName: return transaction.fileName(from: side, at: index)
+    case .fileMagic: return transaction.fileMagic(from: side, at: index)
     default: return nil
     }
   }

@@ -1,24 +1,16 @@
 /// Bodies as files.
 extension HTTPTransaction {
-  func openFile(from side: FlowSide, name: ArraySlice<UInt8>) {
-    guard files.count < 64, !files.contains(where: { $0.side == side && $0.state == .open }) else { return }
-    files.append(TransferredFile(name: Array(name), side: side))
+  /// Opens a file, unless one is open or there were too many.
+  func openFile(from side: FlowSide, name: ArraySlice<UInt8>, policy: FilePolicy, keepsBytes: Bool = true) {
+    guard files.count < 64, openFile(from: side) == nil else { return }
+    files.append(TransferredFile(name: name, side: side, policy: policy, keepsBytes: keepsBytes))
   }
 
-  func growFile(from side: FlowSide, by count: Int) {
-    guard let index = files.lastIndex(where: { $0.side == side && $0.state == .open }) else { return }
-    files[index].size += UInt64(count)
-  }
+  func openFile(from side: FlowSide) -> TransferredFile? { files.last { $0.side == side && $0.state == .open } }
 
-  func markGap(from side: FlowSide) {
-    guard let index = files.lastIndex(where: { $0.side == side && $0.state == .open }) else { return }
-    files[index].hasGaps = true
-  }
+  func markGap(_ count: Int, from side: FlowSide) { openFile(from: side)?.skip(count) }
 
-  func closeFile(from side: FlowSide, _ state: TransferredFile.State) {
-    guard let index = files.lastIndex(where: { $0.side == side && $0.state == .open }) else { return }
-    files[index].state = files[index].hasGaps ? .truncated : state
-  }
+  func closeFile(from side: FlowSide, isWhole: Bool) { openFile(from: side)?.close(isWhole: isWhole) }
 }
 
 extension HTTPParser {
@@ -26,18 +18,56 @@ extension HTTPParser {
   func openResponseFile(of transaction: HTTPTransaction) {
     let disposition = transaction.response.fields.value(of: "content-disposition")
     let name = disposition.flatMap(HTTPDisposition.fileName) ?? transaction.request.uri.normalizedPath
-    transaction.openFile(from: .toClient, name: name)
+    transaction.openFile(from: .toClient, name: name, policy: filePolicy, keepsBytes: false)
+    if let range = transaction.response.fields.value(of: "content-range").flatMap({ HTTPContentRange($0) }) {
+      transaction.openFile(from: .toClient)?.range = range.bounds
+    }
+  }
+
+  /// What is posted or put is a file, named by the path; a form (RFC 7578) carries its files in parts.
+  func openRequestFile(of transaction: HTTPTransaction) {
+    let isPost = transaction.isMethod("POST")
+    guard isPost || transaction.isMethod("PUT") else { return }
+    if isPost, let type = transaction.request.fields.value(of: "content-type"),
+      let boundary = HTTPDisposition.parameter("boundary=", of: type), boundary.count < HTTPMultipart.longestBoundary
+    {
+      requestSide.multipart = HTTPMultipart(boundary: boundary)
+    } else {
+      transaction.openFile(from: .toServer, name: transaction.request.uri.normalizedPath, policy: filePolicy)
+    }
+  }
+
+  /// Decoded content of a request's body.
+  func appendRequestContent(_ data: RawSpan, to transaction: HTTPTransaction) {
+    transaction.request.body.append(data, limit: limits.requestBody)
+    if requestSide.multipart == nil {
+      transaction.openFile(from: .toServer)?.append(data)
+    } else {
+      requestSide.multipart?.append(data, to: transaction, policy: filePolicy)
+    }
+  }
+
+  /// Decoded content of a response's body.
+  func appendResponseContent(_ data: RawSpan, to transaction: HTTPTransaction) {
+    transaction.response.body.append(data, limit: limits.responseBody)
+    transaction.openFile(from: .toClient)?.append(data)
   }
 }
 
 /// `Content-Disposition`.
 enum HTTPDisposition {
   /// The value of `filename`; nil without one.
-  static func fileName(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+  static func fileName(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8>? { parameter("filename=", of: value) }
+
+  /// The value of a parameter, without quotes; nil without one.
+  ///
+  /// - Parameter name: in lower case, with the equals sign.
+  static func parameter(_ name: StaticString, of value: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+    let length = name.utf8CodeUnitCount
     for parameter in value.split(separator: UInt8(ascii: ";")) {
       let parameter = parameter.trimmed
-      guard parameter.prefix(9).isCaselessEqual(to: "filename=") else { continue }
-      var name = parameter.dropFirst(9).trimmed
+      guard parameter.prefix(length).isCaselessEqual(to: name) else { continue }
+      var name = parameter.dropFirst(length).trimmed
       if name.first == UInt8(ascii: "\"") {
         name = name.dropFirst().prefix { $0 != UInt8(ascii: "\"") }
       }

@@ -14,6 +14,7 @@ final class HTTPParser: ApplicationParser {
 
   let limits: ApplicationLimits
   let uriRules = HTTPURI.Rules()
+  private(set) var filePolicy = FilePolicy()
   /// Those that are not done with, oldest first.
   private(set) var transactions: [HTTPTransaction] = []
   /// Transactions to be used again.
@@ -34,6 +35,10 @@ final class HTTPParser: ApplicationParser {
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 
   // MARK: the seam
+
+  func useFiles(_ policy: FilePolicy) { filePolicy = policy }
+
+  var isHandedOver: Bool { tunnel == .unknown || tunnel == .other }
 
   func receive(_ data: RawSpan, from side: FlowSide) {
     if isTunnelled(data, from: side) { return }

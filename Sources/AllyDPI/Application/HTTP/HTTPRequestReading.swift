@@ -14,6 +14,8 @@ struct HTTPRequestSide {
   /// Bytes of the body or chunk to come.
   var left = 0
   var decoder: ContentDecoder?
+  /// The parts of a form; nil when the body is none.
+  var multipart: HTTPMultipart?
 }
 
 extension HTTPParser {
@@ -221,6 +223,7 @@ extension HTTPParser {
       return endRequest(transaction)
     }
     requestSide.decoder = decoder(for: fields.value(of: "content-encoding"), of: transaction, layers: 1)
+    openRequestFile(of: transaction)
   }
 
   private func checkHost(of transaction: HTTPTransaction) {
@@ -268,16 +271,8 @@ extension HTTPParser {
   private func requestBodyData(_ data: RawSpan) {
     guard let transaction = currentRequest, data.byteCount > 0 else { return }
     transaction.request.body.wireLength += UInt64(data.byteCount)
-    let limit = limits.requestBody
-    guard let decoder = requestSide.decoder else {
-      transaction.request.body.append(data, limit: limit)
-      transaction.growFile(from: .toServer, by: data.byteCount)
-      return
-    }
-    decoder.decode(data) { piece in
-      transaction.request.body.append(piece, limit: limit)
-      transaction.growFile(from: .toServer, by: piece.byteCount)
-    }
+    guard let decoder = requestSide.decoder else { return appendRequestContent(data, to: transaction) }
+    decoder.decode(data) { appendRequestContent($0, to: transaction) }
     if decoder.isBomb { transaction.note(.compressionBomb) }
   }
 
@@ -311,8 +306,9 @@ extension HTTPParser {
 
   private func completeRequest(_ transaction: HTTPTransaction) {
     transaction.request.stage = .complete
-    transaction.closeFile(from: .toServer, .closed)
+    transaction.closeFile(from: .toServer, isWhole: true)
     requestSide.decoder = nil
+    requestSide.multipart = nil
     currentRequest = nil
     requestSide.state = .idle
   }
@@ -325,7 +321,7 @@ extension HTTPParser {
     switch requestSide.state {
     case .body, .chunkData:
       transaction.request.body.hasGap = true
-      transaction.markGap(from: .toServer)
+      transaction.markGap(count, from: .toServer)
       guard count < requestSide.left || requestSide.state == .body else { break }
       requestSide.left -= min(count, requestSide.left)
       if requestSide.left == 0 { endRequest(transaction) }
@@ -334,7 +330,7 @@ extension HTTPParser {
     }
     // Where the next line begins cannot be told.
     requestSide.state = .stopped
-    transaction.closeFile(from: .toServer, .truncated)
+    transaction.closeFile(from: .toServer, isWhole: false)
   }
 
   func closeRequest() {
@@ -348,10 +344,11 @@ extension HTTPParser {
       endRequestField(of: transaction)
     default: break
     }
-    transaction.closeFile(from: .toServer, requestSide.left > 0 ? .truncated : .closed)
+    transaction.closeFile(from: .toServer, isWhole: requestSide.left == 0)
     requestSide.line.removeAll(keepingCapacity: true)
     transaction.request.stage = .complete
     requestSide.decoder = nil
+    requestSide.multipart = nil
     currentRequest = nil
     requestSide.state = .stopped
   }

@@ -27,7 +27,7 @@ extension HTTPParser {
       case .needsMore: return
       case .stop:
         responseSide.state = .stopped
-        currentResponse?.closeFile(from: .toClient, .truncated)
+        currentResponse?.closeFile(from: .toClient, isWhole: false)
         return
       }
     }
@@ -312,16 +312,8 @@ extension HTTPParser {
   private func responseBodyData(_ data: RawSpan) {
     guard let transaction = currentResponse, data.byteCount > 0 else { return }
     transaction.response.body.wireLength += UInt64(data.byteCount)
-    let limit = limits.responseBody
-    guard let decoder = responseSide.decoder else {
-      transaction.response.body.append(data, limit: limit)
-      transaction.growFile(from: .toClient, by: data.byteCount)
-      return
-    }
-    decoder.decode(data) { piece in
-      transaction.response.body.append(piece, limit: limit)
-      transaction.growFile(from: .toClient, by: piece.byteCount)
-    }
+    guard let decoder = responseSide.decoder else { return appendResponseContent(data, to: transaction) }
+    decoder.decode(data) { appendResponseContent($0, to: transaction) }
     if decoder.hasFailed { transaction.note(.gzipDecompressionFailed) }
     if decoder.isBomb { transaction.note(.compressionBomb) }
   }
@@ -375,7 +367,7 @@ extension HTTPParser {
 
   private func completeResponse(_ transaction: HTTPTransaction) {
     transaction.response.stage = .complete
-    transaction.closeFile(from: .toClient, .closed)
+    transaction.closeFile(from: .toClient, isWhole: true)
     responseSide.decoder = nil
     currentResponse = nil
     responseSide.state = .idle
@@ -389,11 +381,11 @@ extension HTTPParser {
     switch responseSide.state {
     case .bodyToEnd:
       transaction.response.body.hasGap = true
-      transaction.markGap(from: .toClient)
+      transaction.markGap(count, from: .toClient)
       return
     case .body, .chunkData:
       transaction.response.body.hasGap = true
-      transaction.markGap(from: .toClient)
+      transaction.markGap(count, from: .toClient)
       guard count <= responseSide.left else { break }
       responseSide.left -= count
       if responseSide.left > 0 { return }
@@ -403,7 +395,7 @@ extension HTTPParser {
     }
     // Where the next line begins cannot be told.
     responseSide.state = .stopped
-    transaction.closeFile(from: .toClient, .truncated)
+    transaction.closeFile(from: .toClient, isWhole: false)
   }
 
   func closeResponse() {
@@ -428,7 +420,7 @@ extension HTTPParser {
     default: break
     }
     responseSide.line.removeAll(keepingCapacity: true)
-    transaction.closeFile(from: .toClient, isTruncated ? .truncated : .closed)
+    transaction.closeFile(from: .toClient, isWhole: !isTruncated)
     transaction.response.stage = .complete
     responseSide.decoder = nil
     currentResponse = nil
@@ -443,7 +435,7 @@ extension HTTPParser {
     let decoder = ContentDecoder(limit: limits.decompressedBody)
     var layers = 0
     for token in value.split(whereSeparator: { $0 == UInt8(ascii: ",") || $0 == 0x20 }) {
-      let format: Inflater.Format
+      let format: ContentDecoder.Encoding
       if token.containsCaseless("gzip") {
         format = .gzip
         if !token.isCaselessEqual(to: "gzip") && !token.isCaselessEqual(to: "x-gzip") {
@@ -454,6 +446,10 @@ extension HTTPParser {
         if !token.isCaselessEqual(to: "deflate") && !token.isCaselessEqual(to: "x-deflate") {
           transaction.note(.abnormalContentEncodingHeader)
         }
+      } else if token.isCaselessEqual(to: "lzma") {
+        format = .lzma
+      } else if token.isCaselessEqual(to: "br") {
+        format = .brotli
       } else {
         continue
       }

@@ -34,6 +34,10 @@ final class HTTP2Parser: ApplicationParser {
     var isLost = false
   }
 
+  private var filePolicy = FilePolicy()
+
+  func useFiles(_ policy: FilePolicy) { filePolicy = policy }
+
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
@@ -230,6 +234,7 @@ final class HTTP2Parser: ApplicationParser {
       return nil
     }
     let transaction = HTTP2Transaction(number: transactionsBegun, stream: frame.stream)
+    transaction.filePolicy = filePolicy
     transactionsBegun += 1
     transactions.append(transaction)
     return transaction

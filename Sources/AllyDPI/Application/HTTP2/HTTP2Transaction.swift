@@ -34,6 +34,7 @@ final class HTTP2Transaction: ApplicationTransaction {
   private(set) var request = Side()
   private(set) var response = Side()
   private(set) var files: [TransferredFile] = []
+  var filePolicy = FilePolicy()
   private(set) var events = ApplicationEvents()
   let inspection = TransactionInspection()
   private var requestDecoder: ContentDecoder? = nil
@@ -92,7 +93,7 @@ final class HTTP2Transaction: ApplicationTransaction {
   func append(_ data: RawSpan, _ flowSide: FlowSide, _ limits: ApplicationLimits) {
     let limit = flowSide == .toServer ? limits.requestBody : limits.responseBody
     if files.firstIndex(where: { $0.side == flowSide }) == nil {
-      files.append(TransferredFile(name: [], side: flowSide))
+      files.append(TransferredFile(name: [], side: flowSide, policy: filePolicy, keepsBytes: false))
     }
     let decoder = flowSide == .toServer ? requestDecoder : responseDecoder
     if let decoder {
@@ -109,19 +110,17 @@ final class HTTP2Transaction: ApplicationTransaction {
     } else {
       response.body.append(data, limit: limit)
     }
-    if let index = files.firstIndex(where: { $0.side == flowSide }) { files[index].size += UInt64(data.byteCount) }
+    files.first { $0.side == flowSide }?.append(data)
   }
 
   func markGap(_ flowSide: FlowSide) {
-    if let index = files.firstIndex(where: { $0.side == flowSide && $0.state == .open }) { files[index].hasGaps = true }
+    files.first { $0.side == flowSide && $0.state == .open }?.skip(0)
   }
 
   /// The side says no more on this stream.
   func end(_ flowSide: FlowSide) {
     withSide(flowSide) { $0.stage = TransactionStage.complete }
-    if let index = files.firstIndex(where: { $0.side == flowSide && $0.state == .open }) {
-      files[index].state = files[index].hasGaps ? .truncated : .closed
-    }
+    files.first { $0.side == flowSide && $0.state == .open }?.close(isWhole: true)
   }
 
   func endsWithHeaders(_ flowSide: FlowSide) { end(flowSide) }

@@ -155,4 +155,4 @@ public struct CIPService: Sendable, Equatable {
 }
 
 /// `ftpdata_command`.
-public enum FTPDataCommand: String, Sendable, CaseIterable { case retr, stor }
+public enum FTPDataCommand: String, Sendable, BitwiseCopyable, CaseIterable { case retr, stor }

@@ -1,0 +1,118 @@
+/// A file that a transaction carries, as far as it has come.
+///
+/// Whatever its size, it keeps ``FilePolicy/kept`` bytes at most; digests and the file store take the content as it passes.
+final class TransferredFile {
+  enum State: Sendable {
+    case open
+    /// All of it has come.
+    case closed
+    /// It ended early, or something of it is missing.
+    case truncated
+  }
+
+  /// Who sends it.
+  let side: FlowSide
+  var name: [UInt8]
+  private(set) var state = State.open
+  /// Bytes that came, those that were missing included.
+  private(set) var size: UInt64 = 0
+  private(set) var hasGaps = false
+  /// Which bytes of a larger file these are.
+  var range: ClosedRange<UInt64>? = nil
+  /// The first bytes.
+  private(set) var bytes: [UInt8] = []
+  /// What libmagic says of it; nil until enough has come, or nobody asks.
+  private(set) var magic: [UInt8]? = nil
+  /// Rules that keep it (`filestore`), by their number.
+  private(set) var storingRules: [UInt32] = []
+
+  private let policy: FilePolicy
+  private var digests: FileDigests
+  /// nil when no file can be kept.
+  private var storage: FileStorage?
+  /// Whether the first bytes are kept here.
+  private let keepsBytes: Bool
+
+  /// - Parameters:
+  ///   - keepsBytes: false when the content is to be had elsewhere, as the body of an HTTP response is.
+  init(name: ArraySlice<UInt8>, side: FlowSide, policy: FilePolicy, keepsBytes: Bool = true) {
+    self.name = Array(name)
+    self.side = side
+    self.policy = policy
+    self.keepsBytes = keepsBytes || policy.magic != nil
+    digests = FileDigests(policy.digests)
+    if let store = policy.store { storage = FileStorage(store, isWanted: policy.storesAll) }
+  }
+
+  /// Takes the content that comes next.
+  func append(_ data: RawSpan) {
+    guard state == .open, data.byteCount > 0 else { return }
+    size &+= UInt64(data.byteCount)
+    if keepsBytes, bytes.count < policy.kept {
+      bytes.append(data.extracting(0..<min(data.byteCount, policy.kept - bytes.count)))
+      if magic == nil, bytes.count >= FilePolicy.magicBytes { magic = policy.magic?.describe(bytes) }
+    }
+    digests.update(data)
+    storage?.append(data)
+  }
+
+  /// `count` bytes are missing.
+  func skip(_ count: Int) {
+    guard state == .open else { return }
+    size &+= UInt64(max(0, count))
+    hasGaps = true
+  }
+
+  /// No more will come.
+  ///
+  /// - Parameter isWhole: as far as the sender's word goes.
+  func close(isWhole: Bool) {
+    guard state == .open else { return }
+    state = isWhole && !hasGaps ? .closed : .truncated
+    if magic == nil, !bytes.isEmpty { magic = policy.magic?.describe(bytes) }
+    digests.finish(isComplete: !hasGaps)
+  }
+
+  /// The digest of the whole file, or of what came of a truncated one; nil while it is open, when it has gaps, and when
+  /// nobody asked for it.
+  func digest(_ function: Digest.Function) -> [UInt8]? { state == .open ? nil : digests.value(of: function) }
+
+  // MARK: the store
+
+  /// A rule wants the file kept.
+  func store(for rule: UInt32?) {
+    if let rule, !storingRules.contains(rule), storingRules.count < 16 { storingRules.append(rule) }
+    storage?.isWanted = true
+  }
+
+  var isStored: Bool { storage?.isStored ?? false }
+  /// The number under which records name the stored file.
+  var storeNumber: UInt32? { isStored ? storage?.number : nil }
+
+  /// The engine is done with the file: it is kept for good, or not.
+  func finishStorage() {
+    guard state != .open else { return }
+    storage?.finish(digest: digests.value(of: .sha256))
+  }
+}
+
+/// The digests of a file that is still coming.
+struct FileDigests {
+  private var running: [(function: Digest.Function, digest: Digest)]
+  private var finished: [(function: Digest.Function, value: [UInt8])] = []
+
+  init(_ functions: [Digest.Function]) { running = functions.map { ($0, Digest($0)) } }
+
+  mutating func update(_ data: RawSpan) {
+    for index in running.indices { running[index].digest.update(data) }
+  }
+
+  mutating func finish(isComplete: Bool) {
+    if isComplete {
+      for index in running.indices { finished.append((running[index].function, running[index].digest.finish())) }
+    }
+    running.removeAll()
+  }
+
+  func value(of function: Digest.Function) -> [UInt8]? { finished.first { $0.function == function }?.value }
+}

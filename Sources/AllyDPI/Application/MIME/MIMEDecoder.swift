@@ -1,0 +1,141 @@
+internal import AllyPacket
+
+/// Undoes the transfer encoding of a part (RFC 2045 §6) line by line.
+struct MIMEDecoder {
+  private enum Encoding { case none, base64, quotedPrintable }
+
+  private var encoding = Encoding.none
+  /// The bits of a group of base 64 that is not whole yet, and how many digits they came from.
+  private var bits: UInt32 = 0
+  private var digits = 0
+  /// Nothing more is decoded: the encoding was not kept to.
+  private var hasFailed = false
+  /// The last line's end: it belongs to the content only when another line follows.
+  private var lineEnd: Int = 0
+  private var output: [UInt8] = []
+
+  init() {}
+
+  /// - Parameter encoding: `Content-Transfer-Encoding`; nil without one.
+  init(encoding: ArraySlice<UInt8>?) {
+    guard let encoding = encoding?.trimmed else { return }
+    if encoding.isCaselessEqual(to: "base64") {
+      self.encoding = .base64
+    } else if encoding.isCaselessEqual(to: "quoted-printable") {
+      self.encoding = .quotedPrintable
+    }
+  }
+
+  mutating func decode(_ line: borrowing LineReader.Line, events: inout MIMEEvents, _ body: (RawSpan) -> Void) {
+    output.removeAll(keepingCapacity: true)
+    switch encoding {
+    case .none:
+      // The line end in front of a delimiter belongs to that (RFC 2046 §5.1.1): it is held back.
+      appendLineEnd(lineEnd)
+      output.append(line.bytes)
+      lineEnd = line.endLength
+    case .base64: decodeBase64(line.bytes, &events)
+    case .quotedPrintable: decodeQuotedPrintable(line, &events)
+    }
+    if !output.isEmpty { body(output.rawBytes) }
+  }
+
+  /// The part is over.
+  mutating func finish(events: inout MIMEEvents) {
+    if encoding == .base64 && digits > 0 && !hasFailed { events.insert(.invalidBase64) }
+    digits = 0
+  }
+
+  /// The line end that is held back is content after all: no delimiter follows.
+  mutating func release(_ body: (RawSpan) -> Void) {
+    output.removeAll(keepingCapacity: true)
+    appendLineEnd(lineEnd)
+    lineEnd = 0
+    if !output.isEmpty { body(output.rawBytes) }
+  }
+
+  private mutating func appendLineEnd(_ length: Int) {
+    if length == 2 { output.append(.carriageReturn) }
+    if length >= 1 { output.append(.lineFeed) }
+  }
+
+  // MARK: base 64
+
+  private mutating func decodeBase64(_ line: RawSpan, _ events: inout MIMEEvents) {
+    if hasFailed { return }
+    if line.byteCount > MIMELimits.encodedLine { events.insert(.longEncodedLine) }
+    for index in 0..<line.byteCount {
+      let byte = line.byte(at: index)
+      if byte.isWhiteSpace { continue }
+      if byte == UInt8(ascii: "=") {
+        flushGroup()
+        continue
+      }
+      guard let value = MIMEDecoder.base64Value(byte) else {
+        events.insert(.invalidBase64)
+        hasFailed = true
+        return
+      }
+      bits = bits << 6 | UInt32(value)
+      digits += 1
+      if digits == 4 {
+        output.append(UInt8(truncatingIfNeeded: bits >> 16))
+        output.append(UInt8(truncatingIfNeeded: bits >> 8))
+        output.append(UInt8(truncatingIfNeeded: bits))
+        digits = 0
+        bits = 0
+      }
+    }
+  }
+
+  /// A group that padding makes whole (RFC 4648 §4).
+  private mutating func flushGroup() {
+    if digits == 2 { output.append(UInt8(truncatingIfNeeded: bits >> 4)) }
+    if digits == 3 {
+      output.append(UInt8(truncatingIfNeeded: bits >> 10))
+      output.append(UInt8(truncatingIfNeeded: bits >> 2))
+    }
+    digits = 0
+    bits = 0
+  }
+
+  static func base64Value(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - UInt8(ascii: "A")
+    case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - UInt8(ascii: "a") + 26
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0") + 52
+    case UInt8(ascii: "+"): 62
+    case UInt8(ascii: "/"): 63
+    default: nil
+    }
+  }
+
+  // MARK: quoted-printable
+
+  private mutating func decodeQuotedPrintable(_ line: borrowing LineReader.Line, _ events: inout MIMEEvents) {
+    let text = line.bytes
+    if text.byteCount > MIMELimits.encodedLine { events.insert(.longEncodedLine) }
+    var index = 0
+    while index < text.byteCount {
+      let byte = text.byte(at: index)
+      guard byte == UInt8(ascii: "=") else {
+        output.append(byte)
+        index += 1
+        continue
+      }
+      // A soft line break.
+      if index + 1 == text.byteCount { return }
+      guard index + 2 < text.byteCount, let high = text.byte(at: index + 1).hexadecimalValue,
+        let low = text.byte(at: index + 2).hexadecimalValue
+      else {
+        events.insert(.invalidQuotedPrintable)
+        output.append(byte)
+        index += 1
+        continue
+      }
+      output.append(high << 4 | low)
+      index += 3
+    }
+    appendLineEnd(line.endLength)
+  }
+}

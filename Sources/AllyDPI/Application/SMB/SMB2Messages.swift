@@ -1,0 +1,270 @@
+internal import AllyPacket
+
+/// Commands of SMB 2 (MS-SMB2 2.2.1).
+enum SMB2Command {
+  static var negotiate: UInt16 { 0 }
+  static var sessionSetup: UInt16 { 1 }
+  static var treeConnect: UInt16 { 3 }
+  static var create: UInt16 { 5 }
+  static var close: UInt16 { 6 }
+  static var read: UInt16 { 8 }
+  static var write: UInt16 { 9 }
+  static var ioctl: UInt16 { 11 }
+  static var getInfo: UInt16 { 16 }
+  static var setInfo: UInt16 { 17 }
+}
+
+extension SMBParser {
+  /// Messages in a row, each with the place of the next.
+  func takeVersion2(_ data: RawSpan, from side: FlowSide) {
+    var start = 0
+    var rounds = 0
+    while let header = SMBHeader(data.extracting(start...)), header.version == 2, rounds < 64 {
+      rounds += 1
+      let isChained = header.next >= SMBHeader.length2 && start + header.next < data.byteCount
+      let end = isChained ? start + header.next : data.byteCount
+      let message = data.extracting(start..<end)
+      if header.isResponse { response2(header, message) } else { request2(header, message) }
+      guard isChained else { return }
+      start = end
+    }
+  }
+
+  /// Part of a message.
+  @_lifetime(copy message)
+  private func slice(_ message: RawSpan, _ offset: Int, _ length: Int) -> RawSpan {
+    let start = min(max(0, offset), message.byteCount)
+    return message.extracting(start..<min(message.byteCount, start + max(0, length)))
+  }
+
+  // MARK: requests
+
+  private func request2(_ header: SMBHeader, _ message: RawSpan) {
+    var body = FieldReader(message, at: SMBHeader.length2)
+    let isPipe = trees[header.treeKey]?.isPipe ?? false
+    body.skip(2)
+    switch header.command {
+    case SMB2Command.negotiate:
+      let count = Int(body.u16())
+      body.skip(8)
+      var negotiation = SMBTransaction.Negotiation()
+      negotiation.clientIdentifier = body.bytes(16).array
+      body.skip(8)
+      for _ in 0..<min(count, 64) where body.left >= 2 {
+        negotiation.dialects.append(Array(SMBNames.dialect(body.u16()).utf8))
+      }
+      _ = begin(header, .negotiation(negotiation))
+    case SMB2Command.sessionSetup:
+      body.skip(10)
+      let offset = Int(body.u16())
+      let length = Int(body.u16())
+      beginSession(header, slice(message, offset, length))
+    case SMB2Command.treeConnect:
+      body.skip(2)
+      let offset = Int(body.u16())
+      let length = Int(body.u16())
+      let name = UTF16Text.utf8(slice(message, offset, length))
+      _ = begin(header, .tree(SMBTransaction.Tree(name: name)))
+    case SMB2Command.create:
+      body.skip(34)
+      let disposition = body.u32()
+      let options = body.u32()
+      let offset = Int(body.u16())
+      let length = Int(body.u16())
+      let name = UTF16Text.utf8(slice(message, offset, length))
+      _ = begin(
+        header,
+        .create(
+          SMBTransaction.Create(
+            name: name, disposition: disposition, isDirectory: options & 1 != 0,
+            isDeletedOnClose: options & 0x1000 != 0)))
+    case SMB2Command.close:
+      body.skip(6)
+      let identifier = body.bytes(16).array
+      closeFile(identifier)
+      _ = begin(header, .other)
+    case SMB2Command.read:
+      body.skip(6)
+      let offset = body.u64()
+      let identifier = body.bytes(16).array
+      if body.isShort { break }
+      reads[header.messageID] = SMBRead(identifier: identifier, offset: offset)
+      if isPipe { break }
+    case SMB2Command.write:
+      guard let write = SMB2Write(message) else { break }
+      if isPipe {
+        takePipeData(slice(message, write.start, write.length), write.identifier, from: .toServer, header)
+      } else if let content = content2(header, write) {
+        append(slice(message, content.start, content.length), to: content)
+      }
+    case SMB2Command.ioctl:
+      body.skip(2)
+      let function = body.u32()
+      let identifier = body.bytes(16).array
+      let offset = Int(body.u32())
+      let length = Int(body.u32())
+      if isPipe && function == 0x0011_C017 {
+        takePipeData(slice(message, offset, length), identifier, from: .toServer, header)
+      } else {
+        _ = begin(header, .control(function))
+      }
+    case SMB2Command.setInfo: setInfo(header, message)
+    case SMB2Command.getInfo: break
+    default: _ = begin(header, .other)
+    }
+  }
+
+  private func append(_ data: RawSpan, to content: SMBContent) { content.transaction.files.first?.append(data) }
+
+  private func setInfo(_ header: SMBHeader, _ message: RawSpan) {
+    var body = FieldReader(message, at: SMBHeader.length2 + 2)
+    let kind = body.u8()
+    let level = body.u8()
+    let length = Int(body.u32())
+    let offset = Int(body.u16())
+    body.skip(6)
+    let identifier = body.bytes(16).array
+    let data = slice(message, offset, length)
+    let old = names[identifier] ?? []
+    switch (kind, level) {
+    case (1, 10):
+      var reader = FieldReader(data, at: 16)
+      let nameLength = Int(reader.u32())
+      let new = UTF16Text.utf8(reader.bytes(nameLength))
+      _ = begin(
+        header, .rename(SMBTransaction.Rename(from: old, to: new, identifier: identifier)))
+    case (1, 13):
+      let isDeleted = data.byteCount > 0 && data.byte(at: 0) != 0
+      _ = begin(header, .disposition(SMBTransaction.Disposition(name: old, identifier: identifier, deletes: isDeleted)))
+    default: break
+    }
+  }
+
+  // MARK: responses
+
+  private func response2(_ header: SMBHeader, _ message: RawSpan) {
+    // The real answer is still to come.
+    if header.status == 0x103 { return }
+    var body = FieldReader(message, at: SMBHeader.length2)
+    let isPipe = trees[header.treeKey]?.isPipe ?? false
+    body.skip(2)
+    switch header.command {
+    case SMB2Command.negotiate where header.status == 0:
+      body.skip(2)
+      conversation.dialect = body.u16()
+      body.skip(2)
+      let identifier = body.bytes(16).array
+      body.skip(8)
+      conversation.largestRead = body.u32()
+      conversation.largestWrite = body.u32()
+      awaiting(header)?.negotiated(serverIdentifier: identifier)
+    case SMB2Command.treeConnect where header.status == 0:
+      let kind = body.u8()
+      guard let transaction = awaiting(header), let name = transaction.connected(header, kind: kind) else { break }
+      trees[header.treeKey] = SMBTree(name: name, isPipe: kind == 2)
+    case SMB2Command.create where header.status == 0:
+      body.skip(6)
+      let times = (0..<4).map { _ in body.u64() }
+      body.skip(8)
+      let size = body.u64()
+      body.skip(8)
+      let identifier = body.bytes(16).array
+      if body.isShort { break }
+      if let name = awaiting(header)?.created(identifier, times: times, size: size) { names[identifier] = name }
+    case SMB2Command.read:
+      guard let read = reads.remove(header.messageID) else { break }
+      let start = Int(body.u8())
+      body.skip(1)
+      let length = Int(body.u32())
+      if header.status == 0 || header.status == 0x8000_0005 {
+        if isPipe {
+          takePipeData(slice(message, start, length), read.identifier, from: .toClient, header)
+        } else if let content = content(of: read, start: start, length: length, header) {
+          append(slice(message, content.start, content.length), to: content)
+        }
+      } else if header.status == 0xC000_0011 {
+        // The end of the file.
+        if let transaction = files[SMBFileKey(identifier: read.identifier, side: .toClient)] {
+          transaction.files.first?.close(isWhole: true)
+          transaction.complete()
+        }
+      }
+    case SMB2Command.write: writes.remove(header.messageID)?.noteStatus(header)
+    case SMB2Command.ioctl where isPipe:
+      body.skip(6)
+      let identifier = body.bytes(16).array
+      body.skip(8)
+      let offset = Int(body.u32())
+      let length = Int(body.u32())
+      if header.status == 0 || header.status == 0x8000_0005 {
+        takePipeData(slice(message, offset, length), identifier, from: .toClient, header)
+      }
+    default: break
+    }
+    awaiting(header)?.answer(header)
+  }
+
+  // MARK: content
+
+  /// Content whose message has begun to come.
+  func content2(in head: RawSpan, _ header: SMBHeader, length: Int) -> SMBContent? {
+    if header.next != 0 || trees[header.treeKey]?.isPipe ?? false { return nil }
+    if !header.isResponse, header.command == SMB2Command.write {
+      return SMB2Write(head).flatMap { content2(header, $0) }
+    }
+    guard header.isResponse, header.command == SMB2Command.read, header.status == 0,
+      let read = reads.remove(header.messageID)
+    else { return nil }
+    var body = FieldReader(head, at: SMBHeader.length2 + 2)
+    let start = Int(body.u8())
+    body.skip(1)
+    return content(of: read, start: start, length: Int(body.u32()), header)
+  }
+
+  private func content2(_ header: SMBHeader, _ write: SMB2Write) -> SMBContent? {
+    guard let transaction = fileTransaction(write.identifier, from: .toServer, header) else { return nil }
+    writes[header.messageID] = transaction
+    return place(SMBContent(transaction: transaction, start: write.start, length: write.length), write.offset)
+  }
+
+  func content(of read: SMBRead, start: Int, length: Int, _ header: SMBHeader) -> SMBContent? {
+    guard let transaction = fileTransaction(read.identifier, from: .toClient, header) else { return nil }
+    transaction.noteStatus(header)
+    return place(SMBContent(transaction: transaction, start: start, length: length), read.offset)
+  }
+
+  /// Content that does not follow what has come: what is missing is a gap, what is known is left out.
+  func place(_ content: SMBContent, _ offset: UInt64) -> SMBContent? {
+    guard let file = content.transaction.files.first else { return nil }
+    var content = content
+    if offset > file.size {
+      file.skip(Int(clamping: offset - file.size))
+    } else if offset < file.size {
+      let known = Int(clamping: file.size - offset)
+      content.transaction.note(.fileOverlap)
+      guard known < content.length else { return nil }
+      content.start += known
+      content.length -= known
+    }
+    return content
+  }
+}
+
+/// The fields of a write request (MS-SMB2 2.2.21).
+struct SMB2Write {
+  /// Of the content, in the message.
+  var start: Int
+  var length: Int
+  /// In the file.
+  var offset: UInt64
+  var identifier: [UInt8]
+
+  init?(_ message: RawSpan) {
+    var body = FieldReader(message, at: SMBHeader.length2 + 2)
+    start = Int(body.u16())
+    length = Int(body.u32())
+    offset = body.u64()
+    identifier = body.bytes(16).array
+    if body.isShort { return nil }
+  }
+}

@@ -1,0 +1,252 @@
+internal import AllyPacket
+
+/// SMB 1, 2 and 3 without encryption (MS-CIFS, MS-SMB, MS-SMB2), over TCP directly or in NetBIOS sessions: one transaction for
+/// each request and its response, one for each file in each direction, one for each DCE/RPC call in a pipe.
+final class SMBParser: ApplicationParser {
+  static var applicationProtocol: ApplicationProtocol { .smb }
+  static var transports: [UInt8] { [IPProtocolNumber.tcp] }
+  static var recordName: StaticString { "smb" }
+  static var recordKind: RecordKinds { .smb }
+  static var isReadToTheEnd: Bool { true }
+  static let eventNames: [StaticString] = SMBEvent.allCases.map(\.name)
+
+  let limits: ApplicationLimits
+  private(set) var filePolicy = FilePolicy()
+  private(set) var transactions: [SMBTransaction] = []
+  private var transactionsBegun: UInt64 = 0
+  var toServer = SMBFraming()
+  var toClient = SMBFraming()
+  let conversation = SMBConversation()
+
+  /// What the two sides know of each other.
+  var trees = BoundedMap<UInt64, SMBTree>(capacity: 1024)
+  /// Names of open files by session-wide identifiers.
+  var names = BoundedMap<[UInt8], [UInt8]>(capacity: 2048)
+  /// Which file, and which place in it, a read asked for.
+  var reads = BoundedMap<UInt64, SMBRead>(capacity: 1024)
+  /// Writes without an answer.
+  var writes = BoundedMap<UInt64, SMBTransaction>(capacity: 256)
+  /// Files that are being transferred: by identifier and sender.
+  var files = BoundedMap<SMBFileKey, SMBTransaction>(capacity: 256)
+  var pipes = BoundedMap<[UInt8], SMBPipe>(capacity: 256)
+  /// Pipes of transactions in hand (`SMB_COM_TRANSACTION`).
+  var pipesInTransactions = BoundedMap<UInt64, [UInt8]>(capacity: 256)
+  let interfaces = DCERPCInterfaces()
+
+  init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
+
+  func useFiles(_ policy: FilePolicy) { filePolicy = policy }
+
+  static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
+    switch buffer {
+    case .fileData, .fileName, .fileMagic: BufferAvailability(stage: TransactionStage.complete, grows: true)
+    case .dcerpcStubData: BufferAvailability(stage: TransactionStage.complete)
+    case .smbNamedPipe, .smbShare, .smbNTLMSSPUser, .smbNTLMSSPDomain:
+      side == .toServer ? BufferAvailability(stage: TransactionStage.complete) : nil
+    default: nil
+    }
+  }
+
+  /// A NetBIOS session message, and an SMB header in it.
+  static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition {
+    guard start.byteCount >= 8 else {
+      return start.byteCount == 0 || [0, 0x81, 0x82].contains(start.byte(at: 0)) ? .needsMore : .no
+    }
+    switch start.byte(at: 0) {
+    case 0: return SMBHeader.isMagic(start.extracting(4...)) ? .yes : .no
+    case 0x81 where side == .toServer, 0x82 where side == .toClient:
+      // A session request (RFC 1002 §4.3.2): what follows it tells.
+      let length = Int(start.byte(at: 2)) << 8 | Int(start.byte(at: 3))
+      guard start.byteCount >= 12 + length else { return serverPort == 139 ? .needsMore : .no }
+      return SMBHeader.isMagic(start.extracting((8 + length)...)) ? .yes : .no
+    default: return .no
+    }
+  }
+
+  // MARK: data
+
+  func receive(_ data: RawSpan, from side: FlowSide) {
+    var framing = SMBFraming()
+    if side == .toServer { swap(&framing, &toServer) } else { swap(&framing, &toClient) }
+    framing.receive(data, from: side, self)
+    if side == .toServer { swap(&framing, &toServer) } else { swap(&framing, &toClient) }
+  }
+
+  func skip(_ count: Int, from side: FlowSide) {
+    if side == .toServer { toServer.skip(count) } else { toClient.skip(count) }
+  }
+
+  func close(_ side: FlowSide) {
+    for transaction in transactions {
+      for file in transaction.files where file.side == side { file.close(isWhole: false) }
+      transaction.close(side)
+    }
+  }
+
+  /// A whole message.
+  func take(_ message: RawSpan, from side: FlowSide) {
+    guard let header = SMBHeader(message) else { return }
+    if header.version == 2 { takeVersion2(message, from: side) } else { takeVersion1(header, message, from: side) }
+  }
+
+  /// The content of a file in a message of which only the head has come; nil when it must be whole.
+  func content(in head: RawSpan, length: Int, from side: FlowSide) -> SMBContent? {
+    guard let header = SMBHeader(head) else { return nil }
+    return header.version == 2 ? content2(in: head, header, length: length) : content1(in: head, header)
+  }
+
+  // MARK: transactions
+
+  /// A request to log on.
+  func beginSession(_ header: SMBHeader, _ blob: RawSpan, _ systems: SMBTransaction.Systems? = nil) {
+    var session = SMBTransaction.Session()
+    session.logon = NTLMSSP(in: blob)
+    session.request = systems
+    let transaction = begin(header, .session(session))
+    if session.logon?.hasUnusualOrder == true { transaction?.note(.unusualNTLMSSPOrder) }
+  }
+
+  func begin(_ header: SMBHeader, _ kind: SMBTransaction.Kind) -> SMBTransaction? {
+    guard transactions.count < limits.transactions else { return nil }
+    let transaction = SMBTransaction(number: transactionsBegun, header, kind, conversation)
+    transactionsBegun += 1
+    transactions.append(transaction)
+    return transaction
+  }
+
+  /// The transaction whose response a message is; nil when its request was not seen.
+  func awaiting(_ header: SMBHeader) -> SMBTransaction? {
+    if header.isNegotiation, let first = transactions.first(where: { $0.isNegotiation && !$0.isAnswered }) {
+      return first
+    }
+    return transactions.first {
+      $0.awaitsResponse && $0.header.messageID == header.messageID && $0.header.version == header.version
+    }
+  }
+
+  var transactionCount: Int { transactions.count }
+  func transaction(at index: Int) -> any ApplicationTransaction { transactions[index] }
+  func removeTransaction(at index: Int) { transactions.remove(at: index) }
+
+  // MARK: files
+
+  /// The transaction of a file that one side sends; made when its first bytes come.
+  func fileTransaction(_ identifier: [UInt8], from side: FlowSide, _ header: SMBHeader) -> SMBTransaction? {
+    let key = SMBFileKey(identifier: identifier, side: side)
+    if let known = files[key], known.files.first?.state == .open { return known }
+    let name = names[identifier] ?? []
+    // Records name the share of what is read.
+    let share = side == .toClient ? trees[header.treeKey]?.name ?? [] : []
+    guard
+      let transaction = begin(header, .file(SMBTransaction.File(name: name, share: share, identifier: identifier)))
+    else { return nil }
+    transaction.add(TransferredFile(name: name[...], side: side, policy: filePolicy))
+    files[key] = transaction
+    return transaction
+  }
+
+  func closeFile(_ identifier: [UInt8]) {
+    for side in [FlowSide.toServer, .toClient] {
+      guard let transaction = files.remove(SMBFileKey(identifier: identifier, side: side)) else { continue }
+      transaction.files.first?.close(isWhole: true)
+      transaction.complete()
+    }
+    names.remove(identifier)
+    pipes.remove(identifier)
+  }
+
+  // MARK: pipes
+
+  /// Data in a pipe: units of DCE/RPC.
+  func takePipeData(_ data: RawSpan, _ identifier: [UInt8], from side: FlowSide, _ header: SMBHeader) {
+    var pipe = pipes[identifier] ?? SMBPipe()
+    pipe.receive(data, from: side) { unit, body in
+      interfaces.take(unit, body)
+      let isRequest = unit.type.isFromClient
+      let known = transactions.first { transaction in
+        guard case .call(let call) = transaction.kind else { return false }
+        return call.callID == unit.callID && !(isRequest ? call.isRequestDone : call.isResponseDone)
+      }
+      guard let transaction = known ?? (isRequest ? begin(header, .call(DCERPCCall(callID: unit.callID))) : nil) else {
+        return
+      }
+      transaction.interfaces = interfaces
+      transaction.take(unit, body, limit: limits.file)
+      if !isRequest { transaction.answer(header) }
+    }
+    pipes[identifier] = pipe
+  }
+}
+
+/// What both sides agreed upon.
+final class SMBConversation {
+  /// Of SMB 2 and later; 0 before that.
+  var dialect: UInt16 = 0
+  /// Of SMB 1; nil until it is known.
+  var dialectName: [UInt8]?
+  var largestRead: UInt32 = 0
+  var largestWrite: UInt32 = 0
+}
+
+struct SMBTree {
+  var name: [UInt8]
+  var isPipe: Bool
+}
+
+struct SMBRead {
+  var identifier: [UInt8]
+  var offset: UInt64
+}
+
+struct SMBFileKey: Hashable {
+  var identifier: [UInt8]
+  var side: FlowSide
+}
+
+/// A pipe's two directions: a unit may come in several messages.
+struct SMBPipe {
+  private var toServer: [UInt8] = []
+  private var toClient: [UInt8] = []
+
+  mutating func receive(_ data: RawSpan, from side: FlowSide, _ body: (DCERPCHeader, RawSpan) -> Void) {
+    var pending: [UInt8] = []
+    if side == .toServer { swap(&pending, &toServer) } else { swap(&pending, &toClient) }
+    pending.append(data)
+    while let header = DCERPCHeader(pending.rawBytes), pending.count >= header.fragmentLength {
+      let unit = pending[DCERPCHeader.length..<header.fragmentLength]
+      body(header, unit.rawBytes)
+      pending.removeFirst(header.fragmentLength)
+    }
+    // What is no unit is not kept.
+    if pending.count >= DCERPCHeader.length && DCERPCHeader(pending.rawBytes) == nil { pending.removeAll() }
+    if side == .toServer { swap(&pending, &toServer) } else { swap(&pending, &toClient) }
+  }
+}
+
+/// A dictionary that holds so many entries at most; the oldest give way.
+struct BoundedMap<Key: Hashable, Value> {
+  private var values: [Key: Value] = [:]
+  private var order: [Key] = []
+  private let capacity: Int
+
+  init(capacity: Int) { self.capacity = capacity }
+
+  subscript(key: Key) -> Value? {
+    get { values[key] }
+    set {
+      guard let newValue else {
+        remove(key)
+        return
+      }
+      if values.updateValue(newValue, forKey: key) == nil { order.append(key) }
+      if order.count > capacity { values.removeValue(forKey: order.removeFirst()) }
+    }
+  }
+
+  @discardableResult
+  mutating func remove(_ key: Key) -> Value? {
+    guard let value = values.removeValue(forKey: key) else { return nil }
+    if let index = order.firstIndex(of: key) { order.remove(at: index) }
+    return value
+  }
+}

@@ -1,0 +1,230 @@
+/// `"smb":{…}`.
+extension SMBTransaction {
+  func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
+    json.key("smb")
+    json.beginObject()
+    json.key("id")
+    json.number(number + 1)
+    json.key("dialect")
+    if conversation.dialect != 0 {
+      json.string(SMBNames.dialect(conversation.dialect))
+    } else {
+      json.text((conversation.dialectName ?? Array("unknown".utf8))[...])
+    }
+    json.key("command")
+    json.string(SMBNames.command(header))
+    writeStatus(to: &json)
+    json.key("session_id")
+    json.number(header.sessionID)
+    json.key("tree_id")
+    json.number(header.treeID)
+    writeKind(to: &json)
+    json.endObject()
+  }
+
+  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
+    writeFields(to: &json, options)
+  }
+
+  private func writeStatus(to json: inout JSONWriter) {
+    guard let status else { return }
+    if header.version == 1 && header.isDOSStatus && status != 0 {
+      let code = status >> 16
+      json.key("status")
+      json.string("UNKNOWN_\(status & 0xFF)_\(code)")
+      json.key("status_code")
+      let digits = String(code, radix: 16)
+      json.string("0x" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits)
+      return
+    }
+    json.key("status")
+    json.string(SMBNames.status(status))
+    json.key("status_code")
+    json.string("0x" + String(status, radix: 16))
+  }
+
+  private func writeKind(to json: inout JSONWriter) {
+    switch kind {
+    case .other: break
+    case .negotiation(let negotiation): write(negotiation, to: &json)
+    case .session(let session): write(session, to: &json)
+    case .tree(let tree): write(tree, to: &json)
+    case .create(let create): write(create, to: &json)
+    case .file(let file):
+      text("filename", file.name, to: &json)
+      text("share", file.share, to: &json)
+      identifier("fuid", file.identifier, to: &json)
+    case .rename(let rename):
+      if header.version == 2 {
+        json.key("set_info")
+        json.beginObject()
+        json.key("class")
+        json.string("FILE_INFO")
+        json.key("info_level")
+        json.string("SMB2_FILE_RENAME_INFO")
+        json.endObject()
+      }
+      json.key("rename")
+      json.beginObject()
+      text("from", rename.from, to: &json)
+      text("to", rename.to, to: &json)
+      json.endObject()
+      identifier("fuid", rename.identifier, to: &json)
+    case .disposition(let disposition):
+      json.key("set_info")
+      json.beginObject()
+      json.key("class")
+      json.string("FILE_INFO")
+      json.key("info_level")
+      json.string("SMB2_FILE_DISPOSITION_INFO")
+      json.endObject()
+      text("filename", disposition.name, to: &json)
+      json.key("access")
+      json.string(disposition.deletes ? "delete on close" : "normal")
+      identifier("fuid", disposition.identifier, to: &json)
+    case .control(let function):
+      json.key("function")
+      json.string(SMBNames.control(function))
+    case .call(let call): write(call, to: &json)
+    }
+  }
+
+  private func write(_ negotiation: Negotiation, to json: inout JSONWriter) {
+    json.key("client_dialects")
+    json.beginArray()
+    for dialect in negotiation.dialects { json.text(dialect[...]) }
+    json.endArray()
+    if !negotiation.clientIdentifier.isEmpty { identifier("client_guid", negotiation.clientIdentifier, to: &json) }
+    identifier("server_guid", negotiation.serverIdentifier, to: &json)
+    if conversation.largestRead > 0 {
+      json.key("max_read_size")
+      json.number(conversation.largestRead)
+    }
+    if conversation.largestWrite > 0 {
+      json.key("max_write_size")
+      json.number(conversation.largestWrite)
+    }
+  }
+
+  private func write(_ session: Session, to json: inout JSONWriter) {
+    if let logon = session.logon {
+      json.key("ntlmssp")
+      json.beginObject()
+      text("domain", logon.domain, to: &json)
+      text("user", logon.user, to: &json)
+      text("host", logon.host, to: &json)
+      if let version = logon.version {
+        json.key("version")
+        json.string("\(version.major).\(version.minor) build \(version.build) rev \(version.revision)")
+      }
+      json.endObject()
+    }
+    for (name, systems) in [("request" as StaticString, session.request), ("response", session.response)] {
+      guard let systems else { continue }
+      json.key(name)
+      json.beginObject()
+      text("native_os", systems.system, to: &json)
+      text("native_lm", systems.manager, to: &json)
+      json.endObject()
+    }
+  }
+
+  private func write(_ tree: Tree, to json: inout JSONWriter) {
+    text(tree.kind == 2 ? "named_pipe" : "share", tree.name, to: &json)
+    if header.version == 1 {
+      json.key("service")
+      json.beginObject()
+      if !tree.requestedService.isEmpty { text("request", tree.requestedService, to: &json) }
+      if !tree.service.isEmpty { text("response", tree.service, to: &json) }
+      json.endObject()
+      return
+    }
+    let names: [StaticString] = ["", "FILE", "PIPE", "PRINT"]
+    json.key("share_type")
+    json.string(tree.kind >= 1 && tree.kind <= 3 ? names[Int(tree.kind)] : "UNKNOWN")
+  }
+
+  private func write(_ create: Create, to json: inout JSONWriter) {
+    let name = create.name.isEmpty ? Array("<share_root>".utf8) : create.name
+    text("filename", name, to: &json)
+    json.key("disposition")
+    json.string(SMBNames.disposition(create.disposition))
+    json.key("access")
+    json.string(create.isDeletedOnClose ? "delete on close" : "normal")
+    for (name, time) in zip(["created" as StaticString, "accessed", "modified", "changed"], create.times) {
+      json.key(name)
+      // Seconds since 1970; 0 for none.
+      let seconds = time / 10_000_000
+      json.number(seconds > 11_644_473_600 ? seconds - 11_644_473_600 : 0)
+    }
+    json.key("size")
+    json.number(create.size)
+    identifier("fuid", create.identifier, to: &json)
+  }
+
+  private func write(_ call: DCERPCCall, to json: inout JSONWriter) {
+    json.key("dcerpc")
+    json.beginObject()
+    json.key("request")
+    json.string(call.requestType?.name ?? "REQUEST_LOST")
+    json.key("response")
+    json.string(call.responseType?.name ?? "UNREPLIED")
+    if call.requestType == .request {
+      json.key("opnum")
+      json.number(call.operation)
+      write("req", call.request, to: &json)
+    }
+    let known = interfaces?.all ?? []
+    if call.requestType == .request || call.requestType == .bind, !known.isEmpty {
+      json.key("interfaces")
+      json.beginArray()
+      for context in known {
+        json.beginObject()
+        context.writeName(to: &json)
+        if call.requestType == .bind, let result = context.result {
+          json.key("ack_result")
+          json.number(result)
+          json.key("ack_reason")
+          json.number(context.isAccepted ? context.reason : 0)
+        }
+        json.endObject()
+      }
+      json.endArray()
+    }
+    if call.responseType == .response { write("res", call.response, to: &json) }
+    json.key("call_id")
+    json.number(call.callID)
+    json.endObject()
+  }
+
+  private func write(_ name: StaticString, _ stub: DCERPCCall.Stub, to json: inout JSONWriter) {
+    json.key(name)
+    json.beginObject()
+    json.key("frag_cnt")
+    json.number(UInt64(stub.fragments))
+    json.key("stub_data_size")
+    json.number(UInt64(stub.size))
+    json.endObject()
+  }
+
+  private func text(_ name: StaticString, _ value: [UInt8], to json: inout JSONWriter) {
+    json.key(name)
+    json.text(value[...])
+  }
+
+  /// 16 bytes as a UUID, two as digits.
+  private func identifier(_ name: StaticString, _ value: [UInt8], to json: inout JSONWriter) {
+    json.key(name)
+    json.string { text in
+      switch value.count {
+      case 16:
+        var written = UUIDText.written(value.rawBytes, isLittleEndian: true)
+        // The fourth group is shown as a number, too.
+        written.swapAt(8, 9)
+        UUIDText.append(written, to: &text)
+      case 2: text.appendHexadecimal(value[...])
+      default: break
+      }
+    }
+  }
+}

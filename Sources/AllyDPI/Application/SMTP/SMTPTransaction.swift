@@ -1,0 +1,54 @@
+/// A mail: who sends it, to whom, and what it is.
+final class SMTPTransaction: ApplicationTransaction {
+  enum Stage {
+    static var commands: UInt8 { 254 }
+    static var complete: UInt8 { TransactionStage.complete }
+  }
+
+  private static var mostRecipients: Int { 256 }
+
+  let number: UInt64
+  var hello: [UInt8] = []
+  var sender: [UInt8] = []
+  private(set) var recipients: [[UInt8]] = []
+  var mail: MIMEMessage?
+  var hasChunks = false
+  var isLastChunk = false
+  var chunkLines = LineReader(limit: 4096)
+  private(set) var files: [TransferredFile] = []
+  private(set) var events = ApplicationEvents()
+  let inspection = TransactionInspection()
+  /// The client has said all about it.
+  private(set) var isDone = false
+
+  init(number: UInt64) { self.number = number }
+
+  func note(_ event: SMTPEvent) { events.insert(event.rawValue) }
+
+  func addRecipient(_ recipient: [UInt8]) {
+    if recipients.count < SMTPTransaction.mostRecipients { recipients.append(recipient) }
+  }
+
+  func endRequest() { isDone = true }
+
+  func openFile(_ name: ArraySlice<UInt8>, _ policy: FilePolicy) -> TransferredFile? {
+    guard files.count < 64 else { return nil }
+    let file = TransferredFile(name: name, side: .toServer, policy: policy)
+    files.append(file)
+    return file
+  }
+
+  func noteMailEvents() {
+    guard let found = mail?.events, !found.isEmpty else { return }
+    for (bit, event) in SMTPEvent.ofMail where found.contains(bit) { note(event) }
+    mail?.events = []
+  }
+
+  func stage(of side: FlowSide) -> UInt8 {
+    isDone ? Stage.complete : Stage.commands
+  }
+
+  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
+    fileBuffer(buffer, from: side, at: index)
+  }
+}
