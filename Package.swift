@@ -27,6 +27,7 @@ let package = Package(
     .library(name: "AllyDeviceModels", targets: ["AllyDeviceModels"]),
     .library(name: "AllyAppliance", targets: ["AllyAppliance"]),
     .library(name: "AllySimulator", targets: ["AllySimulator"]),
+    .library(name: "AllyDriverTesting", targets: ["AllyDriverTesting"]),
     .library(name: "AllyHost", targets: ["AllyHost"]),
     .executable(name: "ally", targets: ["ally"]),
     .executable(name: "ids", targets: ["ids"]),
@@ -71,6 +72,11 @@ let package = Package(
     .target(
       name: "AllyHost",
       dependencies: ["AllyAppliance", "AllyDeviceModels", "AllyRings", "AllyHW", "AllyPacket", "CAllyLinux"],
+      swiftSettings: settings),
+
+    .target(
+      name: "AllyDriverTesting",
+      dependencies: ["AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyRings", "AllyHW", "AllyPacket"],
       swiftSettings: settings),
 
     // The leaves: what the command lines share, and the command lines.
@@ -127,6 +133,12 @@ let package = Package(
       dependencies: [
         "AllyHost", "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyDrivers", "AllyRings", "AllyHW",
         "AllyPacket",
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "AllyDriverTestingTests",
+      dependencies: [
+        "AllyDriverTesting", "AllySimulator", "AllyDeviceModels", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket",
       ],
       swiftSettings: settings),
     .testTarget(name: "ArchitectureTests", swiftSettings: settings),

@@ -78,6 +78,8 @@ public struct E1000Driver: NICDriver {
       return .interrupts
     case E1000Registers.interruptCauseSet:
       raise(value & E1000Bits.allCauses, registers)
+      // Write-only: reads as zero.
+      registers.store(0, at: E1000Registers.interruptCauseSet)
       return .interrupts
     case E1000Registers.interruptMaskSet, E1000Registers.interruptMaskClear:
       if offset == E1000Registers.interruptMaskSet {
@@ -86,6 +88,7 @@ public struct E1000Driver: NICDriver {
         interrupts.disable(value)
       }
       registers.store(UInt64(interrupts.mask), at: E1000Registers.interruptMaskSet)
+      registers.store(0, at: E1000Registers.interruptMaskClear)
       return .interrupts
 
     case E1000Registers.receiveControl:
