@@ -24,6 +24,7 @@ test-guests: dependencies
 	-scripts/install-guest-tools.sh
 	Tests/GuestTests/run.sh
 	Tests/GuestTests/conformance.sh
+	Tests/GuestTests/attach.sh
 
 soak: dependencies
 	ALLY_STEPS=1000000 swift test --filter TransparencyTests

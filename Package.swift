@@ -83,8 +83,8 @@ let package = Package(
     .target(
       name: "AllyTools",
       dependencies: [
-        "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket",
-        "CPcap", argumentParser,
+        "AllyHost", "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyDrivers", "AllyRings", "AllyHW",
+        "AllyPacket", "CPcap", argumentParser,
       ],
       swiftSettings: settings),
     .target(
@@ -127,6 +127,10 @@ let package = Package(
         "AllyDPITools", "AllyTools", "AllyFirewall", "AllyDPI", "AllySimulator", "AllyHW", "AllyPacket", "ally",
         "ids", "firewall", yams,
       ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "AllyHostTests",
+      dependencies: ["AllyHost", "AllyDeviceModels", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket"],
       swiftSettings: settings),
     .testTarget(
       name: "DriverConformanceTests",

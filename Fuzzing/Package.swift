@@ -28,6 +28,7 @@ let package = Package(
         .product(name: "AllyDeviceModels", package: "ally"),
         .product(name: "AllyAppliance", package: "ally"),
         .product(name: "AllySimulator", package: "ally"),
+        .product(name: "AllyHost", package: "ally"),
         .product(name: "AllyTools", package: "ally"),
         .product(name: "AllyDPITools", package: "ally"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -28,8 +28,14 @@ public protocol HostedNIC: NICDevice, ~Copyable {
   /// not.
   var nextTimer: UInt64? { get }
 
-  /// Whether the cable is plugged in.
-  mutating func setLink(isUp: Bool)
+  /// What is readable when a frame comes over its wire; nil when it would take none now, or finds out by itself.
+  var inputDescriptor: Int32? { get }
+
+  /// Makes its link follow the carrier of its wire.
+  mutating func followCarrier()
+
+  /// What passed its wire.
+  var traffic: WireTraffic { get }
 
   /// A hardware reset.
   mutating func reset()
@@ -67,7 +73,13 @@ public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copya
     return model.takeInterrupts(by: .messageTable).messages != 0
   }
 
-  public mutating func setLink(isUp: Bool) { model.isLinkUp = isUp }
+  public var inputDescriptor: Int32? { line.inputDescriptor }
+  public var traffic: WireTraffic { line.traffic }
+
+  public mutating func followCarrier() {
+    let isUp = line.hasCarrier()
+    if model.isLinkUp != isUp { model.isLinkUp = isUp }
+  }
 
   public mutating func reset() { model.reset() }
 }

@@ -1,3 +1,4 @@
+internal import CAllyLinux
 internal import Glibc
 
 /// A file descriptor that is closed when its owner is gone.

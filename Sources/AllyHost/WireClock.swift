@@ -41,6 +41,9 @@ public struct WireClock: FrameClock {
     return time
   }
 
+  /// The time read last.
+  var time: UInt64 { unsafe state.pointee.time }
+
   /// Whether the arrival of another frame could be noted.
   var hasRoom: Bool { unsafe state.pointee.count < Self.capacity }
 

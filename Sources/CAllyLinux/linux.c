@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -94,6 +95,11 @@ int ally_connect_unix(int socket, const char *path) {
   return connect(socket, (struct sockaddr *)&address, sizeof address);
 }
 
+int ally_wait(struct pollfd *entries, size_t count, uint64_t nanoseconds) {
+  struct timespec time = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+  return ppoll(entries, count, &time, NULL);
+}
+
 int ally_accept(int socket) { return accept4(socket, NULL, NULL, SOCK_CLOEXEC); }
 
 int ally_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
@@ -132,6 +138,15 @@ int ally_interface_is_running(const char *name) {
   errno = code;
   if (result < 0) return -1;
   return (request.ifr_flags & IFF_UP) && (request.ifr_flags & IFF_RUNNING);
+}
+
+int ally_stop_descriptor(void) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0) return -1;
+  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 // The kernel sends a child's death signal when the thread that forked it ends. So a thread of its own forks, and stays

@@ -22,8 +22,8 @@ extension FuzzTarget {
 /// All targets, in the order in which they run.
 let targets: [any FuzzTarget.Type] = [
   RulesTarget.self, RuleFilesTarget.self, CaptureTarget.self, FramesTarget.self, ApplicationsTarget.self,
-  SettingsTarget.self,
-  PolicyTarget.self, FirewallTarget.self, RingsTarget.self, DeviceTarget.self, ConversationTarget.self,
+  SettingsTarget.self, PolicyTarget.self, FirewallTarget.self, RingsTarget.self, DeviceTarget.self,
+  ConversationTarget.self, VFIOUserTarget.self,
 ]
 
 /// Ends the process when a property does not hold: a finding.

@@ -44,7 +44,11 @@ struct FrameDissector: ~Copyable {
     counters.packets &+= 1
     counters.bytes &+= UInt64(packet.bytes.byteCount)
     packets[0] = DecodedPacket()
+    decoder.isToBeSegmented = packet.offloads.segmentSize > 0
     var carried = decoder.decode(frame: packet.bytes, linkType: packet.stamp.linkType, into: &packets[0])
+    // What the NIC inserts is not there yet; what it has verified is good.
+    if packet.offloads.ipChecksum { packets[0].flaws.remove(.networkChecksum) }
+    if packet.offloads.transportChecksum { packets[0].flaws.remove(.transportChecksum) }
     var count = 1
     var datagrams: UInt8 = 0
 

@@ -19,7 +19,7 @@ extension PacketDecoder {
       packet.reject(.ipv4HeaderLengthTooSmall)
       return nil
     }
-    let totalLength = Int(header.u16(2))
+    let totalLength = isToBeSegmented && header.u16(2) == 0 ? bytes.byteCount - offset : Int(header.u16(2))
     guard totalLength >= headerLength else {
       packet.reject(.ipv4LengthFieldSmallerThanHeaderLength)
       return nil

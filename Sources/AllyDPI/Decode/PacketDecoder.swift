@@ -11,6 +11,9 @@ struct PacketDecoder: BitwiseCopyable, Sendable {
 
   /// Whether the checksums of IPv4 and TCP are computed.
   var validatesChecksums = true
+  /// Whether the NIC is to cut the frame into segments: then a length of 0 in its IP header means the whole frame, because
+  /// stock drivers leave the length to the NIC.
+  var isToBeSegmented = false
   /// UDP ports behind which a tunnel is looked for.
   var teredoPort: UInt16 = 3544
   var vxlanPort: UInt16 = 4789

@@ -6,7 +6,7 @@ public struct DPIOptions: ParsableArguments {
     name: [.customShort("r"), .customLong("read")],
     help: ArgumentHelp(
       "Capture to inspect: a pcap or pcapng file, a folder of them, or - for standard input.", valueName: "capture"))
-  var capture: String
+  public var capture: String?
 
   @Option(
     name: [.customShort("S"), .customLong("rules")], parsing: .upToNextOption,

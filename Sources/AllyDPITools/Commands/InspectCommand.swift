@@ -20,40 +20,47 @@ public struct InspectCommand {
   /// - Returns: the exit status; damage in the capture is told on standard error.
   public func perform(through run: some CaptureRun) throws(CommandFailure) -> ExitStatus {
     var run = run
-    let settings = try DPISettings(options)
-    for note in settings.notes { Console.complain("\(name): \(note)") }
+    let settings = try readSettings()
     var reader = try openCapture()
-    let rules = try loadRules(settings)
-    let eve = try openEVEFile(settings)
-    let store = try openFileStore(settings)
-    var engine = try makeEngine(rules.program, settings, eve, store)
-
+    var session = try InspectSession(name: name, options: options, settings: settings)
+    let eve = session.eve
     reader.stop { eve.failure != nil }
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
-      summary = try run.inspect(&reader, inspecting: &engine) { _ in }
+      summary = try run.inspect(&reader, inspecting: &session.engine) { _ in }
     } catch {
       failure = error
     }
-    engine.finish()
-    do {
-      try eve.close()
-    } catch {
-      failure = failure ?? error
-    }
-    do {
-      for set in engine.savedDataSets { try Self.save(set.text, as: set.file, in: settings.logFolder) }
-    } catch {
-      failure = failure ?? error
-    }
-
-    let sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
-    try Console.print(SummarySection.text(sections) + "\n\nRecords: \(Self.evePath(settings))")
-    if let store, store.failures > 0 { Console.complain("\(name): \(store.failures) files could not be kept") }
+    failure = try session.finish(summary, failure)
     for problem in reader.problems { Console.complain("\(name): \(problem)") }
     if let failure { throw failure }
     return reader.problems.lazy.map { Self.status($0, strict: options.strict) }.first { $0 != .success } ?? .success
+  }
+
+  /// Reads settings and rules, has guests' frames inspected until the operator ends it, and prints the summary. Records are
+  /// written every second.
+  public func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
+    var session = try InspectSession(name: name, options: options, settings: try readSettings())
+    let eve = session.eve
+    var summary = RunSummary()
+    var failure: CommandFailure?
+    do {
+      summary = try run.inspect(inspecting: &session.engine) { _ in
+        eve.flush()
+        return eve.failure == nil
+      }
+    } catch {
+      failure = error
+    }
+    if let failure = try session.finish(summary, failure) { throw failure }
+    return .success
+  }
+
+  private func readSettings() throws(CommandFailure) -> DPISettings {
+    let settings = try DPISettings(options)
+    for note in settings.notes { Console.complain("\(name): \(note)") }
+    return settings
   }
 
   /// What a problem of the capture means for the command.
@@ -66,73 +73,11 @@ public struct InspectCommand {
   }
 
   private func openCapture() throws(CommandFailure) -> CaptureReader {
+    guard let capture = options.capture else { throw CommandFailure(.usage, "expected a capture: -r FILE") }
     do {
-      return try CaptureReader(path: options.capture, showsProgress: Console.showsProgress)
+      return try CaptureReader(path: capture, showsProgress: Console.showsProgress)
     } catch {
       throw error.failure
     }
-  }
-
-  private func loadRules(_ settings: DPISettings) throws(CommandFailure) -> RuleSet {
-    let rules = try RuleSet(files: settings.ruleFiles, settings: settings)
-    try rules.complain(as: name, strict: options.strict, verbose: options.verbose > 0)
-    return rules
-  }
-
-  private func openEVEFile(_ settings: DPISettings) throws(CommandFailure) -> EVEFile {
-    try FileSystem.makeFolder(settings.logFolder)
-    return try EVEFile(path: Self.evePath(settings), appending: settings.eve.appends)
-  }
-
-  private func openFileStore(_ settings: DPISettings) throws(CommandFailure) -> FileFolder? {
-    guard settings.fileStore.isEnabled else { return nil }
-    return try FileFolder(folder: FileSystem.resolve(settings.fileStore.folder, in: settings.logFolder))
-  }
-
-  private static func evePath(_ settings: DPISettings) -> String {
-    FileSystem.resolve(settings.eve.fileName, in: settings.logFolder)
-  }
-
-  private func makeEngine(
-    _ program: DetectionProgram, _ settings: DPISettings, _ eve: EVEFile, _ store: FileFolder?
-  ) throws(CommandFailure) -> DPIEngine {
-    do {
-      return try DPIEngine(program: program, configuration: settings.engine, sink: eve, store: store)
-    } catch {
-      throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
-    }
-  }
-
-  /// Writes a set that rules want kept; the file takes its name when it is whole.
-  private static func save(_ text: [UInt8], as name: String, in folder: String) throws(CommandFailure) {
-    let path = FileSystem.resolve(name, in: folder)
-    do {
-      var file = try OutputFile(replacing: path)
-      try file.write(text[...])
-      try file.commit()
-    } catch {
-      throw CommandFailure(.cannotWrite, "cannot write \(path): \(error.reason)")
-    }
-  }
-
-  private static func rules(_ rules: RuleSet) -> SummarySection {
-    SummarySection(
-      "Rules",
-      [.init("loaded", UInt64(rules.report.rules.count)), .init("skipped", UInt64(rules.report.problems.count))])
-  }
-
-  /// Alerts by signature, the most frequent first.
-  private static func alerts(_ statistics: DPIStatistics) -> SummarySection {
-    var lines = statistics.alertsBySignature.map {
-      SummarySection.Line("[\($0.gid):\($0.sid)] \($0.message)", $0.count)
-    }
-    lines.append(.init("alerts in all", statistics.alerts))
-    if statistics.suppressedAlerts > 0 {
-      lines.append(.init("held back by a threshold or a suppression", statistics.suppressedAlerts))
-    }
-    if statistics.discardedAlerts > 0 {
-      lines.append(.init("beyond the most for one packet (packet-alert-max)", statistics.discardedAlerts))
-    }
-    return SummarySection("Alerts by signature", lines)
   }
 }

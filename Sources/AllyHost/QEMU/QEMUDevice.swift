@@ -147,8 +147,11 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
   /// Its time passes with its work alone.
   public var nextTimer: UInt64? { nil }
 
+  public var inputDescriptor: Int32? { nil }
+  public var traffic: WireTraffic { WireTraffic() }
+
   /// Its cable is always plugged in.
-  public mutating func setLink(isUp: Bool) {}
+  public mutating func followCarrier() {}
 
   public mutating func work(on bus: inout HostBus, frames: Int, at now: UInt64) -> Bool {
     connection.command("clock_step \(step)")

@@ -49,7 +49,21 @@ public struct InterceptionSummary: Sendable {
   /// Faults and refusals by name; those of zero are not worth a line.
   public var faults: [(name: String, count: UInt64)] = []
 
+  /// Wires that lead out of this machine.
+  public var wires: [WireUse] = []
+
   public init() {}
+
+  /// What passed a wire that leads out of this machine, in frames.
+  public struct WireUse: Sendable {
+    public var name: String
+    /// What a NIC took from it, and what went to it.
+    public var received: UInt64
+    public var sent: UInt64
+    /// What its other side did not take, and what waited too long for the NIC.
+    public var refused: UInt64
+    public var expired: UInt64
+  }
 
   /// One ring's high-water mark, in descriptors.
   public struct RingUse: Sendable {

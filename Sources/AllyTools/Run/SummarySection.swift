@@ -79,6 +79,14 @@ extension InterceptionSummary {
           "Ring high-water marks (descriptors)",
           rings.map { .init("\($0.name), of \(NumberText.grouped($0.size))", $0.highWater) }))
     }
+    for wire in wires {
+      var lines: [SummarySection.Line] = [
+        .init("frames from there to the guest's NIC", wire.received), .init("frames from it to there", wire.sent),
+      ]
+      if wire.refused > 0 { lines.append(.init("frames that were not taken there", wire.refused)) }
+      if wire.expired > 0 { lines.append(.init("frames that waited too long for the guest", wire.expired)) }
+      result.append(SummarySection("Uplink \(wire.name)", lines))
+    }
     let counted = faults.filter { $0.count > 0 }
     if !counted.isEmpty {
       result.append(SummarySection("Faults", counted.map { .init($0.name, $0.count) }))

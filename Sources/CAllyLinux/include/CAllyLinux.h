@@ -3,6 +3,7 @@
 #ifndef C_ALLY_LINUX_H
 #define C_ALLY_LINUX_H
 
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,9 @@ ssize_t ally_send(int socket, const void *buffer, size_t length, int flags, cons
 int ally_bind_unix(int socket, const char *path);
 int ally_connect_unix(int socket, const char *path);
 
+// ppoll(2), for so many nanoseconds.
+int ally_wait(struct pollfd *entries, size_t count, uint64_t nanoseconds);
+
 // accept4(2), close-on-exec.
 int ally_accept(int socket);
 
@@ -31,6 +35,10 @@ int ally_open_tap(const char *name, char *actual);
 
 // Whether an interface is up and has a carrier: 1, 0, or -1 with errno.
 int ally_interface_is_running(const char *name);
+
+// A descriptor that becomes readable when somebody wants this process to end (SIGINT, SIGTERM), which then do nothing
+// else. For the main thread, before there are others. Returns -1 with errno on failure.
+int ally_stop_descriptor(void);
 
 // Starts a program with standard output and standard error going to `log`. The child is killed when this process ends,
 // however it ends. Returns its process id, or -1 with errno. It stays a zombie until ally_reap.

@@ -1,0 +1,92 @@
+internal import AllyDPI
+internal import AllyTools
+
+/// The engine with its rules and its file of records, from the first rule that is read to the last line of the summary.
+struct InspectSession: ~Copyable {
+  private let name: String
+  private let settings: DPISettings
+  private let rules: RuleSet
+  let eve: EVEFile
+  var engine: DPIEngine
+
+  /// Reads the rules, and makes the file of records.
+  init(name: String, options: DPIOptions, settings: DPISettings) throws(CommandFailure) {
+    let rules = try RuleSet(files: settings.ruleFiles, settings: settings)
+    try rules.complain(as: name, strict: options.strict, verbose: options.verbose > 0)
+    try FileSystem.makeFolder(settings.logFolder)
+    let eve = try EVEFile(path: Self.evePath(settings), appending: settings.eve.appends)
+    do {
+      engine = try DPIEngine(program: rules.program, configuration: settings.engine, sink: eve)
+    } catch {
+      throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
+    }
+    self.name = name
+    self.settings = settings
+    self.rules = rules
+    self.eve = eve
+  }
+
+  /// Ends the inspection: writes what is left, and prints the summary.
+  ///
+  /// - Returns: why the command fails: `failure`, or else what happened here.
+  mutating func finish(_ summary: RunSummary, _ failure: CommandFailure?) throws(CommandFailure) -> CommandFailure? {
+    var failure = failure
+    engine.finish()
+    do {
+      try eve.close()
+    } catch {
+      failure = failure ?? error
+    }
+    do {
+      for set in engine.savedDataSets { try Self.save(set.text, as: set.file, in: settings.logFolder) }
+    } catch {
+      failure = failure ?? error
+    }
+    if let store, store.failures > 0 { Console.complain("\(name): \(store.failures) files could not be kept") }
+    let sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
+    try Console.print(SummarySection.text(sections) + "\n\nRecords: \(Self.evePath(settings))")
+    return failure
+  }
+
+  private static func openFileStore(_ settings: DPISettings) throws(CommandFailure) -> FileFolder? {
+    guard settings.fileStore.isEnabled else { return nil }
+    return try FileFolder(folder: FileSystem.resolve(settings.fileStore.folder, in: settings.logFolder))
+  }
+
+  private static func evePath(_ settings: DPISettings) -> String {
+    FileSystem.resolve(settings.eve.fileName, in: settings.logFolder)
+  }
+
+  /// Writes a set that rules want kept; the file takes its name when it is whole.
+  private static func save(_ text: [UInt8], as name: String, in folder: String) throws(CommandFailure) {
+    let path = FileSystem.resolve(name, in: folder)
+    do {
+      var file = try OutputFile(replacing: path)
+      try file.write(text[...])
+      try file.commit()
+    } catch {
+      throw CommandFailure(.cannotWrite, "cannot write \(path): \(error.reason)")
+    }
+  }
+
+  private static func rules(_ rules: RuleSet) -> SummarySection {
+    SummarySection(
+      "Rules",
+      [.init("loaded", UInt64(rules.report.rules.count)), .init("skipped", UInt64(rules.report.problems.count))])
+  }
+
+  /// Alerts by signature, the most frequent first.
+  private static func alerts(_ statistics: DPIStatistics) -> SummarySection {
+    var lines = statistics.alertsBySignature.map {
+      SummarySection.Line("[\($0.gid):\($0.sid)] \($0.message)", $0.count)
+    }
+    lines.append(.init("alerts in all", statistics.alerts))
+    if statistics.suppressedAlerts > 0 {
+      lines.append(.init("held back by a threshold or a suppression", statistics.suppressedAlerts))
+    }
+    if statistics.discardedAlerts > 0 {
+      lines.append(.init("beyond the most for one packet (packet-alert-max)", statistics.discardedAlerts))
+    }
+    return SummarySection("Alerts by signature", lines)
+  }
+}

@@ -1,0 +1,203 @@
+public import AllyHW
+public import AllyPacket
+public import AllyRings
+
+/// What of a guest's NIC is behind its protocol: registers, memory, interrupts, and its share of the work.
+///
+/// One thread calls. A class, because a server has several of different kinds; a call comes for each message or batch, not
+/// for each frame.
+public protocol GuestDevice: AnyObject {
+  var function: PCIFunction { get }
+  /// The guest reads from behind a base address register.
+  func read(bar: Int, offset: UInt64, width: RegisterWidth) -> UInt64
+  func write(bar: Int, offset: UInt64, value: UInt64, width: RegisterWidth)
+  /// Lends the memory that the NIC's DMA and the guest reach, to change what is mapped.
+  func withMemory<Result>(_ body: (inout PhysicalMemory) -> Result) -> Result
+  /// Addresses from here on are not the guest's.
+  var endOfGuestMemory: UInt64 { get }
+  /// A hardware reset.
+  func reset()
+  /// Lets NIC and DPI core work, as far as there is something to do; bounded.
+  ///
+  /// - Returns: whether there may be more.
+  func work(at now: UInt64) -> Bool
+  func takeInterrupts(at now: UInt64, by delivery: InterruptDelivery) -> NICInterrupts
+  /// When there is work without anything else happening; nil when there is none.
+  var nextTimer: UInt64? { get }
+  /// What is readable when frames come; nil when none would be taken now.
+  var uplinkDescriptor: Int32? { get }
+  /// Makes the guest's link follow the uplink's carrier.
+  func followCarrier()
+  var report: GuestReport { get }
+}
+
+/// What happened to a guest's frames.
+public struct GuestReport: Sendable {
+  public var interception: InterceptionCounters
+  /// Frames that came from the uplink, and that went to it.
+  public var fromWire: UInt64
+  public var toWire: UInt64
+  /// Frames that the uplink did not take.
+  public var refused: UInt64
+  /// Frames that waited for the guest too long.
+  public var expired: UInt64
+  /// Frames that were inspected.
+  public var inspected: UInt64
+
+  public init(
+    interception: InterceptionCounters, fromWire: UInt64, toWire: UInt64, refused: UInt64, expired: UInt64,
+    inspected: UInt64
+  ) {
+    self.interception = interception
+    self.fromWire = fromWire
+    self.toWire = toWire
+    self.refused = refused
+    self.expired = expired
+    self.inspected = inspected
+  }
+}
+
+/// The appliance of a process: one inspector, which all its guests' frames pass.
+@safe
+public final class SharedInspector<Inspector: PacketInspector & ~Copyable> {
+  /// Invariant: initialized until ``take()``.
+  private let place: UnsafeMutablePointer<Inspector>
+  private var isTaken = false
+
+  public init(_ inspector: consuming Inspector) {
+    unsafe place = .allocate(capacity: 1)
+    unsafe place.initialize(to: inspector)
+  }
+
+  deinit {
+    if !isTaken { unsafe place.deinitialize(count: 1) }
+    unsafe place.deallocate()
+  }
+
+  /// Lends the inspector.
+  ///
+  /// - Precondition: it was not taken.
+  public func withInspector<Result>(_ body: (inout Inspector) -> Result) -> Result {
+    precondition(!isTaken, "the inspector was taken")
+    return unsafe body(&place.pointee)
+  }
+
+  /// Gives the inspector back; nothing works any more that needs it.
+  ///
+  /// - Precondition: it was not taken.
+  public func take() -> Inspector {
+    precondition(!isTaken, "the inspector was taken")
+    isTaken = true
+    return unsafe place.move()
+  }
+}
+
+/// What is behind a base address register of a guest's NIC.
+public enum RegisterWindow: Sendable {
+  /// The registers, intercepted.
+  case registers
+  /// Two ports, an address and a data window, through which all registers are reached (8254x SDM §13.2); intercepted too.
+  case indirect
+  /// Nothing of the NIC's own: zeros. The table of interrupt messages is one, because the client emulates it.
+  case empty
+}
+
+/// A guest's NIC: a virtualizer, a device model with an uplink, and the appliance that sees the frames.
+public final class GuestNIC<
+  Virtualizer: NICVirtualizer & ~Copyable, NIC: HostedNIC & ~Copyable, Inspector: PacketInspector & ~Copyable
+>: GuestDevice {
+  private var intercepted: InterceptedNIC<Virtualizer, NIC>
+  private let shared: SharedInspector<Inspector>
+  private let windows: [RegisterWindow]
+  private let dpiMemory: MappedMemory
+  /// What the address port of ``RegisterWindow/indirect`` holds.
+  private var portAddress: UInt32 = 0
+
+  /// DPI memory is at bus addresses that no guest has: PCI devices reach 2^63 at the most, guests have less than 2^52.
+  private static var dpiBase: UInt64 { 1 << 60 }
+  private static var roundsAtOnce: Int { 16 }
+
+  /// - Parameters:
+  ///   - nic: the NIC behind Ally.
+  ///   - windows: what is behind each base address register, from 0 on.
+  ///   - shared: the appliance.
+  ///   - settings: limits and protection.
+  public init(
+    _ nic: consuming NIC, windows: [RegisterWindow], inspecting shared: SharedInspector<Inspector>,
+    settings: InterceptionSettings
+  ) throws(HostError) {
+    let length = InterceptedNIC<Virtualizer, NIC>.requiredMemory(settings)
+    let dpiMemory = try MappedMemory(zeros: length)
+    var memory = PhysicalMemory(capacity: DMAMap.capacity + 1)
+    do {
+      // The object keeps the storage as long as it exists.
+      unsafe try memory.map(
+        base: PhysicalAddress(Self.dpiBase), length: length, storage: dpiMemory.storage, rights: .readWrite)
+    } catch {
+      throw HostError("DPI memory cannot be mapped: \(error)")
+    }
+    self.dpiMemory = dpiMemory
+    self.windows = windows
+    self.shared = shared
+    intercepted = try InterceptedNIC(
+      nic, memory: memory, dpiMemory: DPIRegion(base: PhysicalAddress(Self.dpiBase), length: length),
+      settings: settings)
+  }
+
+  public var function: PCIFunction { intercepted.nic.function }
+  public var endOfGuestMemory: UInt64 { Self.dpiBase }
+  public var nextTimer: UInt64? { intercepted.nextTimer }
+  public var uplinkDescriptor: Int32? { intercepted.nic.inputDescriptor }
+
+  private func window(_ bar: Int) -> RegisterWindow { windows.indices.contains(bar) ? windows[bar] : .empty }
+
+  public func read(bar: Int, offset: UInt64, width: RegisterWidth) -> UInt64 {
+    guard let offset = UInt32(exactly: offset) else { return 0 }
+    switch window(bar) {
+    case .registers: return intercepted.readRegister(offset, width: width)
+    case .indirect where width == .doubleWord && offset == 0: return UInt64(portAddress)
+    case .indirect where width == .doubleWord && offset == 4: return intercepted.readRegister(portAddress, width: width)
+    case .indirect, .empty: return 0
+    }
+  }
+
+  public func write(bar: Int, offset: UInt64, value: UInt64, width: RegisterWidth) {
+    guard let offset = UInt32(exactly: offset) else { return }
+    switch window(bar) {
+    case .registers: intercepted.writeRegister(offset, value: value, width: width)
+    // The address has 20 bits, of which the low two are fixed at zero.
+    case .indirect where width == .doubleWord && offset == 0:
+      portAddress = UInt32(truncatingIfNeeded: value) & 0xF_FFFC
+    case .indirect where width == .doubleWord && offset == 4:
+      intercepted.writeRegister(portAddress, value: value, width: width)
+    case .indirect, .empty: return
+    }
+  }
+
+  public func withMemory<Result>(_ body: (inout PhysicalMemory) -> Result) -> Result { body(&intercepted.bus.memory) }
+
+  public func reset() {
+    portAddress = 0
+    intercepted.reset()
+  }
+
+  public func work(at now: UInt64) -> Bool {
+    shared.withInspector { inspector in
+      for _ in 0..<Self.roundsAtOnce where !intercepted.work(inspecting: &inspector, at: now) { return false }
+      return true
+    }
+  }
+
+  public func takeInterrupts(at now: UInt64, by delivery: InterruptDelivery) -> NICInterrupts {
+    intercepted.takeInterrupts(at: now, by: delivery)
+  }
+
+  public func followCarrier() { intercepted.nic.followCarrier() }
+
+  public var report: GuestReport {
+    let traffic = intercepted.nic.traffic
+    return GuestReport(
+      interception: intercepted.counters, fromWire: traffic.received, toWire: traffic.sent, refused: traffic.refused,
+      expired: traffic.expired, inspected: intercepted.nic.clock.stamped)
+  }
+}

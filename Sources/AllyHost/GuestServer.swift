@@ -1,0 +1,151 @@
+internal import CAllyLinux
+internal import Glibc
+
+/// Serves NICs to guests: waits for messages, frames and timers, and lets everything work in turn, on one thread.
+public final class GuestServer {
+  /// One NIC, its socket, and its client if there is one.
+  private final class Place {
+    let path: String
+    let listener: OwnedDescriptor
+    let device: VFIOUserDevice
+    var connection: VFIOUserConnection?
+    /// Whether there was more to do than was done.
+    var isBusy = false
+    var told = 0
+
+    init(path: String, listener: consuming OwnedDescriptor, device: VFIOUserDevice) {
+      self.path = path
+      self.listener = listener
+      self.device = device
+      connection = nil
+    }
+
+    var isConnected: Bool { connection != nil }
+  }
+
+  /// What an operator would like to hear of: a client came or went, a request was refused.
+  public enum Event: Sendable {
+    case connected(path: String)
+    case disconnected(path: String, reason: String)
+    case refused(path: String, reason: String)
+  }
+
+  private var places: [Place] = []
+  private let tell: (Event) -> Void
+  /// The most messages of one client before everything else has its turn.
+  private static let messagesAtOnce = 256
+
+  /// - Parameter tell: is told what happens.
+  public init(tell: @escaping (Event) -> Void) { self.tell = tell }
+
+  deinit { for place in places { unsafe unlink(place.path) } }
+
+  /// Serves a NIC at a socket; clients can connect from now on.
+  public func serve(_ device: any GuestDevice, at path: String) throws(HostError) {
+    let listener = try listen(at: path)
+    _ = fcntl(listener.number, F_SETFL, O_NONBLOCK)
+    places.append(Place(path: path, listener: listener, device: VFIOUserDevice(device)))
+  }
+
+  public var reports: [(path: String, report: GuestReport)] { places.map { ($0.path, $0.device.report) } }
+
+  /// Works until a descriptor is readable.
+  ///
+  /// - Parameters:
+  ///   - stop: what ends it.
+  ///   - everySecond: called once a second, and at the end; ends the work when it returns false.
+  public func run(until stop: Int32, everySecond: () -> Bool) throws(HostError) {
+    var nextSecond: UInt64 = 0
+    while true {
+      let now = Self.now
+      if now >= nextSecond {
+        nextSecond = now + 1_000_000_000
+        for place in places { place.device.followCarrier() }
+        guard everySecond() else { return }
+      }
+      if try wait(for: stop, until: nextSecond) {
+        _ = everySecond()
+        return
+      }
+      for place in places { turn(place) }
+    }
+  }
+
+  private static var now: UInt64 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
+  }
+
+  /// Waits for anything to do.
+  ///
+  /// - Returns: whether it is to stop.
+  private func wait(for stop: Int32, until deadline: UInt64) throws(HostError) -> Bool {
+    var entries = [pollfd(fd: stop, events: Int16(POLLIN), revents: 0)]
+    var deadline = deadline
+    for place in places {
+      // A second client waits until the first has gone.
+      guard let client = place.connection?.descriptor else {
+        entries.append(pollfd(fd: place.listener.number, events: Int16(POLLIN), revents: 0))
+        continue
+      }
+      let events = place.connection?.hasOutput == true ? POLLOUT : POLLIN
+      entries.append(pollfd(fd: client, events: Int16(events), revents: 0))
+      if let uplink = place.device.uplinkDescriptor {
+        entries.append(pollfd(fd: uplink, events: Int16(POLLIN), revents: 0))
+      }
+      if let timer = place.device.nextTimer { deadline = min(deadline, timer) }
+      if place.isBusy { deadline = 0 }
+    }
+    let now = Self.now
+    let left = deadline > now ? deadline - now : 0
+    let count = unsafe ally_wait(&entries, entries.count, left)
+    if count < 0, errno != EINTR { throw HostError("cannot wait for guests", code: errno) }
+    return count > 0 && entries[0].revents != 0
+  }
+
+  private func turn(_ place: Place) {
+    accept(place)
+    guard place.isConnected else { return }
+    do throws(VFIOUserConnection.End) {
+      try serveMessages(place)
+    } catch {
+      place.connection = nil
+      place.device.disconnect()
+      place.isBusy = false
+      switch error {
+      case .closed: tell(.disconnected(path: place.path, reason: "the client has gone"))
+      case .damaged(let reason): tell(.disconnected(path: place.path, reason: reason))
+      }
+      return
+    }
+    let isMore = place.device.work(at: Self.now)
+    place.isBusy = place.isBusy || isMore
+    while place.told < place.device.complaints.count {
+      tell(.refused(path: place.path, reason: place.device.complaints[place.told]))
+      place.told += 1
+    }
+  }
+
+  /// Takes a client when there is none; another waits.
+  private func accept(_ place: Place) {
+    let number = !place.isConnected ? ally_accept(place.listener.number) : -1
+    guard number >= 0 else { return }
+    place.connection = VFIOUserConnection(OwnedDescriptor(number))
+    tell(.connected(path: place.path))
+  }
+
+  private func serveMessages(_ place: Place) throws(VFIOUserConnection.End) {
+    place.isBusy = false
+    try place.connection?.flush()
+    for _ in 0..<Self.messagesAtOnce {
+      // A client that does not read its replies is not asked for more requests.
+      guard place.connection?.hasOutput == false, let message = try place.connection?.next() else { return }
+      guard message.header.isCommand else { throw .damaged("a reply to nothing") }
+      let (reply, payload) = place.device.answer(message)
+      if message.header.wantsReply { try place.connection?.reply(reply, payload) }
+      place.device.hear(at: Self.now)
+    }
+    place.isBusy = true
+  }
+}

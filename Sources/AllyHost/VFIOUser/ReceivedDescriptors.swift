@@ -1,0 +1,21 @@
+internal import Glibc
+
+/// File descriptors that came with a message: closed when nobody refers to this object any more, unless they were taken.
+final class ReceivedDescriptors {
+  private var numbers: [Int32] = []
+
+  deinit { for number in numbers { close(number) } }
+
+  func append(_ more: ArraySlice<Int32>) { numbers += more }
+
+  var count: Int { numbers.count }
+
+  /// The first, which stays here.
+  var first: Int32? { numbers.first }
+
+  /// All, which are the caller's now.
+  func takeAll() -> [Int32] {
+    defer { numbers = [] }
+    return numbers
+  }
+}

@@ -1,0 +1,75 @@
+public import ArgumentParser
+
+/// Where guests are served, and what their NICs are.
+public struct GuestOptions: ParsableArguments {
+  @Option(
+    name: .customLong("attach"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "Serve a NIC to a guest at a socket; repeatable, each with an --uplink (Docs/AttachGuest.md).",
+      valueName: "vfio-user:path"))
+  var attachments: [GuestAttachment] = []
+
+  @Option(name: .customLong("nic"), help: "What NIC guests find.")
+  var nic: GuestNICKind = .e1000
+
+  @Option(
+    name: .customLong("uplink"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "Where a guest's cable leads: a TAP interface, or two unix datagram sockets, ours and the other end's.",
+      valueName: "tap:name|unix:local,remote"))
+  var uplinks: [GuestUplink] = []
+
+  public init() {}
+
+  /// Whether guests are to be served at all.
+  public var isWanted: Bool { !attachments.isEmpty }
+
+  public func validate() throws {
+    guard attachments.count == uplinks.count else {
+      throw ValidationError(
+        "\(attachments.count) --attach and \(uplinks.count) --uplink: expected one uplink for each guest")
+    }
+    guard Set(attachments.map(\.path)).count == attachments.count else {
+      throw ValidationError("two guests at one socket: expected a socket for each --attach")
+    }
+  }
+}
+
+/// `--attach vfio-user:PATH`.
+struct GuestAttachment: ExpressibleByArgument, Equatable {
+  var path: String
+
+  init?(argument: String) {
+    let prefix = "vfio-user:"
+    guard argument.hasPrefix(prefix) else { return nil }
+    path = String(argument.dropFirst(prefix.count))
+    // The room that the system has for a socket's name.
+    if path.isEmpty || path.utf8.count > 107 { return nil }
+  }
+}
+
+/// `--nic`.
+enum GuestNICKind: String, ExpressibleByArgument, CaseIterable {
+  case e1000, e1000e, igb
+}
+
+/// `--uplink`.
+enum GuestUplink: ExpressibleByArgument, Equatable {
+  case tap(String)
+  case datagram(local: String, remote: String)
+
+  init?(argument: String) {
+    guard let colon = argument.firstIndex(of: ":") else { return nil }
+    let rest = argument[argument.index(after: colon)...]
+    switch argument[..<colon] {
+    case "tap":
+      guard (1...15).contains(rest.utf8.count), !rest.contains("/") else { return nil }
+      self = .tap(String(rest))
+    case "unix":
+      let paths = rest.split(separator: ",", omittingEmptySubsequences: false)
+      guard paths.count == 2, paths.allSatisfy({ (1...107).contains($0.utf8.count) }) else { return nil }
+      self = .datagram(local: String(paths[0]), remote: String(paths[1]))
+    default: return nil
+    }
+  }
+}

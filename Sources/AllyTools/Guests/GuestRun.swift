@@ -1,0 +1,192 @@
+internal import AllyAppliance
+internal import AllyDeviceModels
+internal import AllyDrivers
+internal import AllyHW
+internal import AllyHost
+public import AllyPacket
+internal import AllyRings
+
+/// Guests behind an appliance: their NICs are served, and every frame passes the inspector, until the operator ends it.
+public struct GuestRun {
+  private let options: GuestOptions
+  private let protection: PacketProtection
+  /// The command, for the lines on standard error.
+  private let name: String
+
+  public init(name: String, options: GuestOptions, interception: InterceptionOptions) {
+    self.name = name
+    self.options = options
+    protection = interception.protection.level
+  }
+
+  /// Serves guests.
+  ///
+  /// - Parameters:
+  ///   - inspector: sees every frame once.
+  ///   - everySecond: called once a second and at the end, for what must not wait; ends the run when it returns false.
+  /// - Returns: what was counted.
+  public func inspect<Inspector: PacketInspector & ~Copyable>(
+    inspecting inspector: inout Inspector, everySecond: (inout Inspector) -> Bool
+  ) throws(CommandFailure) -> RunSummary {
+    do throws(HostError) {
+      let stop = try StopSignal()
+      let uplinks = options.uplinks
+      var ready: [UplinkBox] = []
+      for uplink in uplinks { ready.append(UplinkBox(try uplink.open())) }
+      // Nothing fails from here on but the NICs; the inspector comes back in any case.
+      let shared = SharedInspector(MeasuredInspector(inspector))
+      var failure: HostError?
+      var summary = RunSummary()
+      do throws(HostError) {
+        summary = try serve(shared, ready, until: stop.descriptor, everySecond)
+      } catch {
+        failure = error
+      }
+      let measured = shared.take()
+      summary.frames = measured.counts.frames
+      summary.bytes = measured.counts.bytes
+      summary.accepted = measured.counts.accepted
+      summary.dropped = measured.counts.dropped
+      summary.rejected = measured.counts.rejected
+      inspector = measured.giveBack()
+      if let failure { throw failure }
+      return summary
+    } catch {
+      throw CommandFailure(.systemFault, error.message)
+    }
+  }
+
+  private func serve<Inspector: PacketInspector & ~Copyable>(
+    _ shared: SharedInspector<MeasuredInspector<Inspector>>, _ uplinks: [UplinkBox], until stop: Int32,
+    _ everySecond: (inout Inspector) -> Bool
+  ) throws(HostError) -> RunSummary {
+    let name = name
+    let server = GuestServer { event in
+      switch event {
+      case .connected(let path): Console.complain("\(name): \(path): a guest's emulator has connected")
+      case .disconnected(let path, let reason): Console.complain("\(name): \(path): \(reason)")
+      case .refused(let path, let reason): Console.complain("\(name): \(path): refused: \(reason)")
+      }
+    }
+    for (index, attachment) in options.attachments.enumerated() {
+      let device = try makeDevice(uplinks[index], number: index, shared)
+      try server.serve(device, at: attachment.path)
+      Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
+    }
+    let start = ContinuousClock.now
+    try server.run(until: stop) { shared.withInspector { everySecond(&$0.inspector) } }
+    return summary(server.reports, uplinks.map(\.name), seconds: (ContinuousClock.now - start) / .seconds(1))
+  }
+
+  private func makeDevice<Inspector: PacketInspector & ~Copyable>(
+    _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>
+  ) throws(HostError) -> any GuestDevice {
+    let settings = InterceptionSettings(
+      limits: RingLimits(copyMemory: protection == .copyToDPIMemory ? 8 << 20 : 0), protection: protection)
+    guard let wire = uplink.take() else { throw HostError("an uplink was used twice") }
+    let requester = RequesterID(bus: 0, device: UInt8(truncatingIfNeeded: number), function: 0)
+    // Locally administered, and another for each guest of this process.
+    let address: [UInt8] = [0x52, 0x54, 0x00, 0xA1, 0x1E, UInt8(truncatingIfNeeded: number + 1)]
+    // The 82574L and the 82576 have a flash and a table of messages besides, of which the client needs nothing from here.
+    switch options.nic {
+    case .e1000:
+      return try GuestNIC<RingVirtualizer<E1000Driver>, ModelNIC<E1000Model, UplinkWire>, Inspector>(
+        ModelNIC(model: E1000Model(requester: requester, macAddress: address), line: UplinkWire(wire)),
+        windows: [.registers, .indirect], inspecting: shared, settings: settings)
+    case .e1000e:
+      return try GuestNIC<RingVirtualizer<E1000EDriver>, ModelNIC<E1000EModel, UplinkWire>, Inspector>(
+        ModelNIC(model: E1000EModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
+        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings)
+    case .igb:
+      return try GuestNIC<RingVirtualizer<IGBDriver>, ModelNIC<IGBModel, UplinkWire>, Inspector>(
+        ModelNIC(model: IGBModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
+        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings)
+    }
+  }
+
+  private func summary(_ reports: [(path: String, report: GuestReport)], _ uplinks: [String], seconds: Double)
+    -> RunSummary
+  {
+    var summary = RunSummary()
+    summary.seconds = seconds
+    var machine = InterceptionSummary()
+    for (index, (_, report)) in reports.enumerated() {
+      let counters = report.interception
+      summary.delivered += counters.receive.accepted
+      machine.mmioRedirections += counters.redirections
+      machine.interprocessorInterrupts += counters.redirections + counters.core.osInterrupts
+      machine.nicInterrupts += counters.core.nicInterrupts
+      machine.osInterrupts += counters.core.osInterrupts
+      machine.wires.append(
+        .init(
+          name: uplinks[index], received: report.fromWire, sent: report.toWire, refused: report.refused,
+          expired: report.expired))
+      machine.faults += RingFault.allCases.flatMap { fault in
+        [
+          ("receive queue: \(fault)", counters.receive.faults[fault]),
+          ("transmit queue: \(fault)", counters.transmit.faults[fault]),
+        ]
+      }
+      machine.faults.append(("accesses to denied registers", counters.denied))
+    }
+    summary.interception = machine
+    return summary
+  }
+}
+
+/// An uplink that an array can hold, until it is taken.
+private final class UplinkBox {
+  let name: String
+  private var uplink: Uplink?
+
+  init(_ uplink: consuming Uplink) {
+    name = uplink.name
+    self.uplink = consume uplink
+  }
+
+  func take() -> Uplink? { uplink.take() }
+}
+
+extension GuestUplink {
+  fileprivate func open() throws(HostError) -> Uplink {
+    switch self {
+    case .tap(let name): try .tap(name)
+    case .datagram(let local, let remote): try .datagram(local: local, remote: remote)
+    }
+  }
+}
+
+/// Counts frames, bytes and verdicts on their way to an inspector, and tells both ends of what it rejects, unless it does so
+/// itself.
+private struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspector, ~Copyable {
+  var inspector: Inspector
+  var counts = RunSummary()
+
+  init(_ inspector: consuming Inspector) { self.inspector = inspector }
+
+  static var actions: InspectorActions {
+    Inspector.actions.isEmpty ? [.injectsTowardsOS, .injectsTowardsWire] : Inspector.actions
+  }
+
+  mutating func inspect(_ packet: borrowing Packet) -> Verdict {
+    let verdict = inspector.inspect(packet)
+    counts.count(verdict, bytes: packet.bytes.byteCount)
+    return verdict
+  }
+
+  mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
+    let verdict = inspector.inspect(packet, answering: &answers)
+    counts.count(verdict, bytes: packet.bytes.byteCount)
+    if verdict == .reject, Inspector.actions.isEmpty {
+      // A connection is reset at both ends; the sender of anything else hears that the port cannot be reached.
+      if answers.reject(packet, with: .tcpReset, telling: .sender) {
+        answers.reject(packet, with: .tcpReset, telling: .receiver)
+      } else {
+        answers.reject(packet, with: .icmpx(icmpCode: 3, icmpv6Code: 4), telling: .sender)
+      }
+    }
+    return verdict
+  }
+
+  consuming func giveBack() -> Inspector { inspector }
+}

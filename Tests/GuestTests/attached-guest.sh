@@ -1,0 +1,81 @@
+# shellcheck shell=sh
+# Runs inside a guest whose only NIC is served by Ally: a stock kernel, its stock driver, and traffic of all kinds with a
+# web server at 192.0.2.1. What it prints is checked by attach.sh. NAME is the driver's module, and
+# MODULES that and what it needs.
+
+section() { printf '\n=== %s\n' "$1"; }
+stage=0
+
+bring_up() {
+  for module in $MODULES; do insmod "/$module.ko" 2>/dev/null; done
+  ip link set eth0 up
+  ip addr add 192.0.2.2/24 dev eth0
+  await_carrier
+}
+await_carrier() {
+  for _ in $(seq 100); do
+    if [ "$(cat /sys/class/net/eth0/carrier 2>/dev/null)" = 1 ]; then return; fi
+    sleep 0.1
+  done
+}
+
+# fetch PATH: a page's text. (busybox's wget needs a name service, which is not here.)
+fetch() {
+  printf 'GET %s HTTP/1.0\r\nHost: 192.0.2.1\r\n\r\n' "$1" | timeout 30 nc 192.0.2.1 80 | tr -d '\r' | sed '1,/^$/d'
+}
+
+dmesg -n 1
+ip link set lo up
+bring_up
+section driver
+basename "$(readlink /sys/class/net/eth0/device/driver)"
+cat /sys/class/net/eth0/carrier
+
+stage=$(fetch /stage)
+if [ "$stage" = first ]; then
+  section ping
+  ping -c 200 -i 0.05 192.0.2.1
+  section pinged
+  # The other side looks at its counters meanwhile.
+  sleep 1
+
+  section download
+  # Its input stays open, for busybox's nc at the other end takes the end of it for the end of all.
+  nc 192.0.2.1 9001 >/tmp/data
+  sha256sum </tmp/data
+  section upload
+  nc 192.0.2.1 9002 </tmp/data
+  section uploaded
+
+  section down-up
+  ip link set eth0 down
+  sleep 0.5
+  ip link set eth0 up
+  ip addr add 192.0.2.2/24 dev eth0 2>/dev/null
+  await_carrier
+  ping -c 5 -i 0.2 192.0.2.1
+
+  section reload
+  rmmod "$NAME"
+  bring_up
+  ping -c 5 -i 0.2 192.0.2.1
+
+  section statistics
+  cat /proc/net/dev
+  section reboot
+  sleep 1
+  reboot -f
+  sleep 60
+fi
+
+section after-reboot
+ping -c 5 -i 0.2 192.0.2.1
+section page
+fetch /index.html
+section attack
+began=$(cut -d . -f 1 /proc/uptime)
+fetch '/index.html?file=/etc/passwd' 2>&1
+echo "after $(($(cut -d . -f 1 /proc/uptime) - began)) s"
+section after-attack
+fetch /index.html
+section end
