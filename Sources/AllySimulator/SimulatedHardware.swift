@@ -235,11 +235,17 @@ extension SimulatedHardware: OSEnvironment where Virtualizer: ~Copyable, Model: 
     return true
   }
 
-  public mutating func readRegister(_ offset: UInt32) -> UInt32 {
+  public mutating func readRegister(_ offset: UInt32) -> UInt32 { readRegister(offset, width: .doubleWord) }
+
+  public mutating func writeRegister(_ offset: UInt32, _ value: UInt32) {
+    writeRegister(offset, value, width: .doubleWord)
+  }
+
+  public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt32 {
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     // Once more when the log was full: the DPI core has emptied it.
     for _ in 0..<2 {
-      let outcome = os.core.load(address, width: .doubleWord, on: &northbridge, devices: &nic)
+      let outcome = os.core.load(address, width: width, on: &northbridge, devices: &nic)
       driveNICPin()
       takeDPIInterrupts()
       if let value = outcome.value { return UInt32(truncatingIfNeeded: value) }
@@ -247,10 +253,10 @@ extension SimulatedHardware: OSEnvironment where Virtualizer: ~Copyable, Model: 
     return .max
   }
 
-  public mutating func writeRegister(_ offset: UInt32, _ value: UInt32) {
+  public mutating func writeRegister(_ offset: UInt32, _ value: UInt32, width: RegisterWidth) {
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     for _ in 0..<2 {
-      let outcome = os.core.store(UInt64(value), at: address, width: .doubleWord, on: &northbridge, devices: &nic)
+      let outcome = os.core.store(UInt64(value), at: address, width: width, on: &northbridge, devices: &nic)
       driveNICPin()
       takeDPIInterrupts()
       if outcome.value != nil { return }

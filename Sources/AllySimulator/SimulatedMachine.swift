@@ -176,3 +176,21 @@ where Virtualizer: ~Copyable, Model == IGBVirtualFunctionModel, OSDriver == IGBV
           transmitDescriptors: transmitDescriptors, bufferLength: bufferLength)))
   }
 }
+
+extension SimulatedMachine where Virtualizer: ~Copyable, Model == VirtioNetModel, OSDriver == VirtioNetOSDriver {
+  /// A machine with a virtio network device.
+  ///
+  /// `driver` is where the OS's driver has its queues, and what it negotiates; `maximumFrameLength` the longest frame that the
+  /// NIC takes, in bytes without frame check sequence.
+  public static func virtioNet(
+    layout: MachineLayout = MachineLayout(),
+    driver: VirtioNetOSDriver.Layout = VirtioNetOSDriver.Layout(base: MachineLayout.driverMemory),
+    maximumFrameLength: Int = 1518
+  ) throws(SimulatorError) -> SimulatedMachine {
+    try SimulatedMachine(
+      layout: layout,
+      model: VirtioNetModel(
+        requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress, maximumFrameLength: maximumFrameLength),
+      osDriver: VirtioNetOSDriver(layout: driver))
+  }
+}

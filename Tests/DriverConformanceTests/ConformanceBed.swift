@@ -23,6 +23,14 @@ struct BedOS<Virtualizer: NICVirtualizer & ~Copyable, NIC: HostedNIC & ~Copyable
     intercepted.writeRegister(offset, value: UInt64(value), width: .doubleWord)
   }
 
+  mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt32 {
+    UInt32(truncatingIfNeeded: intercepted.readRegister(offset, width: width))
+  }
+
+  mutating func writeRegister(_ offset: UInt32, _ value: UInt32, width: RegisterWidth) {
+    intercepted.writeRegister(offset, value: UInt64(value), width: width)
+  }
+
   mutating func requestMessages(_ count: Int) -> Bool {
     guard let msix = intercepted.nic.function.msix, count <= msix.vectors else { return false }
     delivery = .messageTable

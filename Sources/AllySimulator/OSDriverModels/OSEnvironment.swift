@@ -6,6 +6,10 @@ public protocol OSEnvironment: ~Copyable {
   mutating func readRegister(_ offset: UInt32) -> UInt32
   /// Writes a 32-bit register of the NIC.
   mutating func writeRegister(_ offset: UInt32, _ value: UInt32)
+  /// Reads a register of another width.
+  mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt32
+  /// Writes a register of another width.
+  mutating func writeRegister(_ offset: UInt32, _ value: UInt32, width: RegisterWidth)
   /// Loads eight bytes of memory.
   mutating func load(_ address: PhysicalAddress) -> UInt64
   /// Stores eight bytes of memory.
