@@ -20,10 +20,15 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   ///   - program: the compiled rules; shared by all cores.
   ///   - configuration: the settings that the rules were compiled with.
   ///   - sink: where records go; kept for the engine's life.
+  ///   - fastLog: where a line for each alert goes, as `fast.log` has it; nil for nowhere.
   /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when the system or a library has not the memory.
-  public init(program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink) throws(DPIEngineError) {
+  public init(
+    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink,
+    fastLog: (any RecordSink)? = nil
+  ) throws(DPIEngineError) {
     try Self.requireMemory(configuration)
-    let inspection = try PacketInspection(program: program, configuration: configuration, sink: sink)
+    let inspection = try PacketInspection(
+      program: program, configuration: configuration, sink: sink, fastLog: fastLog)
     self.inspection = inspection
     dissector = FrameDissector(configuration: configuration)
   }
@@ -65,8 +70,11 @@ public struct DPIEngine: ~Copyable, PacketInspector {
     return verdict
   }
 
-  /// Ends the traffic: what streams and flows still hold is inspected and recorded.
-  public mutating func finish() { inspection.finish() }
+  /// Ends the traffic: what streams and flows still hold is inspected and recorded, and then what was counted.
+  public mutating func finish() {
+    inspection.finish()
+    if inspection.configuration.records.contains(.statistics) { inspection.write(statistics) }
+  }
 
   /// The sets that rules want kept (`dataset`, `save`), each with its file's name and its new contents.
   public var savedDataSets: [(file: String, text: [UInt8])] { inspection.savedDataSets }

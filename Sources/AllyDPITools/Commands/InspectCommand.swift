@@ -25,7 +25,8 @@ public struct InspectCommand {
     var reader = try openCapture()
     let rules = try loadRules(settings)
     let eve = try openEVEFile(settings)
-    var engine = try makeEngine(rules.program, settings, eve)
+    let fastLog = try openFastLog(settings)
+    var engine = try makeEngine(rules.program, settings, eve, fastLog)
 
     reader.stop { eve.failure != nil }
     var summary = RunSummary()
@@ -38,6 +39,11 @@ public struct InspectCommand {
     engine.finish()
     do {
       try eve.close()
+    } catch {
+      failure = failure ?? error
+    }
+    do {
+      try fastLog?.close()
     } catch {
       failure = failure ?? error
     }
@@ -82,15 +88,20 @@ public struct InspectCommand {
     return try EVEFile(path: Self.evePath(settings), appending: settings.eve.appends)
   }
 
+  private func openFastLog(_ settings: DPISettings) throws(CommandFailure) -> EVEFile? {
+    guard let fast = settings.fastLog else { return nil }
+    return try EVEFile(path: FileSystem.resolve(fast.fileName, in: settings.logFolder), appending: fast.appends)
+  }
+
   private static func evePath(_ settings: DPISettings) -> String {
     FileSystem.resolve(settings.eve.fileName, in: settings.logFolder)
   }
 
   private func makeEngine(
-    _ program: DetectionProgram, _ settings: DPISettings, _ eve: EVEFile
+    _ program: DetectionProgram, _ settings: DPISettings, _ eve: EVEFile, _ fastLog: EVEFile?
   ) throws(CommandFailure) -> DPIEngine {
     do {
-      return try DPIEngine(program: program, configuration: settings.engine, sink: eve)
+      return try DPIEngine(program: program, configuration: settings.engine, sink: eve, fastLog: fastLog)
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
     }

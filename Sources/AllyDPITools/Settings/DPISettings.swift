@@ -5,6 +5,8 @@ internal import AllyTools
 struct DPISettings {
   var engine = DPIConfiguration()
   var eve = EVESettings()
+  /// nil when it is not asked for.
+  var fastLog: FastLogSettings?
   var classifications = Classifications.standard
   /// What an operator says about the alerts of rules: suppressions and thresholds.
   var thresholdFile: String?

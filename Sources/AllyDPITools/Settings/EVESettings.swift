@@ -5,3 +5,11 @@ struct EVESettings: Equatable {
   /// Whether records are added to what the file already holds; otherwise it begins anew.
   var appends = false
 }
+
+/// Where a line for each alert goes: `outputs: - fast:`.
+struct FastLogSettings: Equatable {
+  /// Within the log folder, unless it begins with `/`.
+  var fileName = "fast.log"
+  /// Whether lines are added to what the file already holds; otherwise it begins anew.
+  var appends = false
+}
