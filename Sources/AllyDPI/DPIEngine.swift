@@ -21,12 +21,15 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   ///   - configuration: the settings that the rules were compiled with.
   ///   - sink: where records go; kept for the engine's life.
   ///   - store: where files go that rules or settings keep; without one none is kept.
+  ///   - fastLog: where a line for each alert goes, as `fast.log` has it; nil for nowhere.
   /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when the system or a library has not the memory.
   public init(
-    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink, store: (any FileStore)? = nil
+    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink,
+    store: (any FileStore)? = nil, fastLog: (any RecordSink)? = nil
   ) throws(DPIEngineError) {
     try Self.requireMemory(configuration)
-    let inspection = try PacketInspection(program: program, configuration: configuration, sink: sink, store: store)
+    let inspection = try PacketInspection(
+      program: program, configuration: configuration, sink: sink, store: store, fastLog: fastLog)
     self.inspection = inspection
     dissector = FrameDissector(configuration: configuration)
   }
@@ -68,8 +71,11 @@ public struct DPIEngine: ~Copyable, PacketInspector {
     return verdict
   }
 
-  /// Ends the traffic: what streams and flows still hold is inspected and recorded.
-  public mutating func finish() { inspection.finish() }
+  /// Ends the traffic: what streams and flows still hold is inspected and recorded, and then what was counted.
+  public mutating func finish() {
+    inspection.finish()
+    if inspection.configuration.records.contains(.statistics) { inspection.write(statistics) }
+  }
 
   /// The sets that rules want kept (`dataset`, `save`), each with its file's name and its new contents.
   public var savedDataSets: [(file: String, text: [UInt8])] { inspection.savedDataSets }

@@ -44,7 +44,7 @@ import Testing
         + "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", piece: piece)
     #expect(talk.parser.transactionCount == 1)
     #expect(talk.text(.httpMethod, .toServer) == "POST")
-    #expect(talk.text(.httpURI, .toServer) == "/c?x=%41#f")
+    #expect(talk.text(.httpURI, .toServer) == "/c?x=A#f")
     #expect(talk.text(.httpURIRaw, .toServer) == "/a%20b/../c?x=%41#f")
     #expect(talk.text(.httpProtocol, .toServer) == "HTTP/1.1")
     #expect(talk.text(.httpHost, .toServer) == "www.example.com")
@@ -145,7 +145,7 @@ import Testing
   @Test(arguments: [
     ("/", "/"), ("/a/./b/../c", "/a/c"), ("//a///b", "/a/b"), ("/a%2fb", "/a/b"), ("/a\\b", "/a/b"),
     ("/%41%zz%4", "/A%zz%4"), ("/%u0041", "/A"), ("/a/..", "/"), ("/../../x", "/x"),
-    ("http://host:80/p%20q?r=%20", "/p q?r=%20"), ("/a?b/../c", "/a?b/../c"),
+    ("http://host:80/p%20q?r=%20&s=+", "/p q?r= &s=+"), ("/a?b/../c", "/a?b/../c"),
   ])
   func pathsAreNormalised(target: String, expected: String) {
     var uri = HTTPURI()

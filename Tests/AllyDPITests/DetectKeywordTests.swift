@@ -52,6 +52,17 @@ import Testing
     Case(
       options: "content:\"b=\"; base64_decode:relative; base64_data; content:\"def\"; endswith;",
       fires: "a=1 b=YWJjZGVm", silent: "a=1 b=YWJjZGVn"),
+    Case(
+      options: "content:\"abc\"; http_user_agent; isdataat:!1,relative;",
+      fires: "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: abc\r\n\r\n",
+      silent: "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: abcd\r\n\r\n"),
+    Case(
+      options: "http.uri; content:\"a b\"; content:\"c+d\";", fires: "GET /?x=a%20b&y=c+d HTTP/1.1\r\nHost: a\r\n\r\n",
+      silent: "GET /?x=a+b&y=c+d HTTP/1.1\r\nHost: a\r\n\r\n"),
+    Case(
+      options: "http.content_len; byte_test:0,<,5,0,string,dec;",
+      fires: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd",
+      silent: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"),
     Case(options: "dsize:>0; stream_size:client,>,5;", fires: "12345", silent: "1234"),
     Case(options: "dsize:>0; stream_size:both,<,6;", fires: "1234", silent: "12345"),
   ]
@@ -172,6 +183,27 @@ import Testing
       """)
     for _ in 0..<6 { engine.send(TestFrame(ipProtocol: 17, payload: [1])) }
     #expect(engine.alerts == [1])
+  }
+
+  @Test func aLineForEachAlert() throws {
+    let list = RecordList()
+    let fast = RecordList()
+    let rules = "drop udp any any -> any any (msg:\"a message\"; classtype:bad-unknown; content:\"x\"; sid:7; rev:2;)"
+    var configuration = DPIConfiguration()
+    configuration.records = [.alerts, .statistics]
+    let program = try DetectionProgram(
+      rules: TestRules.read(rules, configuration: configuration), configuration: configuration)
+    var engine = try DPIEngine(program: program, configuration: configuration, sink: list, fastLog: fast)
+    let frame = TestFrame(ipProtocol: 17, payload: Array("x".utf8)).bytes
+    let stamp = FrameStamp(time: 1_285_250_638_123_456_000, ordinal: 1, lengthOnWire: UInt32(frame.count))
+    _ = engine.inspect(unsafe Packet(bytes: frame.span.bytes, stamp: stamp, direction: .receive))
+    engine.finish()
+    #expect(
+      fast.records == [
+        "09/23/2010-14:03:58.123456  [wDrop] [**] [1:7:2] a message [**] [Classification: Potentially Bad Traffic] "
+          + "[Priority: 2] {UDP} 10.0.0.1:40000 -> 192.0.2.80:80"
+      ])
+    #expect(list.records.last?.contains("\"decoder\":{\"pkts\":1,") == true)
   }
 
   @Test func servicesStandAbovePorts() throws {

@@ -24,7 +24,12 @@ extension Detector {
     // What the other side said may have completed nothing of this side's; the loop is over few transactions.
     for index in 0..<session.parser.transactionCount {
       let transaction = session.parser.transaction(at: index)
-      take(side, transaction, context.side)
+      // What is complete and has nothing pending only waits for the other side.
+      let isSpent = transaction.inspection.withSide(context.side) {
+        $0.stage == TransactionStage.complete && $0.pending.isEmpty
+      }
+      if isSpent && transaction.events == transaction.inspection.withSide(context.side, { $0.events }) { continue }
+      guard take(side, transaction, context.side) || growth == 1 else { continue }
       evaluatePending(
         transaction, packet, context, bytes: bytes, window: window, marks: &marks, time: time)
     }
@@ -33,10 +38,15 @@ extension Detector {
   // MARK: candidates
 
   /// Turns what has become available into candidates.
-  private mutating func take(_ side: ApplicationSide, _ transaction: any ApplicationTransaction, _ flowSide: FlowSide) {
+  ///
+  /// - Returns: whether there is anything new for those that are pending.
+  private mutating func take(
+    _ side: ApplicationSide, _ transaction: any ApplicationTransaction, _ flowSide: FlowSide
+  ) -> Bool {
     let stage = transaction.stage(of: flowSide)
     let inspection = transaction.inspection
-    if stage == TransactionStage.none { return }
+    if stage == TransactionStage.none { return false }
+    var hasNews = inspection.withSide(flowSide) { $0.stage != stage }
     // There are at most ``ApplicationPrefilterBuilder/mostGroups``.
     for (place, index) in side.groups.indices.enumerated() {
       let group = tables.application.groups[index]
@@ -44,7 +54,7 @@ extension Detector {
       if inspection.withSide(flowSide, { $0.searched & mask != 0 }) { continue }
       let isComplete = stage >= group.availability.stage
       if !isComplete && !(group.availability.grows && stage == group.availability.stage &- 1) { continue }
-      search(group, place: place, isComplete: isComplete, transaction, flowSide)
+      if search(group, place: place, isComplete: isComplete, transaction, flowSide) { hasNews = true }
       if isComplete { inspection.withSide(flowSide) { $0.searched |= mask } }
     }
     let unsearched = tables.application.candidates
@@ -60,20 +70,25 @@ extension Detector {
     let events = transaction.events
     if !side.events.isEmpty, inspection.withSide(flowSide, { $0.events != events }) {
       for index in side.events.indices { propose(tables.application.candidates[index], inspection, flowSide) }
-      inspection.withSide(flowSide) { $0.events = events }
+      hasNews = true
     }
+    inspection.withSide(flowSide) { $0.events = events }
+    return hasNews
   }
 
   /// Searches a buffer for the literals of its signatures.
+  ///
+  /// - Returns: whether there was anything new to search.
   private mutating func search(
     _ group: ApplicationGroup, place: Int, isComplete: Bool, _ transaction: any ApplicationTransaction,
     _ side: FlowSide
-  ) {
-    guard let database = group.database else { return }
+  ) -> Bool {
+    guard let database = group.database else { return false }
     let inspection = transaction.inspection
     var index = 0
     // A name comes whole; content is worth a search when enough of it is new.
     let step = group.buffer == .fileName || group.buffer == .fileMagic ? 1 : growth
+    var hasSearched = false
     while let buffer = transaction.bytes(of: group.buffer, from: side, at: index) {
       let occurrence = index
       index &+= 1
@@ -85,6 +100,7 @@ extension Detector {
         // What a transform makes of a part is no part of what it makes of the whole.
         if group.transform == Signature.any { start = max(0, known &- Detector.overlap) }
       }
+      hasSearched = true
       statistics.scans &+= 1
       statistics.scannedBytes &+= UInt64(buffer.count &- start)
       let found = evaluator.scan(
@@ -100,6 +116,7 @@ extension Detector {
         }
       }
     }
+    return hasSearched
   }
 
   /// Bytes searched again so that literals across two pieces of a growing buffer are found.

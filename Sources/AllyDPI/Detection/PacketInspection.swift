@@ -9,6 +9,7 @@ struct PacketInspection: ~Copyable {
   private var detector: Detector
   private var application: ApplicationLayer
   private var eve: EVEWriter
+  private var fastLog: FastLogWriter?
   private var hardware = HardwareAddressTable()
   /// Stream data is looked at as it comes.
   private let isImmediate: Bool
@@ -16,7 +17,8 @@ struct PacketInspection: ~Copyable {
   private var now: UInt64 = 0
 
   init(
-    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink, store: (any FileStore)?
+    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink, store: (any FileStore)?,
+    fastLog: (any RecordSink)?
   ) throws(DPIEngineError) {
     let files = try FilePolicy(configuration, needs: program.tables.fileNeeds, store: store)
     let detector = try Detector(
@@ -31,6 +33,11 @@ struct PacketInspection: ~Copyable {
     limits.options.isInline = configuration.isInline
     application = ApplicationLayer(limits: limits, files: files)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
+    if let fastLog {
+      self.fastLog = FastLogWriter(program: program, isInline: configuration.isInline, sink: fastLog)
+    } else {
+      self.fastLog = nil
+    }
     counters = FrameCounters(recordCount: program.records.count)
   }
 
@@ -193,7 +200,7 @@ struct PacketInspection: ~Copyable {
     if isInspected && records.contains(.alerts) {
       let known = flow.flatMap { application.session($0) }
       PacketInspection.writeAlerts(
-        detector, decision, flow: flow, known, about: subject, tracker, program, &counters, &eve)
+        detector, decision, flow: flow, known, about: subject, tracker, program, &counters, &eve, &fastLog)
     }
     if isTagged && records.contains(.alerts) && configuration.recordOptions.alert.taggedPackets {
       eve.writeTaggedPacket(flow: flow, about: subject)
@@ -226,12 +233,13 @@ struct PacketInspection: ~Copyable {
     _ alerts: borrowing Detector, _ decision: Detector.Decision, flow: Flow?, _ session: ApplicationSession?,
     about subject: borrowing EVEWriter.Subject,
     _ tracker: borrowing ConnectionTracker, _ program: DetectionProgram, _ counters: inout FrameCounters,
-    _ eve: inout EVEWriter
+    _ eve: inout EVEWriter, _ fastLog: inout FastLogWriter?
   ) {
     let window = tracker.window(bytes: subject.bytes)
     for index in 0..<alerts.alerts.count {
       let match = alerts.alerts[index]
       counters.countAlert(of: program.tables.records[match.signature])
+      fastLog?.write(match, about: subject)
       let data = match.isStream ? window.bytes : subject.bytes.extracting(subject.packet.payloadRange)
       eve.writeAlert(
         match, isDropped: decision.actions.contains(.drop), data: data, flow: flow, session, about: subject)
@@ -392,7 +400,7 @@ struct PacketInspection: ~Copyable {
       stamp: FrameStamp(time: flow.lastTime), side: side, outer: nil)
     if isInspected && configuration.records.contains(.alerts) {
       PacketInspection.writeAlerts(
-        detector, decision, flow: flow, session, about: subject, tracker, program, &counters, &eve)
+        detector, decision, flow: flow, session, about: subject, tracker, program, &counters, &eve, &fastLog)
     }
     guard let session, !flow.flags.contains(.drop) else { return }
     PacketInspection.writeTransactions(
@@ -401,6 +409,9 @@ struct PacketInspection: ~Copyable {
   }
 
   // MARK: end
+
+  /// Writes what was counted (`stats`).
+  mutating func write(_ statistics: DPIStatistics) { eve.writeStatistics(statistics, at: now) }
 
   var savedDataSets: [(file: String, text: [UInt8])] { detector.evaluator.dataSets.saved }
 

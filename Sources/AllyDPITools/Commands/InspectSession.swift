@@ -38,6 +38,11 @@ struct InspectSession: ~Copyable {
       failure = failure ?? error
     }
     do {
+      try fastLog?.close()
+    } catch {
+      failure = failure ?? error
+    }
+    do {
       for set in engine.savedDataSets { try Self.save(set.text, as: set.file, in: settings.logFolder) }
     } catch {
       failure = failure ?? error
@@ -46,6 +51,11 @@ struct InspectSession: ~Copyable {
     let sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
     try Console.print(SummarySection.text(sections) + "\n\nRecords: \(Self.evePath(settings))")
     return failure
+  }
+
+  private static func openFastLog(_ settings: DPISettings) throws(CommandFailure) -> EVEFile? {
+    guard let fast = settings.fastLog else { return nil }
+    return try EVEFile(path: FileSystem.resolve(fast.fileName, in: settings.logFolder), appending: fast.appends)
   }
 
   private static func openFileStore(_ settings: DPISettings) throws(CommandFailure) -> FileFolder? {

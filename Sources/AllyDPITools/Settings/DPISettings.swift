@@ -6,6 +6,8 @@ struct DPISettings {
   var engine = DPIConfiguration()
   var eve = EVESettings()
   var fileStore = FileStoreSettings()
+  /// nil when it is not asked for.
+  var fastLog: FastLogSettings?
   var classifications = Classifications.standard
   /// What an operator says about the alerts of rules: suppressions and thresholds.
   var thresholdFile: String?

@@ -12,3 +12,11 @@ struct FileStoreSettings: Equatable {
   /// Within the log folder, unless it begins with `/`.
   var folder = "filestore"
 }
+
+/// Where a line for each alert goes: `outputs: - fast:`.
+struct FastLogSettings: Equatable {
+  /// Within the log folder, unless it begins with `/`.
+  var fileName = "fast.log"
+  /// Whether lines are added to what the file already holds; otherwise it begins anew.
+  var appends = false
+}

@@ -20,6 +20,7 @@ extension DPISettings {
         hasEVE = true
         try readEVE(tree, path)
       case "file-store": try readFileStore(tree, path)
+      case "fast": try readFastLog(tree, path)
       default: break
       }
     }
@@ -37,6 +38,14 @@ extension DPISettings {
     for digest in list(tree, path + ".force-hash") {
       if let kind = FileDigestMatch.Kind(rawValue: "file" + digest) { engine.files.digests.append(kind) }
     }
+  }
+
+  private mutating func readFastLog(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
+    guard try tree.flag(path + ".enabled") ?? false else { return }
+    var fast = FastLogSettings()
+    if let (name, _) = tree.text(path + ".filename") { fast.fileName = name }
+    if let flag = try tree.flag(path + ".append") { fast.appends = flag }
+    fastLog = fast
   }
 
   private mutating func readEVE(_ tree: SettingTree, _ path: String) throws(CommandFailure) {

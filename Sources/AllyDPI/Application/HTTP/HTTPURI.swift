@@ -111,11 +111,17 @@ struct HTTPURI {
     normalizedPathLength = normalized.count
     if let query {
       normalized.append(UInt8(ascii: "?"))
-      if rules.decodesQueryTwice { decodeQuery(target[query]) } else { normalized.append(contentsOf: target[query]) }
+      let start = normalized.count
+      decode(target[query])
+      if rules.decodesQueryTwice {
+        let once = Array(normalized[start...])
+        normalized.removeSubrange(start...)
+        decode(once[...])
+      }
     }
     if let fragment {
       normalized.append(UInt8(ascii: "#"))
-      normalized.append(contentsOf: target[fragment])
+      decode(target[fragment])
     }
   }
 
@@ -151,7 +157,8 @@ struct HTTPURI {
     }
   }
 
-  private mutating func decodeQuery(_ text: ArraySlice<UInt8>) {
+  /// Of a query and of a fragment: `%41` becomes `A`, and nothing else is changed.
+  private mutating func decode(_ text: ArraySlice<UInt8>) {
     var index = text.startIndex
     while index < text.endIndex {
       if text[index] == UInt8(ascii: "%"), let decoded = percent(text, at: index) {

@@ -32,10 +32,7 @@ enum Base64Keywords {
         }
       }
     }
-    // Without a sticky buffer, what counts from a match looks where the match is.
-    if decode.isRelative, !builder.hasSticky, let last = builder.rule.options.last(where: { $0.view != nil })?.view {
-      decode.view = last
-    }
+    decode.view = builder.view(isRelative: decode.isRelative)
     builder.append(.base64Decode(decode), at: option.keyword)
   }
 }

@@ -29,7 +29,7 @@ enum ByteKeywords {
         throw part.expected("relative, big, little, string, hex, dec, oct or bitmask")
       }
     }
-    test.view = builder.view
+    test.view = builder.view(isRelative: test.isRelative)
     test.format = try format.format(count: test.byteCount, textLimit: 23, at: parts[0])
     test.bitmask = format.bitmask
     if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
@@ -79,7 +79,7 @@ enum ByteKeywords {
         }
       }
     }
-    jump.view = builder.view
+    jump.view = builder.view(isRelative: jump.isRelative)
     jump.format = try format.format(count: jump.byteCount, textLimit: 23, at: parts[0])
     jump.bitmask = format.bitmask
     if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
@@ -118,7 +118,7 @@ enum ByteKeywords {
         }
       }
     }
-    extract.view = builder.view
+    extract.view = builder.view(isRelative: extract.isRelative)
     extract.format = try format.format(count: .constant(count), textLimit: format.extractLimit, at: parts[0])
     if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
     builder.append(.byteExtract(extract), at: option.keyword)
@@ -158,7 +158,7 @@ enum ByteKeywords {
       byteCount: count, offset: try offset.number(in: offsets), operation: try operation(oper), operand: operand,
       variable: try builder.define(result))
     math.isRelative = isRelative
-    math.view = builder.view
+    math.view = builder.view(isRelative: math.isRelative)
     math.format = try format.format(count: count, textLimit: 10, at: bytes)
     math.bitmask = format.bitmask
     if format.isDCE, !builder.hasSticky { try builder.restrict(to: [.dcerpc, .smb], at: option.keyword) }
@@ -195,7 +195,7 @@ enum ByteKeywords {
       default: throw part.expected("relative or rawbytes")
       }
     }
-    match.view = builder.view
+    match.view = builder.view(isRelative: match.isRelative)
     builder.append(.isDataAt(match), at: option.keyword)
   }
 

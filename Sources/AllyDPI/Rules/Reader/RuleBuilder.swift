@@ -170,6 +170,12 @@ struct RuleBuilder {
     rule.options[last] = .content(content)
   }
 
+  /// What an option looks at: one that counts from a match, without a sticky buffer, looks where the match is.
+  func view(isRelative: Bool) -> BufferView {
+    guard isRelative, !hasSticky, let last = rule.options.last(where: { $0.view != nil })?.view else { return view }
+    return last
+  }
+
   /// Whether a sticky buffer is in force.
   var hasSticky: Bool { sticky != nil }
 
