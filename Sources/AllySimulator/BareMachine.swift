@@ -92,16 +92,22 @@ extension BareHardware: OSEnvironment where Model: ~Copyable {
     return true
   }
 
-  public mutating func readRegister(_ offset: UInt32) -> UInt32 {
+  public mutating func readRegister(_ offset: UInt32) -> UInt32 { readRegister(offset, width: .doubleWord) }
+
+  public mutating func writeRegister(_ offset: UInt32, _ value: UInt32) {
+    writeRegister(offset, value, width: .doubleWord)
+  }
+
+  public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt32 {
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
-    let outcome = os.core.load(address, width: .doubleWord, on: &northbridge, devices: &nic)
+    let outcome = os.core.load(address, width: width, on: &northbridge, devices: &nic)
     interrupt()
     return outcome.value.map { UInt32(truncatingIfNeeded: $0) } ?? .max
   }
 
-  public mutating func writeRegister(_ offset: UInt32, _ value: UInt32) {
+  public mutating func writeRegister(_ offset: UInt32, _ value: UInt32, width: RegisterWidth) {
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
-    _ = os.core.store(UInt64(value), at: address, width: .doubleWord, on: &northbridge, devices: &nic)
+    _ = os.core.store(UInt64(value), at: address, width: width, on: &northbridge, devices: &nic)
     interrupt()
   }
 
