@@ -100,9 +100,12 @@ import Testing
     #expect(try map(0x20_0000, 0x1000, flags: 1, file: memoryFile(bytes: 0x1000)) == .success([]))
     #expect(try map(0x30_0000, 0x1000, flags: 1, file: nil) == .success([]))
     nic.withMemory { memory in
-      #expect(memory.load(UInt64.self, at: PhysicalAddress(0x20_0000)) == 0)
-      #expect(!memory.store(UInt64(7), at: PhysicalAddress(0x20_0000)))
-      #expect(memory.load(UInt64.self, at: PhysicalAddress(0x30_0000)) == nil)
+      let readOnly = memory.load(UInt64.self, at: PhysicalAddress(0x20_0000))
+      let isStored = memory.store(UInt64(7), at: PhysicalAddress(0x20_0000))
+      let notShared = memory.load(UInt64.self, at: PhysicalAddress(0x30_0000))
+      #expect(readOnly == 0)
+      #expect(!isStored)
+      #expect(notShared == nil)
     }
     #expect(try send(3, bytes(24, 0, 0x10_0000, 0, 0x1000, 0)) == .failure(Refused(code: ENOENT)))
     for (address, length) in [(0x10_0000, 0x2000), (0x20_0000, 0x1000), (0x30_0000, 0x1000)] as [(UInt32, UInt32)] {

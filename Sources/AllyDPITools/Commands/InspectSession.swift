@@ -6,6 +6,8 @@ struct InspectSession: ~Copyable {
   private let name: String
   private let settings: DPISettings
   private let rules: RuleSet
+  private let store: FileFolder?
+  private let fastLog: EVEFile?
   let eve: EVEFile
   var engine: DPIEngine
 
@@ -15,14 +17,19 @@ struct InspectSession: ~Copyable {
     try rules.complain(as: name, strict: options.strict, verbose: options.verbose > 0)
     try FileSystem.makeFolder(settings.logFolder)
     let eve = try EVEFile(path: Self.evePath(settings), appending: settings.eve.appends)
+    let store = try Self.openFileStore(settings)
+    let fastLog = try Self.openFastLog(settings)
     do {
-      engine = try DPIEngine(program: rules.program, configuration: settings.engine, sink: eve)
+      engine = try DPIEngine(
+        program: rules.program, configuration: settings.engine, sink: eve, store: store, fastLog: fastLog)
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
     }
     self.name = name
     self.settings = settings
     self.rules = rules
+    self.store = store
+    self.fastLog = fastLog
     self.eve = eve
   }
 
