@@ -18,6 +18,10 @@ struct Inspect: ParsableCommand {
 
   @OptionGroup var options: DPIOptions
 
+  func validate() throws {
+    if options.capture == nil { throw ValidationError("expected a capture: -r FILE") }
+  }
+
   func run() throws {
     try Command.run("ally") { () throws(CommandFailure) in
       try InspectCommand(name: "ally", options: options).perform(through: DirectRun())

@@ -206,6 +206,7 @@ import Testing
   @Test(arguments: ["ids", "ally"])
   func aWrongCommandLineIs64(_ command: String) throws {
     #expect(try run(command, "-r", rules).status == 64)
+    #expect(try run(command, "-S", rules).status == 64)
     #expect(try run(command, "--no-such-option").status == 64)
   }
 

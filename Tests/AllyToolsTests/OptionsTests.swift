@@ -34,7 +34,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ["-S", "a.rules"], ["-r", "in.pcap"], ["-r", "in.pcap", "-S", "a", "-k", "some"],
+    ["-r", "in.pcap"], ["-r", "in.pcap", "-S", "a", "-k", "some"],
     ["-r", "in.pcap", "-S", "a", "--var", "HOME_NET"], ["-r", "in.pcap", "-S", "a", "--unknown"],
   ])
   func wrongCommandLinesAreUsageErrors(_ arguments: [String]) {

@@ -119,6 +119,8 @@ protocol ApplicationTransaction: AnyObject {
   /// What completes it may come from the other side than the one whose rules look at it: it is kept until that side has been
   /// inspected once more.
   var isInspectedLate: Bool { get }
+  /// The one side whose rules look at it, when the other side's have nothing to do with it; nil for both.
+  var inspectedSide: FlowSide? { get }
   /// How numbers in it are written, for options that follow the message (`dce`).
   var isLittleEndian: Bool { get }
   /// Whether it meets a condition that only its protocol knows.
@@ -161,6 +163,7 @@ extension ApplicationTransaction {
   var recordSide: FlowSide? { .toServer }
   var isLittleEndian: Bool { true }
   var isInspectedLate: Bool { false }
+  var inspectedSide: FlowSide? { nil }
 
   func matches(
     _ test: TransactionTest, in packet: DecodedPacket, from side: FlowSide,

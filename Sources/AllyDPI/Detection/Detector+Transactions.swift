@@ -46,6 +46,10 @@ extension Detector {
     let stage = transaction.stage(of: flowSide)
     let inspection = transaction.inspection
     if stage == TransactionStage.none { return false }
+    if let only = transaction.inspectedSide, only != flowSide {
+      inspection.withSide(flowSide) { $0.stage = stage }
+      return false
+    }
     var hasNews = inspection.withSide(flowSide) { $0.stage != stage }
     // There are at most ``ApplicationPrefilterBuilder/mostGroups``.
     for (place, index) in side.groups.indices.enumerated() {

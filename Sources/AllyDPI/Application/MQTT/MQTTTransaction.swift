@@ -38,6 +38,7 @@ final class MQTTTransaction: ApplicationTransaction {
 
   var isRecordable: Bool { isFinished || isSettled }
   var recordSide: FlowSide? { side }
+  var inspectedSide: FlowSide? { side }
 
   // MARK: what rules ask
 
