@@ -258,9 +258,8 @@ public struct VirtqueueReceiver: ~Copyable {
         pass.hasMoved = true
         continue
       }
-      var found = Found(
-        place: unsafe gatherArea, length: length, buffers: 1,
-        header: unsafe VirtqueueFrameHeader(at: gatherArea))
+      var found = unsafe Found(
+        place: gatherArea, length: length, buffers: 1, header: VirtqueueFrameHeader(at: gatherArea))
       var isGood = length > VirtqueueFrameHeader.length
       if isGood, length <= nic.length(head), let place = unsafe buffer(nic.address(head), length, memory: memory) {
         unsafe found.place = place
