@@ -1,6 +1,7 @@
-internal import Glibc
 public import AllyPacket
 public import AllyRings
+internal import CAllyLinux
+internal import Glibc
 
 /// The stamps of one NIC's frames: those that came over its wire in the order in which it completes them, and new ones
 /// for those that the OS sends. Numbers are counted over both directions, as a capture at the place would.
