@@ -52,7 +52,9 @@ public protocol FileStore: AnyObject {
   func append(_ data: RawSpan, to number: UInt32)
   /// A file ended.
   ///
-  /// - Parameter digest: its SHA-256, by which it is to be named; nil when it is not wanted.
+  /// - Parameters:
+  ///   - number: the file's, as it was opened with.
+  ///   - digest: its SHA-256, by which it is to be named; nil when it is not wanted.
   /// - Returns: whether it is kept.
   func close(_ number: UInt32, digest: [UInt8]?) -> Bool
   /// The number for the next file.
