@@ -16,8 +16,7 @@ struct ApplicationsTarget: FuzzTarget {
 
   init() throws {
     let report = RuleReader(configuration: Self.configuration).read(Array(Self.rules.utf8), file: "applications.rules")
-    for problem in report.problems { print("Fuzz: \(problem)") }
-    require(report.problems.isEmpty, "the rules for applications load")
+    require(report.problems.isEmpty, "the rules for applications load: \(report.problems)")
     program = try DetectionProgram(rules: report.rules, configuration: Self.configuration)
     require(program.problems.isEmpty, "the rules for applications compile: \(program.problems)")
   }
@@ -115,10 +114,10 @@ struct ApplicationsTarget: FuzzTarget {
     alert tls any any -> any any (tls.sni; content:"a"; sid:1;)
     alert tls any any -> any any (tls.cert_subject; content:"CN="; tls.cert_issuer; content:"CN="; sid:2;)
     alert tls any any -> any any (tls.version:1.2; tls_cert_expired; sid:3;)
-    alert tls any any -> any any (ja3.hash; content:"a"; sid:4;)
+    alert tls any any -> any any (ja3.hash; content:"0123456789abcdef0123456789abcdef"; sid:4;)
     alert tls any any -> any any (ja4.hash; content:"t13"; sid:5;)
     alert ssh any any -> any any (ssh.proto; content:"2.0"; sid:6;)
-    alert ssh any any -> any any (ssh.hassh; content:"a"; sid:7;)
+    alert ssh any any -> any any (ssh.hassh; content:"0123456789abcdef0123456789abcdef"; sid:7;)
     alert mqtt any any -> any any (mqtt.type:PUBLISH; mqtt.publish.topic; content:"a"; sid:8;)
     alert mqtt any any -> any any (mqtt.reason_code:0; sid:9;)
     alert dnp3 any any -> any any (dnp3_func:1; sid:10;)
