@@ -16,7 +16,9 @@ help:
 demo: dependencies
 	@scripts/demo.sh
 
-test: dependencies
+# libhtp is what the reader of HTTP is compared with.
+test:
+	@scripts/install-dependencies.sh libhtp-dev
 	swift test
 
 # A machine that cannot have the tools has its cases reported as skipped, by name.

@@ -113,6 +113,10 @@ let package = Package(
     .testTarget(
       name: "AllyDeviceModelsTests", dependencies: ["AllyDeviceModels", "AllyHW"], swiftSettings: settings),
     .testTarget(name: "AllyDPITests", dependencies: ["AllyDPI", "AllyPacket"], swiftSettings: settings),
+    // The reader of HTTP against another one. No pkgConfig: whoever does not run these tests needs no libhtp.
+    .systemLibrary(name: "CHTP", path: "Tests/CHTP"),
+    .testTarget(
+      name: "HTTPDifferentialTests", dependencies: ["AllyDPI", "AllyPacket", "CHTP"], swiftSettings: settings),
     .testTarget(name: "AllyFirewallTests", dependencies: ["AllyFirewall", "AllyPacket"], swiftSettings: settings),
     .testTarget(
       name: "PaperTests",

@@ -6,6 +6,13 @@ public protocol RecordSink: AnyObject {
   /// Takes one record: a JSON object without the line feed. Called on the engine's core, for records only, never for
   /// every frame.
   func write(record: RawSpan)
+
+  /// Records that were given up because nobody took them in time; they are in the statistics.
+  var droppedRecords: UInt64 { get }
+}
+
+extension RecordSink {
+  public var droppedRecords: UInt64 { 0 }
 }
 
 /// The deep packet inspection engine of one DPI core.

@@ -30,6 +30,8 @@ public struct DPIStatistics: Sendable {
   /// Flows that gave way to others at the memory cap.
   public var flowEvictions: UInt64 = 0
   public var streamGaps: UInt64 = 0
+  /// Records that were given up because nobody took them in time.
+  public var droppedRecords: UInt64 = 0
 
   public init() {}
 }

@@ -144,8 +144,9 @@ import Testing
 
   @Test(arguments: [
     ("/", "/"), ("/a/./b/../c", "/a/c"), ("//a///b", "/a/b"), ("/a%2fb", "/a/b"), ("/a\\b", "/a/b"),
-    ("/%41%zz%4", "/A%zz%4"), ("/%u0041", "/A"), ("/a/..", "/"), ("/../../x", "/x"),
+    ("/%41%zz%4", "/A%zz%4"), ("/%u0041", "/A"), ("/a/..", ""), ("/../../x", "/x"), ("/a/b/./", "/a/b"),
     ("http://host:80/p%20q?r=%20&s=+", "/p q?r= &s=+"), ("/a?b/../c", "/a?b/../c"),
+    ("/%c3%a9\u{FF0F}\u{2013}%ff%c1%afx%c3", "/\u{FFFD}/??ox"),
   ])
   func pathsAreNormalised(target: String, expected: String) {
     var uri = HTTPURI()

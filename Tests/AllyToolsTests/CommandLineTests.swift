@@ -61,6 +61,39 @@ import Testing
   }
 
   @Test(arguments: ["ids", "ally"])
+  func recordsGoToStandardOutputAlone(_ command: String) throws {
+    let input = try capture(mixedCapture.bytes)
+    let settings = try folder.write(
+      "out.yaml", "outputs:\n  - eve-log:\n      filename: /dev/stdout\n      types: [alert]\n")
+    let result = try run(command, "-r", input, "-S", rules, "-c", settings)
+    #expect(result.status == 0)
+    #expect(try alerts(result.output) == ["1 in frame 1", "2 in frame 3"])
+    #expect(result.errorLines.last == "Records: standard output")
+  }
+
+  @Test(arguments: ["ids", "ally"])
+  func recordsGoThroughAPipe(_ command: String) throws {
+    let input = try capture(mixedCapture.bytes)
+    let settings = try folder.write(
+      "out.yaml", "outputs:\n  - eve-log:\n      filename: /dev/stdout\n      types: [alert]\n")
+    let verb = command == "ally" ? "inspect" : ""
+    let result = try CommandRun.runScript(
+      "\"$0\" \(verb) \"$@\" | cat", command, ["-r", input, "-S", rules, "-c", settings], in: folder)
+    #expect(result.status == 0)
+    #expect(try alerts(result.output) == ["1 in frame 1", "2 in frame 3"])
+  }
+
+  @Test(arguments: ["ids", "ally"])
+  func aSocketThatNobodyListensAtIs73(_ command: String) throws {
+    let input = try capture(mixedCapture.bytes)
+    let settings = try folder.write(
+      "out.yaml", "outputs:\n  - eve-log:\n      filetype: unix_stream\n      filename: eve.sock\n")
+    let result = try run(command, "-r", input, "-S", rules, "-c", settings, "-l", folder.path)
+    #expect(result.status == 73)
+    #expect(result.errorLines == ["\(command): cannot connect to \(folder.path)/eve.sock: no such file or directory"])
+  }
+
+  @Test(arguments: ["ids", "ally"])
   func inlineDropsAreCounted(_ command: String) throws {
     let input = try capture(mixedCapture.bytes)
     let drop = try folder.write("drop.rules", "drop udp any any -> any 53 (msg:\"no\"; content:\"goodbye\"; sid:3;)\n")

@@ -93,12 +93,12 @@ import Testing
     #expect(
       settings.notes == ["\(folder.path)/suricata.yaml: 2 settings have no effect; -v lists them"],
       "the eve-log and the anomaly that are off")
-    #expect(settings.fastLog == FastLogSettings())
+    #expect(settings.fastLog == .fastLog)
   }
 
   @Test func withoutOutputsEverythingIsWrittenAnew() throws {
     let settings = try settings("stream:\n  midstream: no\n")
-    #expect(settings.eve == EVESettings())
+    #expect(settings.eve == .eve)
     #expect(settings.engine.recordOptions.alert.payload && settings.engine.recordOptions.alert.ruleMetadata)
     #expect(settings.engine.records.contains(.alerts))
   }

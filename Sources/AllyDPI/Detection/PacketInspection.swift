@@ -434,5 +434,6 @@ struct PacketInspection: ~Copyable {
     statistics.flows = flows.flows
     statistics.flowEvictions = flows.evictions
     statistics.streamGaps = flows.gaps
+    statistics.droppedRecords = eve.sink.droppedRecords
   }
 }

@@ -31,6 +31,7 @@ extension EVEWriter {
     group(
       "ips",
       [("accepted", statistics.accepted), ("blocked", statistics.dropped), ("rejected", statistics.rejected)])
+    group("output", [("records_dropped", statistics.droppedRecords)])
     json.endObject()
     json.endObject()
     submit()

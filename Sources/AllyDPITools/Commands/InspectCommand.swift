@@ -22,7 +22,7 @@ public struct InspectCommand {
     var run = run
     let settings = try readSettings()
     var reader = try openCapture()
-    var session = try InspectSession(name: name, options: options, settings: settings)
+    var session = try InspectSession(name: name, options: options, settings: settings, .waits)
     let eve = session.eve
     reader.stop { eve.failure != nil }
     var summary = RunSummary()
@@ -41,13 +41,14 @@ public struct InspectCommand {
   /// Reads settings and rules, has guests' frames inspected until the operator ends it, and prints the summary. Records are
   /// written every second.
   public func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
-    var session = try InspectSession(name: name, options: options, settings: try readSettings())
-    let eve = session.eve
+    var session = try InspectSession(name: name, options: options, settings: try readSettings(), .drops)
+    let (eve, fastLog) = (session.eve, session.fastLog)
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
       summary = try run.inspect(inspecting: &session.engine) { _ in
         eve.flush()
+        fastLog?.flush()
         return eve.failure == nil
       }
     } catch {

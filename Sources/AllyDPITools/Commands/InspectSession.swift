@@ -1,24 +1,29 @@
 internal import AllyDPI
 internal import AllyTools
 
-/// The engine with its rules and its file of records, from the first rule that is read to the last line of the summary.
+/// The engine with its rules and what takes its records, from the first rule that is read to the last line of the summary.
 struct InspectSession: ~Copyable {
   private let name: String
   private let settings: DPISettings
   private let rules: RuleSet
   private let store: FileFolder?
-  private let fastLog: EVEFile?
-  let eve: EVEFile
+  let fastLog: (any RecordOutput)?
+  let eve: any RecordOutput
   var engine: DPIEngine
 
-  /// Reads the rules, and makes the file of records.
-  init(name: String, options: DPIOptions, settings: DPISettings) throws(CommandFailure) {
+  /// Reads the rules, and opens what takes the records.
+  ///
+  /// - Parameter patience: what becomes of records that nobody reads in time.
+  init(
+    name: String, options: DPIOptions, settings: DPISettings, _ patience: RecordPatience
+  ) throws(CommandFailure) {
     let rules = try RuleSet(files: settings.ruleFiles, settings: settings)
     try rules.complain(as: name, strict: options.strict, verbose: options.verbose > 0)
     try FileSystem.makeFolder(settings.logFolder)
-    let eve = try EVEFile(path: Self.evePath(settings), appending: settings.eve.appends)
+    HangUp.listen()
+    let eve = try settings.eve.open(in: settings.logFolder, patience)
     let store = try Self.openFileStore(settings)
-    let fastLog = try Self.openFastLog(settings)
+    let fastLog = try settings.fastLog?.open(in: settings.logFolder, patience)
     do {
       engine = try DPIEngine(
         program: rules.program, configuration: settings.engine, sink: eve, store: store, fastLog: fastLog)
@@ -55,23 +60,22 @@ struct InspectSession: ~Copyable {
       failure = failure ?? error
     }
     if let store, store.failures > 0 { Console.complain("\(name): \(store.failures) files could not be kept") }
-    let sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
-    try Console.print(SummarySection.text(sections) + "\n\nRecords: \(Self.evePath(settings))")
+    var sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
+    let dropped = eve.droppedRecords + (fastLog?.droppedRecords ?? 0)
+    if dropped > 0 { sections.append(SummarySection("Records", [.init("dropped: nobody read them in time", dropped)])) }
+    let text = SummarySection.text(sections) + "\n\nRecords: \(settings.eve.name(in: settings.logFolder))"
+    if settings.eve.isStandardOutput || settings.fastLog?.isStandardOutput == true {
+      // There are records on standard output.
+      for line in text.split(separator: "\n", omittingEmptySubsequences: false) { Console.complain(String(line)) }
+    } else {
+      try Console.print(text)
+    }
     return failure
-  }
-
-  private static func openFastLog(_ settings: DPISettings) throws(CommandFailure) -> EVEFile? {
-    guard let fast = settings.fastLog else { return nil }
-    return try EVEFile(path: FileSystem.resolve(fast.fileName, in: settings.logFolder), appending: fast.appends)
   }
 
   private static func openFileStore(_ settings: DPISettings) throws(CommandFailure) -> FileFolder? {
     guard settings.fileStore.isEnabled else { return nil }
     return try FileFolder(folder: FileSystem.resolve(settings.fileStore.folder, in: settings.logFolder))
-  }
-
-  private static func evePath(_ settings: DPISettings) -> String {
-    FileSystem.resolve(settings.eve.fileName, in: settings.logFolder)
   }
 
   /// Writes a set that rules want kept; the file takes its name when it is whole.

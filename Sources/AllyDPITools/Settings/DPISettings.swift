@@ -4,10 +4,10 @@ internal import AllyTools
 /// What an operator decided about a run, from the command line and from `suricata.yaml`.
 struct DPISettings {
   var engine = DPIConfiguration()
-  var eve = EVESettings()
+  var eve = RecordTargetSettings.eve
   var fileStore = FileStoreSettings()
   /// nil when it is not asked for.
-  var fastLog: FastLogSettings?
+  var fastLog: RecordTargetSettings?
   var classifications = Classifications.standard
   /// What an operator says about the alerts of rules: suppressions and thresholds.
   var thresholdFile: String?

@@ -42,18 +42,38 @@ extension DPISettings {
 
   private mutating func readFastLog(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
     guard try tree.flag(path + ".enabled") ?? false else { return }
-    var fast = FastLogSettings()
-    if let (name, _) = tree.text(path + ".filename") { fast.fileName = name }
-    if let flag = try tree.flag(path + ".append") { fast.appends = flag }
-    fastLog = fast
+    fastLog = try recordTarget(tree, path, .fastLog)
+  }
+
+  /// Where an output's lines go.
+  private mutating func recordTarget(
+    _ tree: SettingTree, _ path: String, _ standard: RecordTargetSettings
+  ) throws(CommandFailure) -> RecordTargetSettings {
+    var target = standard
+    if let (name, location) = tree.text(path + ".filetype") {
+      if let kind = RecordTargetSettings.Kind(rawValue: name) {
+        target.kind = kind
+      } else if ["syslog", "redis", "console"].contains(name) {
+        notes.append("\(location): \(path).filetype \(name) is not supported; records go to a regular file")
+      } else {
+        throw SettingTree.failure(
+          path + ".filetype", location, expected: "regular, unix_stream or unix_dgram", found: name)
+      }
+    }
+    if let (name, _) = tree.text(path + ".filename") { target.fileName = name }
+    if let flag = try tree.flag(path + ".append") { target.appends = flag }
+    if let (text, location) = tree.text(path + ".rotate-interval") {
+      guard let rotation = RecordRotation(text) else {
+        throw SettingTree.failure(
+          path + ".rotate-interval", location, expected: "minute, hour, day, or a number such as 30m", found: text)
+      }
+      target.rotation = rotation
+    }
+    return target
   }
 
   private mutating func readEVE(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
-    if let (kind, location) = tree.text(path + ".filetype"), kind != "regular" {
-      notes.append("\(location): EVE records go to a regular file; \(path).filetype \(kind) has no effect")
-    }
-    if let (name, _) = tree.text(path + ".filename") { eve.fileName = name }
-    if let flag = try tree.flag(path + ".append") { eve.appends = flag }
+    eve = try recordTarget(tree, path, .eve)
     if try tree.flag(path + ".community-id") ?? false {
       engine.recordOptions.communityIDSeed = UInt16(
         try tree.number(path + ".community-id-seed", in: 0...65535) ?? 0)

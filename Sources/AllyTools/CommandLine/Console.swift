@@ -45,7 +45,7 @@ extension Character {
 }
 
 /// What the system calls an error, in lower case as it stands in the middle of a line.
-func systemMessage(_ code: Int32) -> String {
+public func systemMessage(_ code: Int32) -> String {
   let text = unsafe String(cString: strerror(code))
   return text.prefix(1).lowercased() + text.dropFirst()
 }

@@ -104,7 +104,7 @@ struct HTTPMultipart {
     }
     var name: ArraySlice<UInt8>? = nil
     for line in pending[..<end].split(separator: .lineFeed) {
-      guard let field = HTTPLine.field(HTTPLine.withoutEnd(line), endsAtNUL: false),
+      guard let field = HTTPLine.field(HTTPLine.withoutEnd(line), allowsNUL: true),
         field.name.isCaselessEqual(to: "content-disposition")
       else { continue }
       name = HTTPDisposition.fileName(field.value)

@@ -81,6 +81,12 @@ final class HTTPParser: ApplicationParser {
     }
   }
 
+  /// Where the messages of a side begin and end cannot be told any more: nothing of the connection is read on.
+  func giveUp() {
+    requestSide.state = .stopped
+    responseSide.state = .stopped
+  }
+
   var transactionCount: Int { transactions.count }
   func transaction(at index: Int) -> any ApplicationTransaction { transactions[index] }
 
@@ -172,20 +178,20 @@ enum HTTPLine {
   static func isFolded(_ byte: UInt8) -> Bool { byte.isLinearSpace || byte == 0 }
 
   /// The name and value of a header field; nil without a colon.
-  static func field(_ line: ArraySlice<UInt8>, endsAtNUL: Bool) -> (
+  ///
+  /// - Parameter allowsNUL: whether a name may hold NUL.
+  static func field(_ line: ArraySlice<UInt8>, allowsNUL: Bool) -> (
     name: ArraySlice<UInt8>, value: ArraySlice<UInt8>, isOdd: Bool
   )? {
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
-    if endsAtNUL, line[..<colon].contains(0) { return nil }
+    if !allowsNUL, line[..<colon].contains(0) { return nil }
     var name = line[..<colon]
     var isOdd = name.isEmpty
     while let last = name.last, last.isLinearSpace || last == 0x0B || last == 0x0C {
       name.removeLast()
       isOdd = true
     }
-    var value = line[(colon + 1)...]
-    if endsAtNUL, let end = value.firstIndex(of: 0) { value = value[..<end] }
-    return (name, value.trimmed, isOdd)
+    return (name, line[(colon + 1)...].trimmed, isOdd)
   }
 
   /// The number in a `Content-Length`, junk around it ignored; nil without digits or above 2⁶².

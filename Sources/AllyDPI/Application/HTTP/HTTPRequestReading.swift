@@ -37,11 +37,7 @@ extension HTTPParser {
     case .stopped: return .needsMore
     case .idle:
       if input.isEmpty { return .needsMore }
-      guard let transaction = beginTransaction() else { return .stop }
-      currentRequest = transaction
-      transaction.request.stage = .line
-      requestSide.state = .line
-      return .continue
+      return beginRequest() ? .continue : .stop
     case .finished: return finishRequest(&input)
     case .line, .headers, .trailer, .chunkLength, .chunkEnd:
       guard input.takeLine(into: &requestSide.line) else { return requestLineIsTooLong ? .stop : .needsMore }
@@ -54,6 +50,15 @@ extension HTTPParser {
       input.offset = input.data.byteCount
       return .needsMore
     }
+  }
+
+  /// - Returns: false at the limit of transactions.
+  private func beginRequest() -> Bool {
+    guard let transaction = beginTransaction() else { return false }
+    currentRequest = transaction
+    transaction.request.stage = .line
+    requestSide.state = .line
+    return true
   }
 
   private var requestLineIsTooLong: Bool {
@@ -120,7 +125,7 @@ extension HTTPParser {
     if rest.isEmpty {
       // HTTP/0.9, unless header fields follow.
       transaction.request.versionNumber = .http09
-      guard looksLikeField(input) else {
+      guard !input.isEmpty else {
         requestSide.state = .finished
         return
       }
@@ -133,18 +138,6 @@ extension HTTPParser {
     }
     transaction.request.stage = .headers
     requestSide.state = .headers
-  }
-
-  /// Whether what follows begins like a header field: a token and a colon.
-  private func looksLikeField(_ input: HTTPInput) -> Bool {
-    var index = input.offset
-    while index < input.data.byteCount {
-      let byte = input.data.byte(at: index)
-      if byte == UInt8(ascii: ":") { return index > input.offset }
-      if byte.isWhiteSpace && byte != 0x20 { return false }
-      index += 1
-    }
-    return false
   }
 
   // MARK: header fields
@@ -184,7 +177,7 @@ extension HTTPParser {
     guard transaction.request.fields.count < limits.headers else { return }
     let line = requestSide.field[...]
     let addition: HTTPHeaderFields.Addition
-    if let field = HTTPLine.field(line, endsAtNUL: true) {
+    if let field = HTTPLine.field(line, allowsNUL: false) {
       if field.isOdd { transaction.note(.requestHeaderInvalid) }
       addition = transaction.request.fields.add(name: field.name, value: field.value)
     } else {
@@ -208,12 +201,12 @@ extension HTTPParser {
         requestSide.state = .chunkLength
       } else {
         transaction.note(.invalidTransferEncodingInRequest)
-        return endRequest(transaction)
+        return giveUp()
       }
     } else if let value = fields.value(of: "content-length") {
       guard let length = HTTPLine.contentLength(value)?.length else {
         transaction.note(.invalidContentLengthInRequest)
-        return endRequest(transaction)
+        return giveUp()
       }
       guard length > 0 else { return endRequest(transaction) }
       transaction.request.hasBody = true
@@ -240,10 +233,9 @@ extension HTTPParser {
   private func readRequestChunkLength(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction) {
     transaction.request.body.wireLength += UInt64(line.count)
     switch HTTPLine.chunkLength(line) {
-    case .blank: break
-    case .invalid:
+    case .blank, .invalid:
       transaction.note(.invalidRequestChunkLength)
-      requestSide.state = .stopped
+      giveUp()
     case .length(let length, let hasExtension):
       if hasExtension { transaction.note(.requestChunkExtension) }
       requestSide.left = length
@@ -283,7 +275,8 @@ extension HTTPParser {
     requestSide.left = 0
   }
 
-  /// Data behind a request is the next one, unless it begins with no method: then it belongs to the body.
+  /// What follows a request at once is the next one, or lines that belong to nothing until one begins with a method: they are
+  /// taken for the body's. What comes later is the next request.
   private func finishRequest(_ input: inout HTTPInput) -> HTTPStep {
     guard let transaction = currentRequest else {
       requestSide.state = .idle
@@ -295,13 +288,26 @@ extension HTTPParser {
       tunnel = .awaitsResponse
       return .needsMore
     }
-    if !input.isEmpty, transaction.request.stage > .line, !HTTPMethod.begins(input) {
-      transaction.note(.requestBodyUnexpected)
-      requestBodyData(input.data.extracting(input.offset...))
-      input.offset = input.data.byteCount
+    let isNextRequest = requestSide.line.isEmpty && (input.next ?? .lineFeed) == .lineFeed
+    guard !isNextRequest, transaction.request.stage > .line else {
+      completeRequest(transaction)
+      return input.isEmpty ? .needsMore : .continue
     }
-    completeRequest(transaction)
-    return input.isEmpty ? .needsMore : .continue
+    guard input.takeLine(into: &requestSide.line) else { return requestLineIsTooLong ? .stop : .needsMore }
+    if HTTPMethod.begins(requestSide.line) {
+      completeRequest(transaction)
+      return beginRequest() ? requestLine(&input) : .stop
+    }
+    takeUnexpectedLine(of: transaction)
+    return .continue
+  }
+
+  /// A line behind a request is taken for the body's.
+  private func takeUnexpectedLine(of transaction: HTTPTransaction) {
+    transaction.note(.requestBodyUnexpected)
+    // The bytes are only read, and live as long as the line.
+    unsafe requestBodyData(requestSide.line.span.bytes)
+    requestSide.line.removeAll(keepingCapacity: true)
   }
 
   private func completeRequest(_ transaction: HTTPTransaction) {
@@ -342,6 +348,7 @@ extension HTTPParser {
       transaction.request.rawFields.append(contentsOf: requestSide.line)
       requestSide.field.append(contentsOf: HTTPLine.withoutEnd(requestSide.line[...]))
       endRequestField(of: transaction)
+    case .finished where !requestSide.line.isEmpty: takeUnexpectedLine(of: transaction)
     default: break
     }
     transaction.closeFile(from: .toServer, isWhole: requestSide.left == 0)
@@ -363,13 +370,10 @@ enum HTTPMethod {
   ]
   static var longest: Int { 16 }
 
-  /// Whether the next word is a method.
-  static func begins(_ input: HTTPInput) -> Bool {
-    var start = input.offset
-    while start < input.data.byteCount, input.data.byte(at: start).isWhiteSpace { start += 1 }
-    // Nothing but line ends: they are ignored in front of the next request.
-    if start == input.data.byteCount { return true }
-    return word(in: input.data, from: start) != .other
+  /// Whether a line's first word is a method.
+  static func begins(_ line: [UInt8]) -> Bool {
+    let word = line[...].drop(while: \.isWhiteSpace).prefix { !$0.isWhiteSpace }
+    return all.contains { $0.withUTF8Buffer { unsafe word.elementsEqual($0) } }
   }
 
   enum Word { case method, other, cut }

@@ -202,7 +202,7 @@ extension HTTPParser {
     guard transaction.response.fields.count < limits.headers else { return }
     let line = responseSide.field[...]
     let addition: HTTPHeaderFields.Addition
-    if let field = HTTPLine.field(line, endsAtNUL: false) {
+    if let field = HTTPLine.field(line, allowsNUL: true) {
       if field.isOdd { transaction.note(.responseHeaderInvalid) }
       addition = transaction.response.fields.add(name: field.name, value: field.value)
     } else {
@@ -245,8 +245,7 @@ extension HTTPParser {
     } else if let length {
       guard let (number, isOdd) = HTTPLine.contentLength(length) else {
         transaction.note(.invalidContentLengthInResponse)
-        responseSide.state = .stopped
-        return
+        return giveUp()
       }
       if isOdd { transaction.note(.invalidContentLengthInResponse) }
       guard number > 0 else { return endResponse(transaction) }
@@ -266,8 +265,7 @@ extension HTTPParser {
   private func continueResponse(_ transaction: HTTPTransaction) {
     if transaction.response.hasContinued {
       transaction.note(.continueAlreadySeen)
-      responseSide.state = .stopped
-      return
+      return giveUp()
     }
     transaction.response.removeAll()
     transaction.response.hasContinued = true

@@ -6,6 +6,8 @@ struct HTTPURI {
     var compressesSeparators = true
     var decodesSeparators = true
     var decodesUTF16 = true
+    /// One byte for each character of UTF-8, the one that is nearest in shape.
+    var convertsUTF8 = true
     /// Decode the path, the query, a second time (`double-decode-path`, `double-decode-query`).
     var decodesPathTwice = false
     var decodesQueryTwice = false
@@ -106,6 +108,7 @@ struct HTTPURI {
         normalized.removeAll(keepingCapacity: true)
         decodePath(once[...], rules)
       }
+      if rules.convertsUTF8 { HTTPBestFit.convertUTF8(&normalized) }
       removeDotSegments()
     }
     normalizedPathLength = normalized.count
@@ -187,25 +190,10 @@ struct HTTPURI {
       guard let digit = text[place].hexadecimalValue else { return nil }
       value = value << 4 | UInt32(digit)
     }
-    return (HTTPURI.bestFit(value), 6)
+    return (HTTPBestFit.character(nearest: value), 6)
   }
 
-  /// The ASCII character that is nearest in shape; `?` when there is none.
-  private static func bestFit(_ value: UInt32) -> UInt8 {
-    switch value {
-    case 0...0xFF: UInt8(value)
-    case 0xFF01...0xFF5E: UInt8(value - 0xFF01 + 0x21)  // full-width forms
-    case 0x2010...0x2015, 0x2212: UInt8(ascii: "-")
-    case 0x2018, 0x2019, 0x201B, 0x2032: UInt8(ascii: "'")
-    case 0x201C, 0x201D, 0x2033: UInt8(ascii: "\"")
-    case 0x2044, 0x2215: UInt8(ascii: "/")
-    case 0x2216: UInt8(ascii: "\\")
-    case 0x2024: UInt8(ascii: ".")
-    default: UInt8(ascii: "?")
-    }
-  }
-
-  /// RFC 3986 §5.2.4, in place.
+  /// RFC 3986 §5.2.4, in place; but of a path that ends in a dot segment, with or without a slash behind it, no slash stays.
   private mutating func removeDotSegments() {
     guard normalized.contains(UInt8(ascii: ".")) else { return }
     let slash = UInt8(ascii: "/")
@@ -233,12 +221,8 @@ struct HTTPURI {
             if normalized[write] == slash { break }
           }
         }
-        // What is left of the last segment is its slash.
-        if next >= end && (start > read || write == 0) && start > 0 {
-          normalized[write] = slash
-          write += 1
-        }
-        read = start > read || next >= end ? next : next + 1
+        if next + 1 >= end { break }
+        read = start > read ? next : next + 1
         continue
       }
       while read < next {
