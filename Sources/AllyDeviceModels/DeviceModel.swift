@@ -43,6 +43,9 @@ public protocol DeviceModel: NICDevice, ~Copyable {
     on bus: inout Bus, wire: inout End, frames: Int
   ) -> Int
 
+  /// Spreads received frames over so many queue pairs, if the model's driver says this elsewhere than in its registers.
+  mutating func spreadReceived(over pairs: Int)
+
   /// A hardware reset.
   mutating func reset()
 }
@@ -54,6 +57,8 @@ extension DeviceModel where Self: ~Copyable {
   }
 
   public mutating func advance(to now: UInt64) {}
+
+  public mutating func spreadReceived(over pairs: Int) {}
 
   public var nextTimer: UInt64? { nil }
 }

@@ -31,6 +31,18 @@ public protocol GuestDevice: AnyObject {
   var report: GuestReport { get }
 }
 
+/// A guest's virtio network device, of which the rings can be taken up where somebody else left them.
+public protocol VirtioGuestDevice: GuestDevice {
+  /// Where a queue that works stands; nil when it does not.
+  func position(ofQueue queue: Int) -> VirtqueuePosition?
+  /// Says where a queue begins when it is enabled next.
+  func setBeginning(_ position: VirtqueuePosition, ofQueue queue: Int)
+  /// Says over how many queue pairs received frames are spread.
+  func spreadReceived(over pairs: Int)
+  /// The device was reset by its registers: frames that it had received and not handed over are gone.
+  func forgetReceived()
+}
+
 /// What happened to a guest's frames.
 public struct GuestReport: Sendable {
   public var interception: InterceptionCounters
@@ -200,4 +212,19 @@ public final class GuestNIC<
       interception: intercepted.counters, fromWire: traffic.received, toWire: traffic.sent, refused: traffic.refused,
       expired: traffic.expired, inspected: intercepted.nic.clock.stamped)
   }
+}
+
+extension GuestNIC: VirtioGuestDevice
+where Virtualizer: PositionedVirtqueues & ~Copyable, NIC: ~Copyable, Inspector: ~Copyable {
+  public func position(ofQueue queue: Int) -> VirtqueuePosition? {
+    intercepted.withVirtualizer { $0.position(ofQueue: queue) }
+  }
+
+  public func setBeginning(_ position: VirtqueuePosition, ofQueue queue: Int) {
+    intercepted.withVirtualizer { $0.setBeginning(position, ofQueue: queue) }
+  }
+
+  public func spreadReceived(over pairs: Int) { intercepted.nic.spreadReceived(over: pairs) }
+
+  public func forgetReceived() { intercepted.nic.clock.forgetCompleted() }
 }

@@ -3,24 +3,22 @@ internal import Glibc
 
 /// Serves NICs to guests: waits for messages, frames and timers, and lets everything work in turn, on one thread.
 public final class GuestServer {
-  /// One NIC, its socket, and its client if there is one.
+  /// One NIC and its socket.
   private final class Place {
     let path: String
     let listener: OwnedDescriptor
-    let device: VFIOUserDevice
-    var connection: VFIOUserConnection?
+    let guest: any ServedGuest
     /// Whether there was more to do than was done.
     var isBusy = false
     var told = 0
 
-    init(path: String, listener: consuming OwnedDescriptor, device: VFIOUserDevice) {
+    init(path: String, listener: consuming OwnedDescriptor, guest: any ServedGuest) {
       self.path = path
       self.listener = listener
-      self.device = device
-      connection = nil
+      self.guest = guest
     }
 
-    var isConnected: Bool { connection != nil }
+    var isConnected: Bool { guest.descriptor != nil }
   }
 
   /// What an operator would like to hear of: a client came or went, a request was refused.
@@ -40,14 +38,23 @@ public final class GuestServer {
 
   deinit { for place in places { unsafe unlink(place.path) } }
 
-  /// Serves a NIC at a socket; clients can connect from now on.
+  /// Serves a NIC at a socket over vfio-user; clients can connect from now on.
   public func serve(_ device: any GuestDevice, at path: String) throws(HostError) {
-    let listener = try listen(at: path)
-    _ = fcntl(listener.number, F_SETFL, O_NONBLOCK)
-    places.append(Place(path: path, listener: listener, device: VFIOUserDevice(device)))
+    try serve(GuestSession(VFIOUserDevice(device)), at: path)
   }
 
-  public var reports: [(path: String, report: GuestReport)] { places.map { ($0.path, $0.device.report) } }
+  /// Serves the rings of a virtio network device at a socket over vhost-user; front ends can connect from now on.
+  public func serveRings(of device: any VirtioGuestDevice, at path: String) throws(HostError) {
+    try serve(GuestSession(try VhostUserDevice(device)), at: path)
+  }
+
+  private func serve(_ guest: any ServedGuest, at path: String) throws(HostError) {
+    let listener = try listen(at: path)
+    _ = fcntl(listener.number, F_SETFL, O_NONBLOCK)
+    places.append(Place(path: path, listener: listener, guest: guest))
+  }
+
+  public var reports: [(path: String, report: GuestReport)] { places.map { ($0.path, $0.guest.report) } }
 
   /// Works until a descriptor is readable.
   ///
@@ -60,7 +67,7 @@ public final class GuestServer {
       let now = Self.now
       if now >= nextSecond {
         nextSecond = now + 1_000_000_000
-        for place in places { place.device.followCarrier() }
+        for place in places { place.guest.followCarrier() }
         guard everySecond() else { return }
       }
       if try wait(for: stop, until: nextSecond) {
@@ -85,16 +92,17 @@ public final class GuestServer {
     var deadline = deadline
     for place in places {
       // A second client waits until the first has gone.
-      guard let client = place.connection?.descriptor else {
+      guard let client = place.guest.descriptor else {
         entries.append(pollfd(fd: place.listener.number, events: Int16(POLLIN), revents: 0))
         continue
       }
-      let events = place.connection?.hasOutput == true ? POLLOUT : POLLIN
+      let events = place.guest.hasOutput ? POLLOUT : POLLIN
       entries.append(pollfd(fd: client, events: Int16(events), revents: 0))
-      if let uplink = place.device.uplinkDescriptor {
+      for kick in place.guest.kicks { entries.append(pollfd(fd: kick, events: Int16(POLLIN), revents: 0)) }
+      if let uplink = place.guest.uplinkDescriptor {
         entries.append(pollfd(fd: uplink, events: Int16(POLLIN), revents: 0))
       }
-      if let timer = place.device.nextTimer { deadline = min(deadline, timer) }
+      if let timer = place.guest.nextTimer { deadline = min(deadline, timer) }
       if place.isBusy { deadline = 0 }
     }
     let now = Self.now
@@ -107,11 +115,10 @@ public final class GuestServer {
   private func turn(_ place: Place) {
     accept(place)
     guard place.isConnected else { return }
-    do throws(VFIOUserConnection.End) {
-      try serveMessages(place)
+    do throws(ConnectionEnd) {
+      place.isBusy = try place.guest.serveMessages(Self.messagesAtOnce, at: Self.now)
     } catch {
-      place.connection = nil
-      place.device.disconnect()
+      place.guest.disconnect()
       place.isBusy = false
       switch error {
       case .closed: tell(.disconnected(path: place.path, reason: "the client has gone"))
@@ -119,10 +126,10 @@ public final class GuestServer {
       }
       return
     }
-    let isMore = place.device.work(at: Self.now)
+    let isMore = place.guest.work(at: Self.now)
     place.isBusy = place.isBusy || isMore
-    while place.told < place.device.complaints.count {
-      tell(.refused(path: place.path, reason: place.device.complaints[place.told]))
+    while place.told < place.guest.complaints.count {
+      tell(.refused(path: place.path, reason: place.guest.complaints[place.told]))
       place.told += 1
     }
   }
@@ -131,21 +138,7 @@ public final class GuestServer {
   private func accept(_ place: Place) {
     let number = !place.isConnected ? ally_accept(place.listener.number) : -1
     guard number >= 0 else { return }
-    place.connection = VFIOUserConnection(OwnedDescriptor(number))
+    place.guest.connect(OwnedDescriptor(number))
     tell(.connected(path: place.path))
-  }
-
-  private func serveMessages(_ place: Place) throws(VFIOUserConnection.End) {
-    place.isBusy = false
-    try place.connection?.flush()
-    for _ in 0..<Self.messagesAtOnce {
-      // A client that does not read its replies is not asked for more requests.
-      guard place.connection?.hasOutput == false, let message = try place.connection?.next() else { return }
-      guard message.header.isCommand else { throw .damaged("a reply to nothing") }
-      let (reply, payload) = place.device.answer(message)
-      if message.header.wantsReply { try place.connection?.reply(reply, payload) }
-      place.device.hear(at: Self.now)
-    }
-    place.isBusy = true
   }
 }

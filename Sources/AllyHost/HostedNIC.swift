@@ -34,6 +34,9 @@ public protocol HostedNIC: NICDevice, ~Copyable {
   /// Makes its link follow the carrier of its wire.
   mutating func followCarrier()
 
+  /// Says over how many of its queue pairs it spreads received frames, for a NIC whose guest does not say so itself.
+  mutating func spreadReceived(over pairs: Int)
+
   /// What passed its wire.
   var traffic: WireTraffic { get }
 
@@ -81,5 +84,11 @@ public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copya
     if model.isLinkUp != isUp { model.isLinkUp = isUp }
   }
 
+  public mutating func spreadReceived(over pairs: Int) { model.spreadReceived(over: pairs) }
+
   public mutating func reset() { model.reset() }
+}
+
+extension HostedNIC where Self: ~Copyable {
+  public mutating func spreadReceived(over pairs: Int) {}
 }

@@ -129,6 +129,11 @@ public struct InterceptedNIC<
     return moved || passed
   }
 
+  /// Lends the virtualizer.
+  public mutating func withVirtualizer<Result>(_ body: (inout Virtualizer) -> Result) -> Result {
+    body(&dpi.virtualizer)
+  }
+
   // MARK: - The interrupts that the guest sees
 
   /// What the guest is to hear now; see `NICVirtualizer.takeOSInterrupts(at:by:registers:)`. Asked after each access and after

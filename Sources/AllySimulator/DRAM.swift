@@ -35,6 +35,20 @@ public final class DRAM {
 
   deinit { unsafe munmap(storage, Int(size)) }
 
+  /// A copy of all its bytes.
+  public var image: [UInt8] { unsafe [UInt8](UnsafeRawBufferPointer(start: storage, count: Int(size))) }
+
+  /// Puts back what ``image`` had.
+  ///
+  /// - Precondition: the image is of this memory.
+  public func restore(_ image: [UInt8]) {
+    precondition(image.count == Int(size), "the image is of another memory")
+    // As many bytes as the storage has.
+    unsafe image.withUnsafeBytes { bytes in
+      if let base = bytes.baseAddress { unsafe storage.copyMemory(from: base, byteCount: bytes.count) }
+    }
+  }
+
   /// The physical address of the byte that has `count` bytes of memory below it.
   public static func address(after count: UInt64) -> PhysicalAddress {
     PhysicalAddress(count < holeStart ? count : count + (holeEnd - holeStart))

@@ -24,8 +24,9 @@ public struct SimulatedHardware<
   public private(set) var delivery = InterruptDelivery.pin
 
   let layout: MachineLayout
-  // Owns the storage behind the northbridge's memory.
-  let dram: DRAM
+  private let partition: Partition
+  /// The memory chips, which own the storage behind the northbridge's memory.
+  public let dram: DRAM
 
   /// Powers the machine on: the firmware splits memory and cores, the DPI core takes over the NIC, the OS sets up its page
   /// tables.
@@ -60,6 +61,7 @@ public struct SimulatedHardware<
     mmu.pageTableRoot = root
 
     self.layout = layout
+    self.partition = partition
     self.dram = dram
     self.northbridge = Northbridge(
       memory: memory, iommu: iommu, interrupts: Self.interruptUnit(), remapping: remapping)
@@ -115,13 +117,14 @@ public struct SimulatedHardware<
   }
 
   private static func virtualizer(
-    _ layout: MachineLayout, _ shadowLength: UInt32, _ partition: Partition, _ memory: borrowing PhysicalMemory
+    _ layout: MachineLayout, _ shadowLength: UInt32, _ partition: Partition, _ memory: borrowing PhysicalMemory,
+    start: RingStart = .fresh
   ) throws(SimulatorError) -> Virtualizer {
     let base = layout.rings(shadowLength)
     do {
       return try Virtualizer(
         region: DPIRegion(base: base, length: partition.end.rawValue - base.rawValue),
-        memory: memory, partition: partition, limits: layout.limits, protection: layout.protection, start: .fresh)
+        memory: memory, partition: partition, limits: layout.limits, protection: layout.protection, start: start)
     } catch { throw .layout("the rings cannot be set up: \(error)") }
   }
 
@@ -180,6 +183,14 @@ public struct SimulatedHardware<
   }
 
   // MARK: - The DPI core
+
+  /// Another worker goes on with what the DPI core's has left in DPI memory, as after a crash of that.
+  public mutating func replaceWorker() throws(SimulatorError) {
+    let shadowLength = MachineLayout.shadowLength(Virtualizer.registers)
+    let virtualizer = try Self.virtualizer(layout, shadowLength, partition, northbridge.memory, start: .resuming)
+    dpi = DPICore(virtualizer: virtualizer, registers: dpi.registers, accesses: dpi.accesses)
+    dpi.virtualizer.resume(on: &nic.device)
+  }
 
   /// The DPI core takes the interrupts that wait for it. Bounded: each kind is pending once at the most.
   public mutating func takeDPIInterrupts() {

@@ -190,7 +190,8 @@ extension SimulatedMachine where Virtualizer: ~Copyable, Model == VirtioNetModel
     try SimulatedMachine(
       layout: layout,
       model: VirtioNetModel(
-        requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress, maximumFrameLength: maximumFrameLength),
+        requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress, queuePairs: driver.queuePairs,
+        maximumFrameLength: maximumFrameLength),
       osDriver: VirtioNetOSDriver(layout: driver))
   }
 }

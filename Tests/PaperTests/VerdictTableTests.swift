@@ -27,19 +27,23 @@ import Testing
     ]
     #expect(actions.reduce(into: InspectorActions()) { $0.formUnion($1.1) } == .all)
     let limits = RingLimits(copyMemory: 1 << 20)
-    func rows<Driver: NICDriver>(_ driver: Driver.Type) -> [[String]] {
+    func rows<Virtualizer: NICVirtualizer & ~Copyable>(virtualizer: Virtualizer.Type) -> [[String]] {
       actions.map { name, action in
         [name]
           + [PacketProtection.inPlace, .copyToDPIMemory].map {
-            RingVirtualizer<Driver>.supportedActions(at: $0, limits: limits).contains(action) ? "yes" : "no"
+            Virtualizer.supportedActions(at: $0, limits: limits).contains(action) ? "yes" : "no"
           }
       }
+    }
+    func rows<Driver: NICDriver>(_ driver: Driver.Type) -> [[String]] {
+      rows(virtualizer: RingVirtualizer<Driver>.self)
     }
     let table = try Self.table("actions")
     #expect(table == rows(E1000Driver.self))
     #expect(table == rows(E1000EDriver.self))
     #expect(table == rows(IGBDriver.self))
     #expect(table == rows(IGBVirtualFunctionDriver.self))
+    #expect(table == rows(virtualizer: VirtqueueVirtualizer<VirtioNetDriver>.self))
   }
 
   @Test func whatADropLooksLikeOnEachNIC() throws {
@@ -47,6 +51,7 @@ import Testing
     #expect(
       try Self.table("drops") == [
         row(E1000Driver.self), row(E1000EDriver.self), row(IGBDriver.self), row(IGBVirtualFunctionDriver.self),
+        ["\(VirtioNetDriver.self)", "\(VirtqueueVirtualizer<VirtioNetDriver>.receiveDrop)"],
       ])
   }
 }

@@ -117,6 +117,51 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     #expect(machine.osDriver.counters.receiveErrors == 0)
   }
 
+  /// Connections are spread over three queue pairs, on the driver's command through the control queue; each stays in order, and
+  /// every frame is inspected once.
+  @Test(arguments: Setting.all)
+  func connectionsAreSpreadOverTheQueues(setting: Setting) throws {
+    var machine = try VirtioMachine.virtioNet(
+      layout: MachineLayout(
+        limits: RingLimits(copyMemory: setting.protection == .copyToDPIMemory ? 1 << 20 : 0),
+        protection: setting.protection),
+      driver: VirtioNetOSDriver.Layout(
+        base: MachineLayout.driverMemory, usesPackedQueues: setting.isPacked,
+        usesIndirectDescriptors: !setting.isPlain, usesEventIndex: !setting.isPlain, mergesBuffers: setting.merges,
+        usesMessages: true, queuePairs: 3))
+    machine.bootOS()
+    var inspector = ScriptedInspector()
+    machine.run(inspecting: &inspector) { _ in }
+    let isSpread = machine.osDriver.hasAllPairs(on: &machine.hardware)
+    #expect(machine.osDriver.isUp && isSpread)
+    var delivered: [[UInt8]] = []
+    var sent: [[UInt8]] = []
+    for round in 0..<20 {
+      for connection in UInt8(0)..<32 {
+        let frame = TCPSegments.frame(payload: 100 + round, number: UInt8(round), port: UInt16(connection))
+        try machine.put(frame, ordinal: round * 32 + Int(connection) + 1)
+        let isTaken = unsafe machine.send(frame.span.bytes)
+        #expect(isTaken)
+      }
+      machine.run(inspecting: &inspector) { delivered.append($0.array) }
+      sent += machine.takeSent()
+    }
+    #expect(inspector.seen.count == 1280)
+    #expect(machine.osDriver.receivedByPair.allSatisfy { $0 > 0 })
+    for pair in 0..<3 {
+      let counters = machine.hardware.dpi.virtualizer.counters(queue: pair)
+      #expect(counters.receive.accepted > 0 && counters.transmit.accepted > 0)
+    }
+    for frames in [delivered, sent] {
+      #expect(frames.count == 640)
+      for connection in UInt16(0)..<32 {
+        let ofConnection = frames.filter { UInt16($0[34]) << 8 | UInt16($0[35]) == connection }
+        #expect(ofConnection.map(\.count) == (0..<20).map { 154 + $0 })
+      }
+    }
+    #expect(machine.osDriver.unfinishedTransmissions == 0)
+  }
+
   @Test(arguments: Setting.all)
   func aDriverThatStartsAnewInMidTrafficGoesOn(setting: Setting) throws {
     var machine = try setting.machine(queueSize: 16)

@@ -17,21 +17,24 @@ let frameLength: UInt64 = 64
 @safe
 struct Machine: ~Copyable {
   var memory = PhysicalMemory()
-  let partition = Partition(boundary: PhysicalAddress(0x100_0000), end: PhysicalAddress(0x200_0000))
+  let partition: Partition
   @unsafe let osQueue: UnsafeMutablePointer<(UInt64, UInt64)>
-  let region = DPIRegion(base: PhysicalAddress(0x100_0000), length: 0x100_0000)
+  let region: DPIRegion
   let buffers: UInt64 = 0x10_0000
 
-  init() {
+  init(dpiLength: UInt64 = 0x100_0000) {
     let size = 0x100_0000
+    let base = PhysicalAddress(UInt64(size))
+    region = DPIRegion(base: base, length: dpiLength)
+    partition = Partition(boundary: base, end: base.advanced(by: dpiLength))
     let os = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 4096)
-    let dpi = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 4096)
+    let dpi = UnsafeMutableRawPointer.allocate(byteCount: Int(dpiLength), alignment: 4096)
     unsafe os.initializeMemory(as: UInt8.self, repeating: 0, count: size)
-    unsafe dpi.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+    unsafe dpi.initializeMemory(as: UInt8.self, repeating: 0, count: Int(dpiLength))
     do {
       try unsafe memory.map(base: PhysicalAddress(0), length: UInt64(size), storage: os, rights: .readWrite)
       try unsafe memory.map(
-        base: PhysicalAddress(0x100_0000), length: UInt64(size), storage: dpi, rights: .readWrite)
+        base: base, length: dpiLength, storage: dpi, rights: .readWrite)
     } catch {
       fatalError("the benchmark's memory cannot be mapped: \(error)")
     }

@@ -23,7 +23,7 @@ extension FuzzTarget {
 let targets: [any FuzzTarget.Type] = [
   RulesTarget.self, RuleFilesTarget.self, CaptureTarget.self, FramesTarget.self, ApplicationsTarget.self,
   SettingsTarget.self, PolicyTarget.self, FirewallTarget.self, RingsTarget.self, DeviceTarget.self,
-  ConversationTarget.self, VFIOUserTarget.self,
+  ConversationTarget.self, VFIOUserTarget.self, VhostUserTarget.self,
 ]
 
 /// Ends the process when a property does not hold: a finding.

@@ -76,6 +76,6 @@ enum VirtioNetSteering {
       for index in 0..<4 { sum &+= UInt32(frame[transport + index]) << UInt32(8 * (index % 2)) }
     }
     // Spread the sum's bits (Knuth's multiplicative hash).
-    return sum &* 2_654_435_769 >> 16
+    return (sum &* 2_654_435_769) >> 16
   }
 }

@@ -152,6 +152,11 @@ public struct VirtioNetModel: DeviceModel, ~Copyable {
     }
   }
 
+  /// As the control queue's command does (virtio 1.2, §5.1.6.5.5), for a device whose control queue is elsewhere.
+  public mutating func spreadReceived(over pairs: Int) {
+    if (1...queuePairs).contains(pairs) { activePairs = pairs }
+  }
+
   var access: VirtioQueueAccess { VirtioQueueAccess(requester: requester, features: accepted) }
 
   /// Whether the driver has finished setting the device up.

@@ -3,17 +3,16 @@ public import AllyHW
 /// The structures of a virtio network device behind the modern PCI transport (virtio 1.2, §4.1.4), and what becomes of an OS
 /// core's access to them.
 ///
-/// The specification leaves it to the device where in its register BAR they lie; these are the places that every device has
-/// that this module was tried on. The network device's own configuration passes through: it is only read.
+/// They are at the places of `VirtioPCIWindow`, wherever the device has them. The network device's own configuration passes
+/// through: it is only read.
 public enum VirtioNetRegisters {
-  @inlinable public static var common: UInt32 { 0x0000 }
+  @inlinable public static var common: UInt32 { VirtioPCIWindow.common }
   @inlinable public static var commonLength: UInt32 { 0x3C }
-  @inlinable public static var interruptStatus: UInt32 { 0x1000 }
-  @inlinable public static var device: UInt32 { 0x2000 }
-  @inlinable public static var notification: UInt32 { 0x3000 }
-  @inlinable public static var notificationLength: UInt32 { 0x1000 }
-  /// Bytes between the notification addresses of two queues, for each unit of `queue_notify_off`.
-  @inlinable public static var notificationMultiplier: UInt32 { 4 }
+  @inlinable public static var interruptStatus: UInt32 { VirtioPCIWindow.interruptStatus }
+  @inlinable public static var device: UInt32 { VirtioPCIWindow.device }
+  @inlinable public static var notification: UInt32 { VirtioPCIWindow.notification }
+  @inlinable public static var notificationLength: UInt32 { VirtioPCIWindow.partLength }
+  @inlinable public static var notificationMultiplier: UInt32 { VirtioPCIWindow.notificationMultiplier }
 
   // Offsets in the common configuration (§4.1.4.3).
   @inlinable public static var deviceFeatureSelect: UInt32 { 0x00 }

@@ -19,7 +19,7 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
     public var folder: String
     /// Bytes of memory, from physical address 0: up to 2 GiB.
     public var memory: UInt64
-    /// The base address register whose offsets ``HostedNIC`` means.
+    /// The base address register whose offsets ``HostedNIC`` means; of a virtio device they are those of `VirtioPCIWindow`.
     public var registerBAR: Int
 
     public init(
@@ -46,6 +46,8 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
   private let ram: MappedMemory
   public let settings: Settings
   public let function: PCIFunction
+  /// Of a virtio device: where its structures are.
+  private let window: VirtioPCIWindow?
   private let storage: WireClockStorage
   /// How much time passes in the next ``work(on:frames:at:)``, in nanoseconds.
   private var step = Self.shortestStep
@@ -70,6 +72,7 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
     var connection = QTestConnection(socket)
     let function = try connection.placeFunction(slot: Self.slot)
     self.function = function
+    window = VirtioPCIWindow(function.virtioStructures)
     self.process = process
     self.connection = connection
     self.ram = ram
@@ -169,10 +172,15 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
   }
 
   private func place(_ offset: UInt32, _ width: RegisterWidth) -> (bar: BaseAddressRegister, address: UInt64)? {
-    guard function.baseAddressRegisters.indices.contains(settings.registerBAR) else { return nil }
-    let bar = function.baseAddressRegisters[settings.registerBAR]
-    guard UInt64(offset) + width.byteCount <= bar.length else { return nil }
-    return (bar, bar.base + UInt64(offset))
+    var place = VirtioPCIWindow.Place(register: settings.registerBAR, offset: UInt64(offset))
+    if let window {
+      guard let found = window.place(of: offset, length: width.byteCount) else { return nil }
+      place = found
+    }
+    guard function.baseAddressRegisters.indices.contains(place.register) else { return nil }
+    let bar = function.baseAddressRegisters[place.register]
+    guard place.offset + width.byteCount <= bar.length else { return nil }
+    return (bar, bar.base + place.offset)
   }
 
   public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt64 {

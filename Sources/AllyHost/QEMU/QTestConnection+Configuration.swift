@@ -11,13 +11,15 @@ extension QTestConnection {
     }
     let kind = configuration(slot, 0x08)
     let subsystem = configuration(slot, 0x2C)
+    let capabilities = capabilities(slot)
     let function = PCIFunction(
       vendorID: UInt16(truncatingIfNeeded: identity), deviceID: UInt16(truncatingIfNeeded: identity >> 16),
       revision: UInt8(truncatingIfNeeded: kind), classCode: kind >> 8,
       subsystemVendorID: UInt16(truncatingIfNeeded: subsystem),
       subsystemID: UInt16(truncatingIfNeeded: subsystem >> 16),
       interruptPin: UInt8(truncatingIfNeeded: configuration(slot, 0x3C) >> 8),
-      baseAddressRegisters: placeBaseAddressRegisters(slot), capabilities: capabilities(slot))
+      baseAddressRegisters: placeBaseAddressRegisters(slot), capabilities: capabilities,
+      msix: messageTable(slot, capabilities), virtioStructures: virtioStructures(slot, capabilities))
     // I/O, memory, bus master (PCI Local Bus Specification 3.0, §6.2.2).
     setConfiguration(slot, 0x04, 7)
     if let failure { throw failure }
@@ -77,5 +79,33 @@ extension QTestConnection {
       offset = UInt8(truncatingIfNeeded: header >> 8) & ~3
     }
     return found
+  }
+
+  /// PCI Local Bus Specification 3.0, §6.8.2.
+  private mutating func messageTable(_ slot: UInt32, _ capabilities: [PCICapability]) -> MSIXLayout? {
+    guard let place = capabilities.first(where: { $0.kind == .messageSignaledInterruptsExtended })?.offset else {
+      return nil
+    }
+    let control = configuration(slot, UInt32(place))
+    let table = configuration(slot, UInt32(place) + 4)
+    let pending = configuration(slot, UInt32(place) + 8)
+    return MSIXLayout(
+      vectors: min(Int(control >> 16 & 0x7FF) + 1, 32), register: Int(table & 7), tableOffset: table & ~7,
+      pendingOffset: pending & ~7)
+  }
+
+  /// Virtual I/O Device Version 1.2, §4.1.4.
+  private mutating func virtioStructures(
+    _ slot: UInt32, _ capabilities: [PCICapability]
+  ) -> [VirtioPCIStructure] {
+    capabilities.filter { $0.kind == .vendorSpecific && $0.offset < 0xEC }.compactMap { capability in
+      let place = UInt32(capability.offset)
+      let kind = VirtioPCIStructure.Kind(rawValue: UInt8(truncatingIfNeeded: configuration(slot, place) >> 24))
+      guard let kind else { return nil }
+      return VirtioPCIStructure(
+        kind: kind, capabilityOffset: capability.offset, register: Int(configuration(slot, place + 4) & 0xFF),
+        offset: configuration(slot, place + 8), length: configuration(slot, place + 12),
+        notificationMultiplier: kind == .notification ? configuration(slot, place + 16) : 0)
+    }
   }
 }

@@ -3,7 +3,7 @@ internal import Glibc
 
 /// A guest's NIC as a vfio-user client sees it: configuration space, regions, interrupts, memory. What the protocol asks,
 /// apart from the socket that carries it.
-final class VFIOUserDevice {
+final class VFIOUserDevice: GuestProtocol {
   private let device: any GuestDevice
   private var configuration: PCIConfiguration
   private var lines: InterruptLines
@@ -20,6 +20,12 @@ final class VFIOUserDevice {
     configuration = PCIConfiguration(device.function)
     lines = InterruptLines(device.function)
     map = DMAMap(below: device.endOfGuestMemory)
+  }
+
+  func reply(to message: VFIOUserConnection.Message) throws(ConnectionEnd) -> (VFIOUserHeader, [UInt8])? {
+    guard message.header.isCommand else { throw .damaged("a reply to nothing") }
+    let reply = answer(message)
+    return message.header.wantsReply ? reply : nil
   }
 
   /// Does what a message asks.
@@ -192,6 +198,7 @@ final class VFIOUserDevice {
 
   var nextTimer: UInt64? { configuration.isBusMaster ? device.nextTimer : nil }
   var uplinkDescriptor: Int32? { configuration.isBusMaster ? device.uplinkDescriptor : nil }
+  var kicks: [Int32] { [] }
   func followCarrier() { device.followCarrier() }
   var report: GuestReport { device.report }
 }

@@ -1,6 +1,7 @@
 /// What begins every message of the vfio-user protocol, in either direction.
-struct VFIOUserHeader: Equatable {
+struct VFIOUserHeader: MessageHeader, Equatable {
   static let byteCount = 16
+  static var longestPayload: Int { VFIOUserRequest.longestPayload }
 
   /// The sender's number of the message; a reply has that of its request.
   var identifier: UInt16
@@ -38,6 +39,7 @@ struct VFIOUserHeader: Equatable {
     self.error = UInt32(bitPattern: error ?? 0)
   }
 
+  var payloadLength: Int? { size >= UInt32(Self.byteCount) ? Int(size) - Self.byteCount : nil }
   var isCommand: Bool { flags & Self.typeMask == 0 }
   var wantsReply: Bool { flags & Self.wantsNoReply == 0 }
 
@@ -51,6 +53,9 @@ struct VFIOUserHeader: Equatable {
     return bytes
   }
 }
+
+/// A vfio-user client's connection.
+typealias VFIOUserConnection = MessageConnection<VFIOUserHeader>
 
 /// What a client may ask for, by its number in the protocol.
 enum VFIOUserCommand: UInt16 {

@@ -1,4 +1,5 @@
 public import AllyHW
+public import AllyPacket
 
 /// All that a worker must know to go on with one direction, besides what the queues themselves say.
 @frozen
@@ -13,17 +14,22 @@ public struct VirtqueueDirectionState: Sendable, BitwiseCopyable {
   public var mergesBuffers = false
   /// Receive: bytes of each DPI buffer, with ``PacketProtection/copyToDPIMemory``.
   public var bufferLength: UInt32 = 0
+  /// Receive, in place: how many of the NIC's buffers, from the place ``discardedAt`` of its used ring on, have a frame whose
+  /// bytes are being changed, so that no other worker looks at it again.
+  public var discarded: UInt16 = 0
+  public var discardedAt: UInt16 = 0
   public var counters = QueueCounters()
 
   @inlinable
   public init() {}
 }
 
-/// A buffer that the OS posted for transmission and has not got back.
+/// A buffer that the OS posted for transmission and has not got back, or a frame of an inspector's own.
 @frozen
 @usableFromInline
 struct VirtqueueEntry: BitwiseCopyable {
   @usableFromInline var id: UInt16 = 0
+  /// 0 for a frame of an inspector's own, of which the OS knows nothing.
   @usableFromInline var slots: UInt16 = 0
   /// The OS queue's place behind it.
   @usableFromInline var next: UInt16 = 0
@@ -36,7 +42,8 @@ struct VirtqueueEntry: BitwiseCopyable {
   init() {}
 }
 
-/// The parts of one direction's DPI memory: state, OS side, NIC side, entries, an area where frames are gathered, and copies.
+/// The parts of one direction's DPI memory: state, OS side, NIC side, entries, an area where frames are gathered, copies, and
+/// what inspectors answer.
 @frozen
 @unsafe
 @usableFromInline
@@ -50,7 +57,7 @@ struct VirtqueueMemory: BitwiseCopyable {
   /// Offsets of the parts, and the length.
   @usableFromInline
   struct Layout: BitwiseCopyable {
-    @usableFromInline var nic, entries, gather, copies, end: UInt64
+    @usableFromInline var nic, entries, gather, copies, outbox, scratch, end: UInt64
 
     init(limits: RingLimits) {
       func pages(_ bytes: UInt64) -> UInt64 { (bytes &+ pageSize &- 1) & ~(pageSize &- 1) }
@@ -59,7 +66,12 @@ struct VirtqueueMemory: BitwiseCopyable {
       entries = nic &+ pages(VirtqueueNICSide.byteCount(capacity: capacity))
       gather = entries &+ pages(UInt64(capacity) &* UInt64(MemoryLayout<VirtqueueEntry>.stride))
       copies = gather &+ pages(UInt64(limits.maximumFrameLength) &+ 64)
-      end = copies &+ pages(limits.copyMemory)
+      outbox = copies &+ pages(limits.copyMemory)
+      // As with descriptor rings, there are no answers without memory for frames.
+      let hasAnswers = limits.copyMemory > 0
+      scratch = outbox &+ (hasAnswers ? RingMemoryLayout.outboxLength : 0)
+      let margins = 2 &* RingMemoryLayout.scratchMargin
+      end = scratch &+ (hasAnswers ? pages(UInt64(limits.maximumFrameLength) &+ margins) : 0)
     }
   }
 
@@ -81,7 +93,9 @@ struct VirtqueueMemory: BitwiseCopyable {
     unsafe self.limits = limits
     unsafe self.capacity = Self.capacity(limits)
     unsafe self.layout = Layout(limits: limits)
-    if start == .fresh { unsafe state.initialize(to: VirtqueueDirectionState()) }
+    guard start == .fresh else { return }
+    unsafe state.initialize(to: VirtqueueDirectionState())
+    unsafe outbox.removeAll()
   }
 
   @usableFromInline var state: UnsafeMutablePointer<VirtqueueDirectionState> {
@@ -96,6 +110,25 @@ struct VirtqueueMemory: BitwiseCopyable {
   @usableFromInline var gather: UnsafeMutableRawPointer { unsafe base + Int(layout.gather) }
   @usableFromInline var copies: UnsafeMutableRawPointer { unsafe base + Int(layout.copies) }
   @usableFromInline var copiesAddress: UInt64 { unsafe address.rawValue &+ layout.copies }
+
+  /// Frames of inspectors' own that go out in this direction.
+  @usableFromInline var outbox: FrameOutbox {
+    guard unsafe limits.copyMemory > 0 else { return FrameOutbox() }
+    return unsafe FrameOutbox(storage: base + Int(layout.outbox), length: Int(RingMemoryLayout.outboxLength))
+  }
+
+  /// Where an inspector puts a frame in the place of another, with room for a header in front; nil without memory for answers.
+  @usableFromInline var scratch: UnsafeMutableRawPointer? {
+    unsafe limits.copyMemory > 0 ? base + Int(layout.scratch &+ RingMemoryLayout.scratchMargin) : nil
+  }
+
+  /// What an inspector gets to answer with: this direction's scratch area, and both outboxes of the queue pair.
+  @usableFromInline
+  func answers(towardsOS: FrameOutbox, towardsWire: FrameOutbox) -> FrameAnswers {
+    guard let scratch = unsafe scratch else { return FrameAnswers() }
+    return unsafe FrameAnswers(
+      scratch: scratch, capacity: Int(limits.maximumFrameLength), towardsOS: towardsOS, towardsWire: towardsWire)
+  }
 
   func osSide(partition: Partition, start: RingStart) -> VirtqueueOSSide {
     unsafe VirtqueueOSSide(storage: base + Int(Self.osOffset), partition: partition, start: start)
@@ -147,6 +180,14 @@ public struct VirtqueueFrameHeader: Sendable, BitwiseCopyable, Equatable {
     unsafe headerLength = place.loadUnaligned(fromByteOffset: 2, as: UInt16.self)
     unsafe segmentSize = place.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
     unsafe buffers = place.loadUnaligned(fromByteOffset: 10, as: UInt16.self)
+  }
+
+  /// Writes the header of a frame that is complete as it is: `buffers` of the OS's, its checksum verified or not.
+  @unsafe
+  static func writePlain(at place: UnsafeMutableRawPointer, buffers: UInt16 = 0, isVerified: Bool = false) {
+    unsafe place.initializeMemory(as: UInt8.self, repeating: 0, count: Int(length))
+    if isVerified { unsafe place.storeBytes(of: 2, as: UInt8.self) }
+    unsafe place.storeBytes(of: buffers.littleEndian, toByteOffset: 10, as: UInt16.self)
   }
 
   /// Whether the checksum is to be completed (transmit).

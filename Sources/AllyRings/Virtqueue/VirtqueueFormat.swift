@@ -45,9 +45,34 @@ public struct ProgrammedVirtqueue: Sendable, BitwiseCopyable, Equatable {
   public var hasIndirectDescriptors = false
   /// VIRTIO_F_EVENT_IDX.
   public var hasEventIndex = false
+  /// Where it begins, of a queue that somebody else has worked on; nil of a fresh one.
+  public var beginning: VirtqueuePosition?
 
   @inlinable
   public init() {}
+}
+
+/// Where a virtqueue stands: the place that is taken from next, and the place that is used next.
+///
+/// In a split queue these run on over 16 bits; in a packed one they are an element's number with the lap's bit in bit 15.
+@frozen
+public struct VirtqueuePosition: Sendable, BitwiseCopyable, Equatable {
+  public var available: UInt16
+  public var used: UInt16
+
+  @inlinable
+  public init(available: UInt16, used: UInt16) {
+    self.available = available
+    self.used = used
+  }
+}
+
+/// Virtqueues that can be taken up where another device left them.
+public protocol PositionedVirtqueues: ~Copyable {
+  /// Where a queue that works stands, by its number; nil when it does not.
+  func position(ofQueue queue: Int) -> VirtqueuePosition?
+  /// Says where a queue begins when it is enabled next.
+  mutating func setBeginning(_ position: VirtqueuePosition, ofQueue queue: Int)
 }
 
 /// A piece of a buffer: where it is for a device, and in this process as long as the memory is borrowed.

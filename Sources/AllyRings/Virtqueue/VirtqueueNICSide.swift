@@ -1,4 +1,5 @@
 public import AllyHW
+internal import Synchronization
 
 /// The driver's half of a virtqueue in DPI memory, whose device is the real NIC: a split queue without indirect descriptors
 /// and without event index (virtio 1.2, §2.7), whatever the OS has negotiated.
@@ -109,6 +110,17 @@ struct VirtqueueNICSide: ~Copyable {
   func length(_ index: UInt16) -> UInt32 {
     unsafe base.load(fromByteOffset: 16 &* Int(index) &+ 8, as: UInt32.self)
   }
+  /// Bytes of the buffer at `head`, all its descriptors together.
+  func bufferLength(_ head: UInt16) -> UInt32 {
+    var total = length(head)
+    var index = head
+    // OS buffers have 2^30 bytes at the most.
+    for _ in 0..<size where hasNext(index) {
+      index = next(index)
+      total &+= length(index)
+    }
+    return total
+  }
   func hasNext(_ index: UInt16) -> Bool {
     unsafe base.load(fromByteOffset: 16 &* Int(index) &+ 12, as: UInt16.self) & VirtqueueFlag.next != 0
   }
@@ -148,7 +160,11 @@ struct VirtqueueNICSide: ~Copyable {
   }
 
   /// Whether the NIC wants to be told of new buffers.
-  @usableFromInline var wantsNotification: Bool { unsafe loadShared(base + usedOffset, as: UInt16.self) & 1 == 0 }
+  @usableFromInline var wantsNotification: Bool {
+    // It sees the buffers before it says whether it looks for them by itself.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    return unsafe loadShared(base + usedOffset, as: UInt16.self) & 1 == 0
+  }
 
   // MARK: - Taking them back
 

@@ -54,6 +54,8 @@ public struct VirtqueueOSSide: ~Copyable {
   public private(set) var fault = RingFault.malformedChain
   /// How many buffers are staged.
   public private(set) var stagedCount = 0
+  /// Where a buffer was looked for in vain, in this pass; nil when there was one each time.
+  private var awaited: UInt16?
 
   /// The half in ``byteCount`` bytes of DPI memory from `storage` on, 16-byte aligned, which stay mapped as long as this
   /// value is used. `start` tells whether to go on with the state that the memory holds.
@@ -71,6 +73,14 @@ public struct VirtqueueOSSide: ~Copyable {
 
   /// The persistent state.
   public var state: VirtqueueOSState { unsafe saved.pointee }
+
+  /// Where the queue stands; nil when it does not run.
+  public var position: VirtqueuePosition? {
+    let state = state
+    guard state.isRunning else { return nil }
+    return VirtqueuePosition(
+      available: UInt16(truncatingIfNeeded: state.taken), used: UInt16(truncatingIfNeeded: state.used))
+  }
 
   // MARK: - Start and stop
 
@@ -98,9 +108,13 @@ public struct VirtqueueOSSide: ~Copyable {
     state.isRunning = true
     // The first lap's bit is 1 (§2.8.1).
     let first: UInt16 = queue.isPacked ? 1 << 15 : 0
-    state.taken = UInt64(first) | far << 16
-    state.used = UInt64(first)
-    state.signalled = first
+    let beginning = queue.beginning ?? VirtqueuePosition(available: first, used: first)
+    for place in [beginning.available, beginning.used] where queue.isPacked && UInt32(place & 0x7FFF) >= queue.size {
+      return .tailOutOfRange
+    }
+    state.taken = UInt64(beginning.available) | far << 16
+    state.used = UInt64(beginning.used)
+    state.signalled = beginning.used
     unsafe saved.pointee = state
     return nil
   }
@@ -134,6 +148,7 @@ public struct VirtqueueOSSide: ~Copyable {
     unsafe self.driverArea = driverArea
     unsafe self.deviceArea = deviceArea
     window = BufferWindow()
+    awaited = nil
     rewind()
     return true
   }
@@ -164,6 +179,7 @@ public struct VirtqueueOSSide: ~Copyable {
     chain = VirtqueueChain()
     let answer = unsafe saved.pointee.queue.isPacked ? takePacked(memory: memory) : takeSplit(memory: memory)
     if answer == .broken { unsafe saved.pointee.isBroken = true }
+    if answer == .none { awaited = next }
     return answer
   }
 
@@ -462,19 +478,23 @@ public struct VirtqueueOSSide: ~Copyable {
 
   // MARK: - Notifications
 
-  /// Asks the driver to notify of the next buffer that it makes available.
+  /// Asks the driver to notify of the next buffer that it makes available: behind those that are there and not yet enough.
+  ///
+  /// A driver on another core may have made one available just before it sees this, so after a pass that moved anything
+  /// there is another one.
   public mutating func requestNotification() {
     let queue = unsafe saved.pointee.queue
+    let place = unsafe awaited ?? UInt16(truncatingIfNeeded: saved.pointee.taken)
     if queue.isPacked {
-      let place = UInt16(truncatingIfNeeded: unsafe saved.pointee.taken)
       let value = queue.hasEventIndex ? UInt32(place) | 2 << 16 : 0
       unsafe storeShared(value, to: deviceArea)
     } else if queue.hasEventIndex {
-      let place = UInt16(truncatingIfNeeded: unsafe saved.pointee.taken)
       unsafe storeShared(place, to: deviceArea + (4 &+ 8 &* Int(queue.size)))
     } else {
       unsafe storeShared(UInt16(0), to: deviceArea)
     }
+    // The request is visible before the next pass looks at what is available.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
   }
 
   /// Whether the driver is to be interrupted about what was handed back since the last time that it was asked for.

@@ -35,7 +35,7 @@ public struct VirtqueueReceiver: ~Copyable {
 
   public var counters: QueueCounters { unsafe memory.state.pointee.counters }
 
-  private var isCopying: Bool { unsafe memory.state.pointee.protection != .inPlace }
+  var isCopying: Bool { unsafe memory.state.pointee.protection != .inPlace }
 
   /// Takes up the OS's queue.
   ///
@@ -57,11 +57,13 @@ public struct VirtqueueReceiver: ~Copyable {
       return fault
     }
     nic.start(size: nicSize)
+    unsafe self.memory.outbox.removeAll()
     let state = unsafe self.memory.state
     unsafe state.pointee.nicSize = nicSize
     unsafe state.pointee.protection = protection
     unsafe state.pointee.mergesBuffers = mergesBuffers
     unsafe state.pointee.bufferLength = bufferLength
+    unsafe state.pointee.discarded = 0
     isNew = true
     if protection != .inPlace {
       for slot in 0..<min(copies, nicSize) {
@@ -84,7 +86,7 @@ public struct VirtqueueReceiver: ~Copyable {
 
   private func token(_ chain: VirtqueueChain) -> UInt64 { UInt64(chain.id) | UInt64(chain.slots) << 16 | 1 << 32 }
 
-  private func chain(ofToken token: UInt64) -> VirtqueueChain {
+  func chain(ofToken token: UInt64) -> VirtqueueChain {
     var chain = VirtqueueChain()
     chain.id = UInt16(truncatingIfNeeded: token)
     chain.slots = UInt16(truncatingIfNeeded: token >> 16)
@@ -94,20 +96,27 @@ public struct VirtqueueReceiver: ~Copyable {
   @usableFromInline
   mutating func begin(memory: borrowing PhysicalMemory) -> Bool {
     guard os.begin(memory: memory) else { return false }
-    if isResuming { resume() }
+    if isResuming { resume(memory: memory) }
     return true
   }
 
-  private mutating func resume() {
+  private mutating func resume(memory: borrowing PhysicalMemory) {
     isResuming = false
     if os.resume() {
       let handover = os.state.handover
       nic.lastUsed = UInt16(truncatingIfNeeded: handover.used >> 16)
       settleBuffers(handover)
     }
+    let state = unsafe self.memory.state.pointee
+    // A frame whose bytes were being changed is what it was no more.
+    if state.discarded > 0, state.discardedAt == nic.lastUsed {
+      scrub(state.discarded, memory: memory)
+      handOver(buffers: state.discarded)
+    }
+    unsafe self.memory.state.pointee.discarded = 0
     let posted = UInt16(truncatingIfNeeded: os.state.taken >> 16)
     if !isCopying, nic.posted != posted {
-      os.advance(to: unsafe memory.state.pointee.stagedNext, far: UInt64(nic.posted))
+      os.advance(to: unsafe self.memory.state.pointee.stagedNext, far: UInt64(nic.posted))
     }
   }
 
@@ -138,7 +147,7 @@ public struct VirtqueueReceiver: ~Copyable {
   }
 
   /// Ends the work on a frame that fills `buffers` of the NIC's: what is staged goes to the OS.
-  private mutating func handOver(buffers: UInt16) {
+  mutating func handOver(buffers: UInt16) {
     nic.lastUsed &+= buffers
     os.decide(far: UInt64(nic.lastUsed), postedBefore: nic.posted)
     os.show()
@@ -294,7 +303,7 @@ public struct VirtqueueReceiver: ~Copyable {
     return nil
   }
 
-  @unsafe private var gatherArea: UnsafeMutableRawPointer { unsafe memory.gather }
+  @unsafe var gatherArea: UnsafeMutableRawPointer { unsafe memory.gather }
 
   private mutating func gatherAll(_ found: inout Found, memory: borrowing PhysicalMemory) -> Bool {
     unsafe found.place = gatherArea
@@ -308,34 +317,41 @@ public struct VirtqueueReceiver: ~Copyable {
     return true
   }
 
-  private mutating func count(_ fault: RingFault, frames: UInt64) {
+  mutating func count(_ fault: RingFault, frames: UInt64) {
     unsafe memory.state.pointee.counters.faults.count(fault)
     unsafe memory.state.pointee.counters.faulted &+= frames
   }
 
-  /// Sees to it that a frame that passes has a place to go to: stages the OS's buffers when frames are copied.
-  ///
-  /// - Returns: true when it has; false when the frame waits. A frame that no buffers can hold is passed over, and `found`
-  ///   is nil then.
+  /// Whether a frame has a place to go to.
   @usableFromInline
-  mutating func findRoom(_ found: inout Found?, _ pass: inout VirtqueuePass, memory: borrowing PhysicalMemory) -> Bool {
-    guard isCopying, let frame = found else { return true }
+  enum Room {
+    /// It has; with copies the OS's buffers for it are staged.
+    case ready
+    /// The OS has not posted enough yet, or has broken the queue.
+    case missing
+    /// The OS posts no buffers that could hold it.
+    case never
+  }
+
+  /// Finds room for header and frame, `length` bytes in all: with copies, stages buffers of the OS's.
+  @usableFromInline
+  mutating func findRoom(for length: UInt32, _ pass: inout VirtqueuePass, memory: borrowing PhysicalMemory) -> Room {
+    guard isCopying else { return .ready }
     var room: UInt32 = 0
     var planned = 0
     var taken: UInt32 = 0
     os.rewind()
-    while room < frame.length {
+    while room < length {
       var fault: RingFault?
       switch os.take(memory: memory) {
       case .none:
         os.rewind()
         // All that the queue can hold is there, and it is not enough.
-        guard taken > 0, taken >= os.state.queue.size else { return false }
-        return passOver(frame, .frameTooLong, &found, &pass)
+        return taken > 0 && taken >= os.state.queue.size ? .never : .missing
       case .broken:
         unsafe self.memory.state.pointee.counters.faults.count(os.fault)
         pass.hasBroken = true
-        return false
+        return .missing
       case .refused: fault = os.fault
       case .chain:
         if os.chain.readable > 0 || os.segmentLength(0) < VirtqueueFrameHeader.length { fault = .malformedChain }
@@ -348,13 +364,13 @@ public struct VirtqueueReceiver: ~Copyable {
         taken = 0
         continue
       }
-      let part = min(os.chain.writableLength, frame.length &- room)
+      let part = min(os.chain.writableLength, length &- room)
       let mergesBuffers = unsafe self.memory.state.pointee.mergesBuffers
-      let fits = mergesBuffers || part == frame.length
+      let fits = mergesBuffers || part == length
       guard fits, planned &+ Int(os.chain.count) <= VirtqueueOSSide.maximumSegments, os.stage(os.chain, length: part)
       else {
         os.rewind()
-        return passOver(frame, .frameTooLong, &found, &pass)
+        return .never
       }
       for index in 0..<Int(os.chain.count) {
         unsafe self.memory.plan[planned] = os.segment(index)
@@ -364,17 +380,15 @@ public struct VirtqueueReceiver: ~Copyable {
       room &+= part
       os.skip()
     }
-    return true
+    return .ready
   }
 
-  private mutating func passOver(
-    _ frame: Found, _ fault: RingFault, _ found: inout Found?, _ pass: inout VirtqueuePass
-  ) -> Bool {
-    count(fault, frames: 1)
-    handOver(buffers: frame.buffers)
+  /// A frame that no buffers of the OS's can hold ends here.
+  @usableFromInline
+  mutating func passOver(_ found: Found, _ pass: inout VirtqueuePass) {
+    count(.frameTooLong, frames: 1)
+    handOver(buffers: found.buffers)
     pass.hasMoved = true
-    found = nil
-    return true
   }
 
   /// Carries a verdict out.
@@ -387,14 +401,12 @@ public struct VirtqueueReceiver: ~Copyable {
       } else {
         unsafe state.pointee.counters.dropped &+= 1
       }
-      os.rewind()
-      if !isCopying { scrub(found.buffers, memory: memory) }
-      handOver(buffers: found.buffers)
+      discard(found, memory: memory)
       return
     }
     unsafe state.pointee.counters.accepted &+= 1
     if isCopying {
-      copyOut(found)
+      unsafe copyOut(found.place, length: found.length)
     } else {
       for index in 0..<found.buffers {
         guard let (head, length) = nic.used(at: nic.lastUsed &+ index) else { continue }
@@ -405,8 +417,25 @@ public struct VirtqueueReceiver: ~Copyable {
     handOver(buffers: found.buffers)
   }
 
+  /// The frame ends here. In place its buffers are the NIC's again, without what it wrote there.
+  mutating func discard(_ found: Found, memory: borrowing PhysicalMemory) {
+    os.rewind()
+    if !isCopying {
+      noteChange(of: found)
+      scrub(found.buffers, memory: memory)
+    }
+    handOver(buffers: found.buffers)
+    unsafe self.memory.state.pointee.discarded = 0
+  }
+
+  /// Notes that the bytes of a frame are about to change.
+  func noteChange(of found: Found) {
+    unsafe memory.state.pointee.discardedAt = nic.lastUsed
+    unsafe memory.state.pointee.discarded = found.buffers
+  }
+
   /// Zeros in what the NIC wrote of a frame that the OS is not to see.
-  private mutating func scrub(_ buffers: UInt16, memory: borrowing PhysicalMemory) {
+  mutating func scrub(_ buffers: UInt16, memory: borrowing PhysicalMemory) {
     for number in 0..<buffers {
       guard let (head, written) = nic.used(at: nic.lastUsed &+ number) else { continue }
       var index = head
@@ -424,15 +453,16 @@ public struct VirtqueueReceiver: ~Copyable {
   }
 
   /// Copies header and frame to the buffers that were staged; the header says how many these are.
-  private func copyOut(_ found: Found) {
+  @unsafe
+  func copyOut(_ place: UnsafeMutableRawPointer, length: UInt32) {
     let plan = unsafe memory.plan
     var done = 0
     var index = 0
-    let total = Int(found.length)
+    let total = Int(length)
     while done < total, index < VirtqueueOSSide.maximumSegments {
       let part = unsafe plan[index]
       let length = min(Int(part.length), total &- done)
-      unsafe part.place.copyMemory(from: found.place + done, byteCount: length)
+      unsafe part.place.copyMemory(from: place + done, byteCount: length)
       if index == 0, length >= Int(VirtqueueFrameHeader.length) {
         unsafe part.place.storeBytes(
           of: UInt16(truncatingIfNeeded: os.stagedCount).littleEndian, toByteOffset: 10, as: UInt16.self)
@@ -443,26 +473,46 @@ public struct VirtqueueReceiver: ~Copyable {
   }
 
   /// One pass: what the OS posted goes to the NIC, frames that the NIC completed go through the inspector to the OS.
+  ///
+  /// `towardsWire` is where an inspector's own frames go that are for the wire: ``VirtqueueTransmitter/outbox`` of the same
+  /// pair.
   @inlinable
   public mutating func service<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, towardsWire: FrameOutbox = FrameOutbox(), clock: inout Clock,
+    memory: borrowing PhysicalMemory
   ) -> VirtqueuePass {
     var pass = VirtqueuePass()
     guard begin(memory: memory) else { return pass }
     let posted = nic.posted
     if !post(&pass, memory: memory) { pass.hasBroken = true }
+    let hasActions = !Inspector.actions.isEmpty
+    var answers =
+      unsafe hasActions ? self.memory.answers(towardsOS: outbox, towardsWire: towardsWire) : FrameAnswers()
     // At most one turn around the NIC's queue.
     var left = nic.size
     while left > 0, !pass.hasBroken {
       left &-= 1
-      var found = nextFrame(&pass, memory: memory)
-      guard found != nil, findRoom(&found, &pass, memory: memory) else { break }
-      guard let found else { continue }
-      let verdict = unsafe Self.inspect(found, queue: queue, inspecting: &inspector, clock: &clock)
+      // What an inspector added goes before the next frame.
+      if hasActions, !publishWaiting(&pass, memory: memory) { break }
+      guard let found = nextFrame(&pass, memory: memory) else { break }
+      let room = findRoom(for: found.length, &pass, memory: memory)
+      if room == .missing { break }
+      if room == .never {
+        passOver(found, &pass)
+        continue
+      }
+      var skipped = 0
+      let verdict = unsafe Self.inspect(
+        found, queue: queue, skipped: &skipped, inspecting: &inspector, answers: &answers, clock: &clock)
       pass.frames &+= 1
       pass.hasMoved = true
-      settle(found, verdict, memory: memory)
+      if hasActions, verdict == .replace {
+        replace(found, answers, skipped, &pass, memory: memory)
+      } else {
+        settle(found, verdict, memory: memory)
+      }
     }
+    if hasActions, !pass.hasBroken { _ = publishWaiting(&pass, memory: memory) }
     pass.notifiesNIC = (isNew || nic.posted != posted) && nic.wantsNotification
     isNew = false
     os.requestNotification()
@@ -474,15 +524,17 @@ public struct VirtqueueReceiver: ~Copyable {
   @inlinable
   @inline(__always)
   static func inspect<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ found: Found, queue: UInt16, inspecting inspector: inout Inspector, clock: inout Clock
+    _ found: Found, queue: UInt16, skipped: inout Int, inspecting inspector: inout Inspector,
+    answers: inout FrameAnswers, clock: inout Clock
   ) -> Verdict {
     let length = found.length &- VirtqueueFrameHeader.length
     let stamp = clock.stamp(forFrameOf: length)
     // What is not Ethernet came under a made-up Ethernet header (decision 15 of Docs/Architecture.md).
-    let skipped = stamp.linkType == .ethernet ? 0 : min(14, Int(length))
+    skipped = stamp.linkType == .ethernet ? 0 : min(14, Int(length))
     let start = Int(VirtqueueFrameHeader.length) &+ skipped
     let bytes = unsafe UnsafeRawBufferPointer(start: found.place + start, count: Int(length) &- skipped).bytes
     let offloads = FrameOffloads(transportChecksum: found.header.isVerified)
-    return inspector.inspect(Packet(bytes: bytes, stamp: stamp, direction: .receive, queue: queue, offloads: offloads))
+    let packet = Packet(bytes: bytes, stamp: stamp, direction: .receive, queue: queue, offloads: offloads)
+    return AllyRings.inspect(packet, with: &inspector, &answers)
   }
 }

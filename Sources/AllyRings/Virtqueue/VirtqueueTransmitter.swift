@@ -41,6 +41,7 @@ public struct VirtqueueTransmitter: ~Copyable {
       return fault
     }
     for index in 0..<Int(unsafe self.memory.capacity) { unsafe self.memory.entries[index] = VirtqueueEntry() }
+    unsafe self.memory.outbox.removeAll()
     nic.start(size: nicSize)
     unsafe self.memory.state.pointee.nicSize = nicSize
     unsafe self.memory.state.pointee.nicUsed = 0
@@ -56,9 +57,9 @@ public struct VirtqueueTransmitter: ~Copyable {
 
   // MARK: - Entries
 
-  private var made: UInt16 { UInt16(truncatingIfNeeded: os.state.taken >> 16) }
-  private var returned: UInt16 { UInt16(truncatingIfNeeded: os.state.used >> 16) }
-  private func place(_ entry: UInt16) -> Int { unsafe Int(UInt32(entry) & (memory.capacity &- 1)) }
+  var made: UInt16 { UInt16(truncatingIfNeeded: os.state.taken >> 16) }
+  var returned: UInt16 { UInt16(truncatingIfNeeded: os.state.used >> 16) }
+  func place(_ entry: UInt16) -> Int { unsafe Int(UInt32(entry) & (memory.capacity &- 1)) }
 
   /// Begins a pass: what the NIC is done with is noted.
   ///
@@ -106,14 +107,15 @@ public struct VirtqueueTransmitter: ~Copyable {
     let end = made
     var any = false
     while entry != end {
+      let first = entry
       while entry != end, unsafe memory.entries[place(entry)].isDone {
         var chain = VirtqueueChain()
         unsafe chain.id = memory.entries[place(entry)].id
         unsafe chain.slots = memory.entries[place(entry)].slots
-        guard os.stage(chain, length: 0) else { break }
+        guard chain.slots == 0 || os.stage(chain, length: 0) else { break }
         entry &+= 1
       }
-      guard os.stagedCount > 0 else { break }
+      guard entry != first else { break }
       os.decide(far: UInt64(entry))
       os.show()
       os.finish()
@@ -143,12 +145,17 @@ public struct VirtqueueTransmitter: ~Copyable {
     @usableFromInline var frame: UnsafeMutableRawPointer
     @usableFromInline var length: Int
     @usableFromInline var header: VirtqueueFrameHeader
-    /// With copies: where the copy begins, counted on without wrapping.
+    /// Where the copy, or a replacement, begins in the copy memory, counted on without wrapping.
     @usableFromInline var copyStart: UInt64
+    /// How many bytes there is room for at that place, header included; 0 for none.
+    @usableFromInline var room: UInt64
   }
 
+  /// Finds the next frame to inspect, and with `mayBeReplaced` the room for another in its place.
   @usableFromInline
-  mutating func nextFrame(_ found: inout Found?, memory: borrowing PhysicalMemory) -> Step {
+  mutating func nextFrame(
+    _ found: inout Found?, mayBeReplaced: Bool, memory: borrowing PhysicalMemory
+  ) -> Step {
     found = nil
     let capacity = unsafe self.memory.capacity
     guard UInt32(made &- returned) < capacity &- 1 else { return .end }
@@ -172,17 +179,24 @@ public struct VirtqueueTransmitter: ~Copyable {
     if unsafe self.memory.state.pointee.protection == .inPlace {
       guard UInt32(chain.count) <= nic.size else { return passOver(.endlessChain) }
       guard UInt32(chain.count) <= nic.freeCount else { return .end }
-      found = findInPlace(length)
+      var inPlace = findInPlace(length)
+      if mayBeReplaced, limits.copyMemory > 0 {
+        inPlace.room = min(UInt64(length) &+ Self.replacementGrowth, limits.copyMemory)
+        guard let start = roomForCopy(inPlace.room, limits.copyMemory) else { return .end }
+        inPlace.copyStart = start
+      }
+      found = inPlace
       return .inspect
     }
     guard nic.freeCount > 0 else { return .end }
     guard UInt64(length) <= limits.copyMemory else { return passOver(.frameTooLong) }
-    guard let start = roomForCopy(length, limits.copyMemory) else { return .end }
-    let place = unsafe self.memory.copies + Int(start % limits.copyMemory)
-    unsafe os.copyReadable(to: place)
+    let room = min(UInt64(length) &+ (mayBeReplaced ? Self.replacementGrowth : 0), limits.copyMemory)
+    guard let start = roomForCopy(room, limits.copyMemory) else { return .end }
+    let copy = unsafe self.memory.copies + Int(start % limits.copyMemory)
+    unsafe os.copyReadable(to: copy)
     unsafe found = Found(
-      frame: place + Int(header), length: length &- Int(header), header: VirtqueueFrameHeader(at: place),
-      copyStart: start)
+      frame: copy + Int(header), length: length &- Int(header), header: VirtqueueFrameHeader(at: copy),
+      copyStart: start, room: room)
     return .inspect
   }
 
@@ -190,33 +204,33 @@ public struct VirtqueueTransmitter: ~Copyable {
     let header = Int(VirtqueueFrameHeader.length)
     if let piece = unsafe os.readablePiece(from: header), os.segment(0).length >= UInt32(header) {
       return unsafe Found(
-        frame: piece, length: length &- header, header: VirtqueueFrameHeader(at: os.segment(0).place), copyStart: 0)
+        frame: piece, length: length &- header, header: VirtqueueFrameHeader(at: os.segment(0).place), copyStart: 0,
+        room: 0)
     }
     let gather = unsafe memory.gather
     unsafe os.copyReadable(to: gather)
     return unsafe Found(
-      frame: gather + header, length: length &- header, header: VirtqueueFrameHeader(at: gather), copyStart: 0)
+      frame: gather + header, length: length &- header, header: VirtqueueFrameHeader(at: gather), copyStart: 0, room: 0)
   }
 
-  /// Where a copy of so many bytes goes, in one piece; nil while there is no room.
-  private func roomForCopy(_ length: Int, _ capacity: UInt64) -> UInt64? {
+  /// Where so many bytes go in the copy memory, in one piece; nil while there is no room.
+  func roomForCopy(_ length: UInt64, _ capacity: UInt64) -> UInt64? {
     let first = unsafe memory.entries[place(returned &- 1)].copyEnd
     var start = unsafe memory.entries[place(made &- 1)].copyEnd
     let rest = capacity &- start % capacity
-    if rest < UInt64(length) { start &+= rest }
-    return start &+ UInt64(length) &- first <= capacity ? start : nil
+    if rest < length { start &+= rest }
+    return start &+ length &- first <= capacity ? start : nil
   }
 
   /// The buffer goes back uninspected.
   private mutating func passOver(_ fault: RingFault) -> Step {
     unsafe memory.state.pointee.counters.faults.count(fault)
     unsafe memory.state.pointee.counters.faulted &+= 1
-    makeEntry(isDone: true, copyEnd: unsafe memory.entries[place(made &- 1)].copyEnd)
-    os.advance(far: UInt64(made &+ 1) | UInt64(nic.posted) << 16)
+    discard()
     return .next
   }
 
-  private mutating func makeEntry(isDone: Bool, copyEnd: UInt64) {
+  mutating func makeEntry(isDone: Bool, copyEnd: UInt64) {
     var entry = VirtqueueEntry()
     entry.id = os.chain.id
     entry.slots = os.chain.slots
@@ -224,6 +238,12 @@ public struct VirtqueueTransmitter: ~Copyable {
     entry.isDone = isDone
     entry.copyEnd = copyEnd
     unsafe memory.entries[place(made)] = entry
+  }
+
+  /// The buffer goes back, and the NIC never gets it.
+  mutating func discard() {
+    makeEntry(isDone: true, copyEnd: unsafe memory.entries[place(made &- 1)].copyEnd)
+    os.advance(far: UInt64(made &+ 1) | UInt64(nic.posted) << 16)
   }
 
   /// Carries a verdict out.
@@ -239,8 +259,7 @@ public struct VirtqueueTransmitter: ~Copyable {
       } else {
         unsafe state.pointee.counters.dropped &+= 1
       }
-      makeEntry(isDone: true, copyEnd: copyEnd)
-      os.advance(far: UInt64(entry &+ 1) | UInt64(nic.posted) << 16)
+      discard()
       return
     }
     unsafe state.pointee.counters.accepted &+= 1
@@ -266,20 +285,32 @@ public struct VirtqueueTransmitter: ~Copyable {
   }
 
   /// One pass: what the NIC has sent goes back to the OS, what the OS posted goes through the inspector to the NIC.
+  ///
+  /// `towardsOS` is where an inspector's own frames go that are for the OS: ``VirtqueueReceiver/outbox`` of the same pair.
   @inlinable
   public mutating func service<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    inspecting inspector: inout Inspector, clock: inout Clock, memory: borrowing PhysicalMemory
+    inspecting inspector: inout Inspector, towardsOS: FrameOutbox = FrameOutbox(), clock: inout Clock,
+    memory: borrowing PhysicalMemory
   ) -> VirtqueuePass {
     var pass = VirtqueuePass()
     guard begin(memory: memory) else { return pass }
     let posted = nic.posted
     pass.hasMoved = handBack()
+    let hasActions = !Inspector.actions.isEmpty
+    let mayBeReplaced = Inspector.actions.contains(.replacesTransmitted)
+    var answers = FrameAnswers()
+    if hasActions {
+      answers = unsafe self.memory.answers(towardsOS: towardsOS, towardsWire: outbox)
+      if sendWaiting() { pass.hasMoved = true }
+    }
     // At most one turn around the OS's queue.
     var left = os.state.queue.size
     var found: Found?
     loop: while left > 0 {
       left &-= 1
-      switch nextFrame(&found, memory: memory) {
+      // What an inspector added goes before the next frame.
+      if hasActions, !outbox.isEmpty { break }
+      switch nextFrame(&found, mayBeReplaced: mayBeReplaced, memory: memory) {
       case .end: break loop
       case .broken:
         pass.hasBroken = true
@@ -287,10 +318,12 @@ public struct VirtqueueTransmitter: ~Copyable {
       case .next: pass.hasMoved = true
       case .inspect:
         guard let found else { break loop }
-        let verdict = unsafe Self.inspect(found, queue: queue, inspecting: &inspector, clock: &clock)
+        let verdict = unsafe Self.inspect(
+          found, queue: queue, inspecting: &inspector, answers: &answers, clock: &clock)
         pass.frames &+= 1
         pass.hasMoved = true
-        settle(found, verdict)
+        if hasActions, verdict == .replace { replace(found, answers) } else { settle(found, verdict) }
+        if hasActions { _ = sendWaiting() }
       }
     }
     if handBack() { pass.hasMoved = true }
@@ -304,7 +337,8 @@ public struct VirtqueueTransmitter: ~Copyable {
   @inlinable
   @inline(__always)
   static func inspect<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    _ found: Found, queue: UInt16, inspecting inspector: inout Inspector, clock: inout Clock
+    _ found: Found, queue: UInt16, inspecting inspector: inout Inspector, answers: inout FrameAnswers,
+    clock: inout Clock
   ) -> Verdict {
     let stamp = clock.stamp(forFrameOf: UInt32(truncatingIfNeeded: found.length))
     let bytes = unsafe UnsafeRawBufferPointer(start: found.frame, count: found.length).bytes
@@ -312,7 +346,7 @@ public struct VirtqueueTransmitter: ~Copyable {
       transportChecksum: found.header.needsChecksum,
       segmentSize: found.header.segmentation == 0 ? 0 : found.header.segmentSize,
       headerLength: found.header.segmentation == 0 ? 0 : found.header.headerLength)
-    return inspector.inspect(
-      Packet(bytes: bytes, stamp: stamp, direction: .transmit, queue: queue, offloads: offloads))
+    let packet = Packet(bytes: bytes, stamp: stamp, direction: .transmit, queue: queue, offloads: offloads)
+    return AllyRings.inspect(packet, with: &inspector, &answers)
   }
 }

@@ -15,12 +15,23 @@ public struct VirtqueueVirtualizer<Driver: VirtqueueDriver>: NICVirtualizer, ~Co
   @usableFromInline let receivers: UnsafeMutablePointer<VirtqueueReceiver>
   @usableFromInline let transmitters: UnsafeMutablePointer<VirtqueueTransmitter>
   @usableFromInline var relay: VirtqueueRelay
+  /// Where queues begin when they are enabled next.
+  private var beginnings: InlineArray<30, VirtqueuePosition?> = .init(repeating: nil)
 
   public static var registers: [RegisterRange] { Driver.registers }
 
   public static func requiredMemory(limits: RingLimits) -> UInt64 {
     unsafe pageSize &+ VirtqueueMemory.requiredLength(VirtqueueRelay.limits)
       &+ 2 &* UInt64(Driver.queuePairs) &* VirtqueueMemory.requiredLength(limits)
+  }
+
+  /// What an OS driver sees of a received frame that was dropped in place: virtqueues complete in any order, so nothing.
+  public static var receiveDrop: ReceiveDropAppearance { .bufferKept }
+
+  /// All of them when there is memory for frames; in place a received frame has the buffers that it came in.
+  public static func supportedActions(at protection: PacketProtection, limits: RingLimits) -> InspectorActions {
+    guard limits.copyMemory > 0 else { return [] }
+    return protection == .inPlace ? [.replacesReceived, .replacesTransmitted, .injectsTowardsWire] : .all
   }
 
   public init(
@@ -117,7 +128,7 @@ public struct VirtqueueVirtualizer<Driver: VirtqueueDriver>: NICVirtualizer, ~Co
   private mutating func restart<NIC: NICDevice & ~Copyable>(
     _ queue: Int, memory: borrowing PhysicalMemory, nic: inout NIC
   ) {
-    let programmed = driver.queue(queue)
+    var programmed = driver.queue(queue)
     let isControl = queue == driver.controlQueue
     guard programmed.isEnabled else {
       if queue < 2 &* Driver.queuePairs {
@@ -128,6 +139,10 @@ public struct VirtqueueVirtualizer<Driver: VirtqueueDriver>: NICVirtualizer, ~Co
       return
     }
     guard isControl || queue < 2 &* Driver.queuePairs else { return }
+    if queue < 2 &* Driver.queuePairs {
+      programmed.beginning = beginnings[queue]
+      beginnings[queue] = nil
+    }
     let most = min(driver.maximumSize(queue, nic: &nic), 32768)
     guard most > 1 else { return }
     let capacity =
@@ -171,9 +186,14 @@ public struct VirtqueueVirtualizer<Driver: VirtqueueDriver>: NICVirtualizer, ~Co
     var result = ServiceResult()
     guard unsafe saved.pointee.driver.isLive else { return result }
     if queue == 0, serviceControl(memory: memory, registers: registers, nic: &nic) { result.hasMoved = true }
-    let received = unsafe receivers[queue].service(inspecting: &inspector, clock: &receiveClock, memory: memory)
+    let hasAnswers = !Inspector.actions.isEmpty
+    let towardsWire = unsafe hasAnswers ? transmitters[queue].outbox : FrameOutbox()
+    let received = unsafe receivers[queue].service(
+      inspecting: &inspector, towardsWire: towardsWire, clock: &receiveClock, memory: memory)
     if conclude(received, queue: 2 &* queue, registers: registers, nic: &nic) { result.hasMoved = true }
-    let sent = unsafe transmitters[queue].service(inspecting: &inspector, clock: &transmitClock, memory: memory)
+    let towardsOS = unsafe hasAnswers ? receivers[queue].outbox : FrameOutbox()
+    let sent = unsafe transmitters[queue].service(
+      inspecting: &inspector, towardsOS: towardsOS, clock: &transmitClock, memory: memory)
     if conclude(sent, queue: 2 &* queue &+ 1, registers: registers, nic: &nic) { result.hasMoved = true }
     result.received = received.frames
     result.transmitted = sent.frames
@@ -210,6 +230,17 @@ public struct VirtqueueVirtualizer<Driver: VirtqueueDriver>: NICVirtualizer, ~Co
 
   /// A virtio device has no rate limit.
   public var nextOSInterrupt: UInt64? { nil }
+}
+
+extension VirtqueueVirtualizer: PositionedVirtqueues {
+  public func position(ofQueue queue: Int) -> VirtqueuePosition? {
+    guard (0..<(2 &* Driver.queuePairs)).contains(queue) else { return nil }
+    return unsafe queue & 1 == 0 ? receivers[queue / 2].os.position : transmitters[queue / 2].os.position
+  }
+
+  public mutating func setBeginning(_ position: VirtqueuePosition, ofQueue queue: Int) {
+    if (0..<(2 &* Driver.queuePairs)).contains(queue) { beginnings[queue] = position }
+  }
 }
 
 /// A driver module's value in persistent memory.

@@ -33,8 +33,8 @@ struct VirtqueueOSDriver {
     numbers = [UInt16](repeating: 0, count: Int(size))
   }
 
-  /// Descriptors that the device has.
-  var inUse: UInt32 { size - free }
+  /// Buffers that the device has.
+  var buffersInUse: UInt32 { UInt32(descriptors.count { $0 > 0 }) }
 
   mutating func reset<Environment: OSEnvironment & ~Copyable>(on environment: inout Environment) {
     self = VirtqueueOSDriver(base: base, size: size, isPacked: isPacked)
@@ -62,18 +62,19 @@ struct VirtqueueOSDriver {
     environment.store(word | UInt64(value & 0xFFFF) << shift, at: base.advanced(by: offset & ~7))
   }
 
+  /// The device reads the parts before `writableFrom`, and may write those from there on.
   mutating func post<Environment: OSEnvironment & ~Copyable>(
-    _ number: UInt16, _ parts: [(UInt64, UInt32)], isWritable: Bool, isIndirect: Bool = false,
+    _ number: UInt16, _ parts: [(UInt64, UInt32)], writableFrom: Int = .max, isIndirect: Bool = false,
     on environment: inout Environment
   ) {
     descriptors[Int(number)] = UInt32(parts.count)
     free -= UInt32(parts.count)
-    let kind: UInt64 = (isWritable ? 2 : 0) | (isIndirect ? 4 : 0)
+    let kind = { (index: Int) in (index >= writableFrom ? 2 : 0) | (isIndirect ? 4 : 0) as UInt64 }
     if isPacked {
       var words: [(PhysicalAddress, UInt64)] = []
       for (index, part) in parts.enumerated() {
         let owner: UInt64 = wrap ? 1 << 7 : 1 << 15
-        let flags = owner | kind | (index < parts.count - 1 ? 1 : 0)
+        let flags = owner | kind(index) | (index < parts.count - 1 ? 1 : 0)
         let place = base.advanced(by: 16 * UInt64(next))
         environment.store(part.0, at: place)
         words.append((place.advanced(by: 8), UInt64(part.1) | UInt64(number) << 32 | flags << 48))
@@ -93,7 +94,7 @@ struct VirtqueueOSDriver {
       let place = base.advanced(by: 16 * UInt64(freeHead))
       let following = links[Int(freeHead)]
       environment.store(part.0, at: place)
-      let flags = kind | (isLast ? 0 : 1)
+      let flags = kind(index) | (isLast ? 0 : 1)
       environment.store(UInt64(part.1) | flags << 32 | UInt64(following) << 48, at: place.advanced(by: 8))
       freeHead = following
     }

@@ -6,7 +6,7 @@ public struct GuestOptions: ParsableArguments {
     name: .customLong("attach"), parsing: .singleValue,
     help: ArgumentHelp(
       "Serve a NIC to a guest at a socket; repeatable, each with an --uplink (Docs/AttachGuest.md).",
-      valueName: "vfio-user:path"))
+      valueName: "vfio-user:path|vhost-user:path"))
   var attachments: [GuestAttachment] = []
 
   @Option(name: .customLong("nic"), help: "What NIC guests find.")
@@ -32,17 +32,29 @@ public struct GuestOptions: ParsableArguments {
     guard Set(attachments.map(\.path)).count == attachments.count else {
       throw ValidationError("two guests at one socket: expected a socket for each --attach")
     }
+    guard attachments.allSatisfy({ ($0.way == .vhostUser) == (nic == .virtioNet) }) else {
+      throw ValidationError(
+        "--nic \(nic.rawValue): expected virtio-net with vhost-user, and one of the others with vfio-user")
+    }
   }
 }
 
-/// `--attach vfio-user:PATH`.
+/// `--attach vfio-user:PATH` or `--attach vhost-user:PATH`.
 struct GuestAttachment: ExpressibleByArgument, Equatable {
+  enum Way: String {
+    case vfioUser = "vfio-user"
+    case vhostUser = "vhost-user"
+  }
+
+  var way: Way
   var path: String
 
   init?(argument: String) {
-    let prefix = "vfio-user:"
-    guard argument.hasPrefix(prefix) else { return nil }
-    path = String(argument.dropFirst(prefix.count))
+    guard let colon = argument.firstIndex(of: ":"), let way = Way(rawValue: String(argument[..<colon])) else {
+      return nil
+    }
+    self.way = way
+    path = String(argument[argument.index(after: colon)...])
     // The room that the system has for a socket's name.
     if path.isEmpty || path.utf8.count > 107 { return nil }
   }
@@ -51,6 +63,7 @@ struct GuestAttachment: ExpressibleByArgument, Equatable {
 /// `--nic`.
 enum GuestNICKind: String, ExpressibleByArgument, CaseIterable {
   case e1000, e1000e, igb
+  case virtioNet = "virtio-net"
 }
 
 /// `--uplink`.

@@ -28,6 +28,10 @@ public struct GuestRun {
   public func inspect<Inspector: PacketInspector & ~Copyable>(
     inspecting inspector: inout Inspector, everySecond: (inout Inspector) -> Bool
   ) throws(CommandFailure) -> RunSummary {
+    if protection != .copyToDPIMemory, options.attachments.contains(where: { $0.way == .vhostUser }) {
+      throw CommandFailure(
+        .usage, "--protection in-place with vhost-user: expected copy, because buffers go back in their order")
+    }
     do throws(HostError) {
       let stop = try StopSignal()
       let uplinks = options.uplinks
@@ -69,8 +73,11 @@ public struct GuestRun {
       }
     }
     for (index, attachment) in options.attachments.enumerated() {
-      let device = try makeDevice(uplinks[index], number: index, shared)
-      try server.serve(device, at: attachment.path)
+      switch attachment.way {
+      case .vfioUser: try server.serve(try makeDevice(uplinks[index], number: index, shared), at: attachment.path)
+      case .vhostUser:
+        try server.serveRings(of: try makeVirtioNet(uplinks[index], number: index, shared), at: attachment.path)
+      }
       Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
     }
     let start = ContinuousClock.now
@@ -81,12 +88,9 @@ public struct GuestRun {
   private func makeDevice<Inspector: PacketInspector & ~Copyable>(
     _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>
   ) throws(HostError) -> any GuestDevice {
-    let settings = InterceptionSettings(
-      limits: RingLimits(copyMemory: protection == .copyToDPIMemory ? 8 << 20 : 0), protection: protection)
+    let settings = settings
     guard let wire = uplink.take() else { throw HostError("an uplink was used twice") }
-    let requester = RequesterID(bus: 0, device: UInt8(truncatingIfNeeded: number), function: 0)
-    // Locally administered, and another for each guest of this process.
-    let address: [UInt8] = [0x52, 0x54, 0x00, 0xA1, 0x1E, UInt8(truncatingIfNeeded: number + 1)]
+    let (requester, address) = identity(number)
     // The 82574L and the 82576 have a flash and a table of messages besides, of which the client needs nothing from here.
     switch options.nic {
     case .e1000:
@@ -97,11 +101,37 @@ public struct GuestRun {
       return try GuestNIC<RingVirtualizer<E1000EDriver>, ModelNIC<E1000EModel, UplinkWire>, Inspector>(
         ModelNIC(model: E1000EModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
         windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings)
+    case .virtioNet: throw HostError("a virtio network device is attached by vhost-user")
     case .igb:
       return try GuestNIC<RingVirtualizer<IGBDriver>, ModelNIC<IGBModel, UplinkWire>, Inspector>(
         ModelNIC(model: IGBModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
         windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings)
     }
+  }
+
+  private var settings: InterceptionSettings {
+    InterceptionSettings(
+      limits: RingLimits(copyMemory: protection == .copyToDPIMemory ? 8 << 20 : 0), protection: protection)
+  }
+
+  private func identity(_ number: Int) -> (RequesterID, address: [UInt8]) {
+    // Locally administered, and another for each guest of this process.
+    let address: [UInt8] = [0x52, 0x54, 0x00, 0xA1, 0x1E, UInt8(truncatingIfNeeded: number + 1)]
+    return (RequesterID(bus: 0, device: UInt8(truncatingIfNeeded: number), function: 0), address)
+  }
+
+  /// A virtio network device, whose registers are behind the fifth base address register.
+  private func makeVirtioNet<Inspector: PacketInspector & ~Copyable>(
+    _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>
+  ) throws(HostError) -> any VirtioGuestDevice {
+    guard let wire = uplink.take() else { throw HostError("an uplink was used twice") }
+    let (requester, address) = identity(number)
+    let model = VirtioNetModel(
+      requester: requester, macAddress: address, queuePairs: VirtioNetDriver.queuePairs, queueSize: 1024,
+      maximumFrameLength: Uplink.longestFrame)
+    return try GuestNIC<VirtqueueVirtualizer<VirtioNetDriver>, ModelNIC<VirtioNetModel, UplinkWire>, Inspector>(
+      ModelNIC(model: model, line: UplinkWire(wire)),
+      windows: [.empty, .empty, .empty, .empty, .registers], inspecting: shared, settings: settings)
   }
 
   private func summary(_ reports: [(path: String, report: GuestReport)], _ uplinks: [String], seconds: Double)

@@ -13,6 +13,12 @@ final class ReceivedDescriptors {
   /// The first, which stays here.
   var first: Int32? { numbers.first }
 
+  /// All, which stay here.
+  var all: [Int32] { numbers }
+
+  /// The first, which is the caller's now.
+  func takeFirst() -> Int32? { numbers.isEmpty ? nil : numbers.removeFirst() }
+
   /// All, which are the caller's now.
   func takeAll() -> [Int32] {
     defer { numbers = [] }

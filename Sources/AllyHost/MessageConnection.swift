@@ -1,17 +1,29 @@
 internal import CAllyLinux
 internal import Glibc
 
-/// A vfio-user client's connection: whole messages with their descriptors in, replies out. Never waits.
-struct VFIOUserConnection: ~Copyable {
-  /// Why a connection ends.
-  enum End: Error, Equatable {
-    case closed
-    /// The stream is no vfio-user stream, or no longer one.
-    case damaged(String)
-  }
+/// What begins each message of a protocol over a stream socket.
+protocol MessageHeader {
+  static var byteCount: Int { get }
+  /// The most bytes that follow a header.
+  static var longestPayload: Int { get }
+  /// Reads a header; nil of fewer than ``byteCount`` bytes.
+  init?(_ bytes: ArraySlice<UInt8>)
+  /// How many bytes follow; nil when the header cannot be one.
+  var payloadLength: Int? { get }
+  var bytes: [UInt8] { get }
+}
 
+/// Why a connection ends.
+enum ConnectionEnd: Error, Equatable {
+  case closed
+  /// The stream is none of the protocol, or no longer one.
+  case damaged(String)
+}
+
+/// An emulator's connection: whole messages with their descriptors in, replies out. Never waits.
+struct MessageConnection<Header: MessageHeader>: ~Copyable {
   struct Message {
-    var header: VFIOUserHeader
+    var header: Header
     var payload: ArraySlice<UInt8>
     /// What came with it.
     var descriptors: ReceivedDescriptors
@@ -21,15 +33,15 @@ struct VFIOUserConnection: ~Copyable {
   /// The message that is coming in, as far as it has come.
   private var input: [UInt8]
   private var received = 0
-  private var wanted = VFIOUserHeader.byteCount
-  private var header: VFIOUserHeader?
+  private var wanted = Header.byteCount
+  private var header: Header?
   private var descriptors = ReceivedDescriptors()
   /// Replies that the client has not taken yet.
   private var output: [UInt8] = []
 
   init(_ socket: consuming OwnedDescriptor) {
     self.socket = socket
-    input = Array(repeating: 0, count: VFIOUserHeader.byteCount + VFIOUserRequest.longestPayload)
+    input = Array(repeating: 0, count: Header.byteCount + Header.longestPayload)
   }
 
   var descriptor: Int32 { socket.number }
@@ -40,32 +52,32 @@ struct VFIOUserConnection: ~Copyable {
   ///
   /// A message is read in two steps, header and payload, so that no read reaches into another message: descriptors come with
   /// the first bytes of theirs.
-  mutating func next() throws(End) -> Message? {
+  mutating func next() throws(ConnectionEnd) -> Message? {
     while true {
       while received < wanted {
         guard try receive() else { return nil }
       }
       if header == nil {
-        guard let found = VFIOUserHeader(input[..<VFIOUserHeader.byteCount]) else { throw .damaged("no header") }
-        guard found.size >= UInt32(VFIOUserHeader.byteCount), found.size <= UInt32(input.count) else {
-          throw .damaged("a message of \(found.size) bytes")
+        guard let found = Header(input[..<Header.byteCount]) else { throw .damaged("no header") }
+        guard let length = found.payloadLength, length >= 0, length <= Header.longestPayload else {
+          throw .damaged("a message whose header says an impossible length")
         }
         header = found
-        wanted = Int(found.size)
+        wanted = Header.byteCount + length
         continue
       }
       guard let header = header.take() else { return nil }
       let taken = descriptors
       descriptors = ReceivedDescriptors()
-      let payload = Array(input[VFIOUserHeader.byteCount..<wanted])
+      let payload = Array(input[Header.byteCount..<wanted])
       received = 0
-      wanted = VFIOUserHeader.byteCount
+      wanted = Header.byteCount
       return Message(header: header, payload: payload[...], descriptors: taken)
     }
   }
 
   /// Reads what there is of the message; false when nothing is.
-  private mutating func receive() throws(End) -> Bool {
+  private mutating func receive() throws(ConnectionEnd) -> Bool {
     var numbers = [Int32](repeating: -1, count: 16)
     var count = 0
     let place = received
@@ -86,14 +98,14 @@ struct VFIOUserConnection: ~Copyable {
     throw .closed
   }
 
-  mutating func reply(_ header: VFIOUserHeader, _ payload: [UInt8]) throws(End) {
+  mutating func reply(_ header: Header, _ payload: [UInt8]) throws(ConnectionEnd) {
     output += header.bytes
     output += payload
     try flush()
   }
 
   /// Sends what the client takes now.
-  mutating func flush() throws(End) {
+  mutating func flush() throws(ConnectionEnd) {
     while !output.isEmpty {
       let count = unsafe output.withUnsafeBytes {
         unsafe ally_send(socket.number, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT), nil, 0)
