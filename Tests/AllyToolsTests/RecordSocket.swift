@@ -13,7 +13,7 @@ final class RecordSocket {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: Array(path.utf8)) }
-    unlink(path)
+    unsafe unlink(path)
     let result = unsafe withUnsafePointer(to: &address) { address in
       unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         unsafe bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
