@@ -193,6 +193,26 @@ struct E1000OffloadTests {
     #expect(bench.read(0x40F8) == 1)
   }
 
+  /// The chip keeps two contexts, one for segmentation and one for all else (SDM §3.3.7.1).
+  @Test("a context for segmentation leaves the one for checksums alone")
+  func twoContexts() {
+    let bench = Bench()
+    bench.startSending(descriptors: 16)
+    let data = tcpFrame(payload: 333, total: true)
+    bench.store(data, at: Bench.buffers)
+    bench.describe(offsets, Bench.extended | 1 << 24 | 1 << 25)
+    // For segmentation, with offsets that make no sense for this frame.
+    bench.describe(
+      0x0000_4030_0000_2016, 180 | Bench.extended | 1 << 24 | 1 << 25 | 1 << 26 | 54 << 40 | 1000 << 48)
+    bench.describe(
+      Bench.buffers,
+      UInt64(data.count) | 1 << 20 | Bench.extended | Bench.endOfPacket | Bench.frameCheck | 3 << 40)
+    bench.ringDoorbell()
+    let sent = bench.sentFrames()
+    #expect(sent.count == 1)
+    #expect(sent.allSatisfy { ipSum($0) == 0xFFFF && tcpSum($0) == 0xFFFF })
+  }
+
   /// Segment size 0; header longer than the data; transport header outside the header; no IP header before it.
   private static let senselessContexts: [(UInt64, UInt64)] = [
     (0x0000_3222_0000_180E, 0x0000_3600_0000_0000), (0x0000_3222_0000_180E, 0x03E8_FF00_0000_0000),

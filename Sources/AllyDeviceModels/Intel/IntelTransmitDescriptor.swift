@@ -42,8 +42,10 @@ struct IntelTransmitDescriptor {
   // A data descriptor's POPTS.
   var insertsIPChecksum: Bool { kind == .data && second >> 40 & 1 == 1 }
   var insertsTransportChecksum: Bool { kind == .data && second >> 41 & 1 == 1 }
-  /// Which of the queue's contexts holds: IDX, of which the 82576 looks at the lowest bit (82576 datasheet §7.2.2.2.11).
-  var contextIndex: Int { format == .advanced ? Int(second >> 36 & 1) : 0 }
+  /// Which of the queue's contexts holds. In the older kind one is for segmentation and one for all else, as TSE says (SDM
+  /// §3.3.6, §3.3.7); IDX of an advanced descriptor says so, of which the 82576 looks at the lowest bit (82576 datasheet
+  /// §7.2.2.2.11).
+  var contextIndex: Int { Int(second >> (format == .advanced ? 36 : 26) & 1) }
   /// PAYLEN of an advanced data descriptor: the bytes of a frame to be segmented, without its header.
   var payloadLength: Int { Int(second >> 46) }
 
