@@ -104,6 +104,12 @@ let package = Package(
     .executableTarget(
       name: "compose", dependencies: ["AllySimulator", "AllyDeviceModels", "AllyDrivers", "AllyRings", "AllyPacket"],
       path: "Examples/Compose", swiftSettings: settings),
+    .executableTarget(
+      name: "table2",
+      dependencies: [
+        "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyDrivers", "AllyRings", "AllyPacket",
+      ],
+      path: "Examples/Table2", swiftSettings: settings),
 
     .testTarget(name: "AllyPacketTests", dependencies: ["AllyPacket"], swiftSettings: settings),
     .testTarget(name: "AllyHWTests", dependencies: ["AllyHW"], swiftSettings: settings),
@@ -118,6 +124,12 @@ let package = Package(
     .testTarget(
       name: "HTTPDifferentialTests", dependencies: ["AllyDPI", "AllyPacket", "CHTP"], swiftSettings: settings),
     .testTarget(name: "AllyFirewallTests", dependencies: ["AllyFirewall", "AllyPacket"], swiftSettings: settings),
+    .testTarget(
+      name: "AllyApplianceTests",
+      dependencies: [
+        "AllyAppliance", "AllySimulator", "AllyDeviceModels", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket",
+      ],
+      swiftSettings: settings),
     .testTarget(
       name: "PaperTests",
       dependencies: [

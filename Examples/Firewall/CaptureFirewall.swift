@@ -18,6 +18,15 @@ struct CaptureFirewall: ~Copyable, PacketInspector {
   var counters: PolicyCounters { firewall.counters }
   var statistics: FirewallStatistics { firewall.statistics }
 
+  static var actions: InspectorActions { FirewallInspector.actions }
+
+  mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
+    let verdict = inspect(packet)
+    // Whoever sent it, it came over the wire of this machine.
+    if verdict == .reject, let rejection = firewall.rejection { answers.reject(packet, with: rejection) }
+    return verdict
+  }
+
   mutating func inspect(_ packet: borrowing Packet) -> Verdict {
     let directed = Packet(
       bytes: packet.bytes, stamp: packet.stamp, direction: direction(of: packet), queue: packet.queue)

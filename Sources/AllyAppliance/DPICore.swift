@@ -2,7 +2,7 @@ public import AllyHW
 public import AllyPacket
 public import AllyRings
 
-/// What a DPI core counted for one NIC.
+/// What a DPI core counted for one NIC: what the paper's Table 2 counts, besides instructions.
 public struct DPICoreCounters: Sendable, BitwiseCopyable, Equatable {
   /// Redirected accesses of OS cores that it handled.
   public var registerAccesses: UInt64 = 0
@@ -12,6 +12,31 @@ public struct DPICoreCounters: Sendable, BitwiseCopyable, Equatable {
   public var osInterrupts: UInt64 = 0
   /// Passes over the queues.
   public var passes: UInt64 = 0
+  /// Its own reads of the NIC's registers, each of which waits for the NIC.
+  public var nicReads: UInt64 = 0
+  /// Its own writes to the NIC's registers.
+  public var nicWrites: UInt64 = 0
+  /// Bytes of descriptors that it moved between OS queues and DPI queues.
+  public var descriptorBytes: UInt64 = 0
+  /// Bytes of register accesses, redirected and its own.
+  public var registerBytes: UInt64 = 0
+
+  /// What was counted since `earlier`.
+  public func since(_ earlier: DPICoreCounters) -> DPICoreCounters {
+    var difference = DPICoreCounters()
+    difference.registerAccesses = registerAccesses &- earlier.registerAccesses
+    difference.nicInterrupts = nicInterrupts &- earlier.nicInterrupts
+    difference.osInterrupts = osInterrupts &- earlier.osInterrupts
+    difference.passes = passes &- earlier.passes
+    difference.nicReads = nicReads &- earlier.nicReads
+    difference.nicWrites = nicWrites &- earlier.nicWrites
+    difference.descriptorBytes = descriptorBytes &- earlier.descriptorBytes
+    difference.registerBytes = registerBytes &- earlier.registerBytes
+    return difference
+  }
+
+  /// Interrupts that it took or sent.
+  public var interrupts: UInt64 { nicInterrupts &+ osInterrupts }
 
   public init() {}
 }
@@ -45,22 +70,49 @@ public struct DPICore<Virtualizer: NICVirtualizer & ~Copyable>: ~Copyable {
     virtualizer.attach(registers: registers, nic: &nic)
   }
 
+  /// Takes the NIC up after a core that died: `virtualizer` is one that resumes, and what that core had not handled yet is in
+  /// the log.
+  public mutating func resume<NIC: NICDevice & ~Copyable>(memory: borrowing PhysicalMemory, nic: inout NIC) {
+    virtualizer.resume(on: &nic)
+    handleAccesses(memory: memory, nic: &nic)
+  }
+
   /// Handles the redirected accesses that wait, oldest first; what the IPI about an access calls for.
   ///
-  /// Bounded by the log's capacity, however fast OS cores append.
+  /// Each is taken out of the log after it was handled, so that none is lost with a core that dies. Bounded by the log's
+  /// capacity, however fast OS cores append.
   public mutating func handleAccesses<NIC: NICDevice & ~Copyable>(
     memory: borrowing PhysicalMemory, nic: inout NIC
   ) {
-    for _ in 0..<accesses.capacity {
-      guard let access = accesses.removeFirst() else { return }
-      counters.registerAccesses &+= 1
-      virtualizer.handle(access, memory: memory, registers: registers, nic: &nic)
+    counting(&nic) { core, nic in
+      for _ in 0..<core.accesses.capacity {
+        guard let access = core.accesses.first else { return }
+        core.counters.registerAccesses &+= 1
+        core.counters.registerBytes &+= access.width.byteCount
+        core.virtualizer.handle(access, memory: memory, registers: core.registers, nic: &nic)
+        core.accesses.removeFirst()
+      }
+    }
+  }
+
+  /// Counts what the body does to the NIC.
+  private mutating func counting<NIC: NICDevice & ~Copyable>(
+    _ nic: inout NIC, _ body: (inout Self, inout CountedNIC<NIC>) -> Void
+  ) {
+    unsafe withUnsafeMutablePointer(to: &nic) { place in
+      var counted = unsafe CountedNIC(place)
+      body(&self, &counted)
+      counters.nicReads &+= counted.reads
+      counters.nicWrites &+= counted.writes
+      counters.registerBytes &+= counted.bytes
     }
   }
 
   /// Acknowledges an interrupt of the NIC, which the Interrupt Unit redirected here.
   public mutating func takeInterrupt<NIC: NICDevice & ~Copyable>(nic: inout NIC) {
-    if virtualizer.takeInterrupt(registers: registers, nic: &nic) { counters.nicInterrupts &+= 1 }
+    counting(&nic) { core, nic in
+      if core.virtualizer.takeInterrupt(registers: core.registers, nic: &nic) { core.counters.nicInterrupts &+= 1 }
+    }
   }
 
   /// One pass over all queue pairs, in both directions: what the OS posted goes to the NIC, what the NIC completed goes to
@@ -79,11 +131,14 @@ public struct DPICore<Virtualizer: NICVirtualizer & ~Copyable>: ~Copyable {
   ) -> Bool {
     counters.passes &+= 1
     var hasMoved = false
-    for queue in 0..<virtualizer.queuePairs {
-      let result = virtualizer.service(
-        queue: queue, inspecting: &inspector, receiveClock: &receiveClock, transmitClock: &transmitClock,
-        memory: memory, registers: registers, nic: &nic)
-      hasMoved = hasMoved || result.hasMoved
+    counting(&nic) { core, nic in
+      for queue in 0..<core.virtualizer.queuePairs {
+        let result = core.virtualizer.service(
+          queue: queue, inspecting: &inspector, receiveClock: &receiveClock, transmitClock: &transmitClock,
+          memory: memory, registers: core.registers, nic: &nic)
+        core.counters.descriptorBytes &+= result.descriptorBytes
+        hasMoved = hasMoved || result.hasMoved
+      }
     }
     return hasMoved
   }
@@ -97,5 +152,15 @@ public struct DPICore<Virtualizer: NICVirtualizer & ~Copyable>: ~Copyable {
     let interrupts = virtualizer.takeOSInterrupts(at: now, by: delivery, registers: registers)
     counters.osInterrupts &+= UInt64(interrupts.count)
     return interrupts
+  }
+}
+
+extension DPICore where Virtualizer: ~Copyable {
+  /// Tells NIC and OS what the pass of a queue pair's own core did; see `RingVirtualizer.worker(for:)`.
+  public mutating func report<Driver: NICDriver, NIC: NICDevice & ~Copyable>(
+    _ report: QueueReport, nic: inout NIC
+  ) where Virtualizer == RingVirtualizer<Driver> {
+    counters.descriptorBytes &+= report.result.descriptorBytes
+    counting(&nic) { core, nic in core.virtualizer.report(report, registers: core.registers, nic: &nic) }
   }
 }

@@ -63,6 +63,17 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   /// - Returns: `accept` unless the engine is inline and a rule, or an earlier verdict about the flow, says otherwise.
   ///   For a frame that holds several packets (a tunnel, a completed datagram) it is the hardest of theirs.
   public mutating func inspect(_ packet: borrowing Packet) -> Verdict {
+    var answers = FrameAnswers()
+    return inspect(packet, answering: &answers)
+  }
+
+  /// It tells endpoints of what it rejects.
+  public static var actions: InspectorActions { [.injectsTowardsOS, .injectsTowardsWire] }
+
+  /// As ``inspect(_:)``; the endpoints that a rule's `reject`, `rejectdst` or `rejectboth` names are told of a rejected packet: a
+  /// TCP connection's by a reset, the sender of anything else by an ICMP error that says that communication with the host is
+  /// prohibited, which are Suricata's answers.
+  public mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
     let count = dissector.dissect(packet)
     var actions: Actions = []
     var index = count - 1
@@ -75,7 +86,18 @@ public struct DPIEngine: ~Copyable, PacketInspector {
     inspection.endFlows()
     let verdict = inspection.configuration.isInline ? Verdict(actions) : .accept
     inspection.counters.count(verdict, bytes: packet.bytes.byteCount)
+    if verdict == .reject { Self.tell(of: packet, actions, &answers) }
     return verdict
+  }
+
+  private static func tell(of packet: borrowing Packet, _ actions: Actions, _ answers: inout FrameAnswers) {
+    let tellsReceiver = actions.contains(.tellsReceiver)
+    let tellsSender = !tellsReceiver || actions.contains(.tellsBoth)
+    if tellsReceiver { answers.reject(packet, with: .tcpReset, telling: .receiver) }
+    if tellsSender, !answers.reject(packet, with: .tcpReset, telling: .sender) {
+      // RFC 1812 §5.2.7.1, RFC 4443 §3.1.
+      answers.reject(packet, with: .icmpx(icmpCode: 10, icmpv6Code: 1), telling: .sender)
+    }
   }
 
   /// Ends the traffic: what streams and flows still hold is inspected and recorded, and then what was counted.

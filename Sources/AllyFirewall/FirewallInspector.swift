@@ -49,6 +49,15 @@ public struct FirewallInspector: ~Copyable, PacketInspector {
     fragmentLifetime = UInt64(configuration.tracking.timeOuts.fragments) &* 1_000_000_000
   }
 
+  /// It tells the senders of what it rejects.
+  public static var actions: InspectorActions { [.injectsTowardsOS, .injectsTowardsWire] }
+
+  public mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
+    let verdict = inspect(packet)
+    if verdict == .reject, let rejection { answers.reject(packet, with: rejection) }
+    return verdict
+  }
+
   public mutating func inspect(_ packet: borrowing Packet) -> Verdict {
     rejection = nil
     count.frames &+= 1

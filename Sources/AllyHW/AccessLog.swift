@@ -94,17 +94,28 @@ public struct AccessLog: BitwiseCopyable, @unchecked Sendable {
     return true
   }
 
-  /// Takes the oldest access out; called by the DPI core. Nil when none waits.
+  /// The oldest access, which stays in the log; for the DPI core. Nil when none waits.
+  ///
+  /// A DPI core handles it and then takes it out (``removeFirst()``), so that one that dies in between leaves it to its
+  /// successor.
   @inlinable
-  public func removeFirst() -> RedirectedAccess? {
+  public var first: RedirectedAccess? {
     guard !isEmpty else { return nil }
     let index = unsafe removed.pointee.load(ordering: .relaxed)
     let place = unsafe entry(index)
     let first = unsafe place.load(as: UInt64.self)
-    let access = RedirectedAccess(
+    return RedirectedAccess(
       offset: UInt32(truncatingIfNeeded: first),
       width: RegisterWidth(rawValue: UInt8(truncatingIfNeeded: first >> 32)) ?? .doubleWord,
       isWrite: first >> 40 & 1 == 1, value: unsafe place.load(fromByteOffset: 8, as: UInt64.self))
+  }
+
+  /// Takes the oldest access out; called by the DPI core. Nil when none waits.
+  @discardableResult
+  @inlinable
+  public func removeFirst() -> RedirectedAccess? {
+    guard let access = first else { return nil }
+    let index = unsafe removed.pointee.load(ordering: .relaxed)
     unsafe removed.pointee.store(index &+ 1, ordering: .releasing)
     return access
   }

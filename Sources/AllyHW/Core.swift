@@ -1,3 +1,5 @@
+import Synchronization
+
 /// What became of a core's load or store.
 @frozen
 public enum AccessOutcome: Sendable, BitwiseCopyable, Equatable {
@@ -188,20 +190,52 @@ public struct Core<Extension: MMUExtension>: ~Copyable {
   private static func touch(
     _ place: UnsafeMutableRawPointer, _ width: RegisterWidth, storing value: UInt64?
   ) -> UInt64 {
+    guard UInt(bitPattern: place) & UInt(width.byteCount &- 1) == 0 else {
+      return unsafe touchUnaligned(place, width, storing: value)
+    }
+    // In one piece, and ordered as x86 cores order them: loads acquire, stores release (Intel SDM volume 3, 10.2.2). Other
+    // cores and devices may be at the same place, which is aligned, so that an Atomic fits.
     guard let value else {
-      switch width {
-      case .byte: return unsafe UInt64(place.load(as: UInt8.self))
-      case .word: return unsafe UInt64(UInt16(littleEndian: place.loadUnaligned(as: UInt16.self)))
-      case .doubleWord: return unsafe UInt64(UInt32(littleEndian: place.loadUnaligned(as: UInt32.self)))
-      case .quadWord: return unsafe UInt64(littleEndian: place.loadUnaligned(as: UInt64.self))
+      return switch width {
+      case .byte: unsafe UInt64(cell(place, UInt8.self).pointee.load(ordering: .acquiring))
+      case .word: unsafe UInt64(UInt16(littleEndian: cell(place, UInt16.self).pointee.load(ordering: .acquiring)))
+      case .doubleWord: unsafe UInt64(UInt32(littleEndian: cell(place, UInt32.self).pointee.load(ordering: .acquiring)))
+      case .quadWord: unsafe UInt64(littleEndian: cell(place, UInt64.self).pointee.load(ordering: .acquiring))
       }
     }
     switch width {
-    case .byte: unsafe place.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
-    case .word: unsafe place.storeBytes(of: UInt16(truncatingIfNeeded: value).littleEndian, as: UInt16.self)
-    case .doubleWord: unsafe place.storeBytes(of: UInt32(truncatingIfNeeded: value).littleEndian, as: UInt32.self)
-    case .quadWord: unsafe place.storeBytes(of: value.littleEndian, as: UInt64.self)
+    case .byte: unsafe cell(place, UInt8.self).pointee.store(UInt8(truncatingIfNeeded: value), ordering: .releasing)
+    case .word:
+      unsafe cell(place, UInt16.self).pointee.store(
+        UInt16(truncatingIfNeeded: value).littleEndian, ordering: .releasing)
+    case .doubleWord:
+      unsafe cell(place, UInt32.self).pointee.store(
+        UInt32(truncatingIfNeeded: value).littleEndian, ordering: .releasing)
+    case .quadWord: unsafe cell(place, UInt64.self).pointee.store(value.littleEndian, ordering: .releasing)
     }
     return value
+  }
+
+  @unsafe
+  private static func cell<T: BitwiseCopyable & AtomicRepresentable>(
+    _ place: UnsafeMutableRawPointer, _ type: T.Type
+  ) -> UnsafeMutablePointer<Atomic<T>> {
+    unsafe place.assumingMemoryBound(to: Atomic<T>.self)
+  }
+
+  /// Byte by byte, which is what it may look like to others.
+  @unsafe
+  private static func touchUnaligned(
+    _ place: UnsafeMutableRawPointer, _ width: RegisterWidth, storing value: UInt64?
+  ) -> UInt64 {
+    var result: UInt64 = 0
+    for index in 0..<Int(width.byteCount) {
+      if let value {
+        unsafe (place + index).storeBytes(of: UInt8(truncatingIfNeeded: value >> UInt64(8 &* index)), as: UInt8.self)
+      } else {
+        result |= unsafe UInt64((place + index).load(as: UInt8.self)) << UInt64(8 &* index)
+      }
+    }
+    return value ?? result
   }
 }

@@ -221,6 +221,10 @@ extension DPICoreCounters {
     nicInterrupts &+= other.nicInterrupts
     osInterrupts &+= other.osInterrupts
     passes &+= other.passes
+    nicReads &+= other.nicReads
+    nicWrites &+= other.nicWrites
+    descriptorBytes &+= other.descriptorBytes
+    registerBytes &+= other.registerBytes
   }
 }
 
@@ -229,7 +233,10 @@ extension QueueCounters {
     accepted &+= other.accepted
     dropped &+= other.dropped
     rejected &+= other.rejected
+    replaced &+= other.replaced
+    injected &+= other.injected
     faulted &+= other.faulted
+    copiedBytes &+= other.copiedBytes
     highWater = max(highWater, other.highWater)
     faults.add(other.faults)
   }

@@ -7,12 +7,50 @@ public import AllyPacket
 /// other. It is loaded from shared memory once, 64 bits at a time, and everything works on that copy. A conformance needs
 /// no experimental language feature.
 public protocol Descriptor: BitwiseCopyable, Sendable {
+  /// The descriptor without what an enhanced NIC adds to it. Formats with the same core carry over whole, whatever
+  /// ``ReceiveCompletion`` and ``TransmitRequest`` can say. By default the descriptor itself.
+  associatedtype Core: BitwiseCopyable & Sendable = Self
+
+  /// The descriptor without what an enhanced NIC adds to it.
+  var core: Core { get }
+
+  /// A descriptor around `core`, with no frame checksum.
+  init(core: Core)
+
+  /// Whether the NIC computes and verifies frame checksums (``PacketProtection/checksum``); false by default.
+  static var hasFrameChecksum: Bool { get }
+
+  /// Of a descriptor that ends its frame, with ``hasFrameChecksum``: the checksum of the frame's bytes in its buffers. Of a
+  /// received frame the NIC has computed it; of one to be transmitted the NIC is to find it, and nil has it look for none.
+  var frameChecksum: UInt64? { get set }
+
   /// A descriptor of all zeros.
   init()
 
   /// The byte offset, a multiple of 8, of the 64-bit word with the ownership bit (DD with Intel NICs). It is loaded
   /// first, with acquire, and stored last, with release; so whoever sees the bit sees the rest.
   static var ownershipWordOffset: Int { get }
+}
+
+extension Descriptor where Core == Self {
+  @inlinable
+  @inline(__always)
+  public var core: Self { self }
+
+  @inlinable
+  @inline(__always)
+  public init(core: Self) { self = core }
+}
+
+/// A format of a NIC without frame checksums.
+extension Descriptor {
+  @inlinable public static var hasFrameChecksum: Bool { false }
+
+  @inlinable
+  public var frameChecksum: UInt64? {
+    get { nil }
+    set {}
+  }
 }
 
 /// A receive descriptor: offered with an empty buffer, completed with (a part of) a frame.
@@ -161,9 +199,15 @@ public protocol TransmitDescriptor: Descriptor {
 
   /// All that another format can carry over.
   var request: TransmitRequest { get }
+
+  /// Of a descriptor that ends its frame, when the NIC is past it: whether the NIC did not send the frame, because its
+  /// checksum was another. False by default.
+  var isRefused: Bool { get }
 }
 
 extension TransmitDescriptor {
+  @inlinable public var isRefused: Bool { false }
+
   @inlinable
   @inline(__always)
   public var plainFrameLength: UInt32? {

@@ -36,6 +36,9 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
     isAsserted = false
   }
 
+  /// Whoever was to send the last IPI may have died before it did: what is pending is sent again.
+  public mutating func repeatInterrupt() { isAsserted = false }
+
   /// The OS lets `bits` interrupt.
   public mutating func enable(_ bits: UInt32) { mask |= bits }
 

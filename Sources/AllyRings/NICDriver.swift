@@ -22,6 +22,13 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   /// What the OS's driver sees of a received frame that was dropped in place.
   static var receiveDrop: ReceiveDropAppearance { get }
 
+  /// Whether the NIC can do what a protection level asks of it: all but ``PacketProtection/checksum`` by default. With that,
+  /// ``NICReceive`` and ``NICTransmit`` have frame checksums.
+  static func supports(_ protection: PacketProtection) -> Bool
+
+  /// The key of the NIC's frame checksums, where there are such; known once the NIC was taken over (``attach(registers:nic:)``).
+  var checksumKey: ChecksumKey { get }
+
   /// What the NIC demands of queues.
   static var queueRules: QueueRules { get }
 
@@ -41,6 +48,9 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   ///
   /// Updates this value, corrects shadow copies whose reads give something else than the last write, and passes on to
   /// the NIC what is not about its queues. Must accept any offset, width and value.
+  ///
+  /// A worker may die in here; its successor then calls it again with the same access on the value as it was before, and
+  /// perhaps a third time on the value as it is afterwards.
   ///
   /// - Returns: what the caller has to act upon.
   mutating func handle<NIC: NICDevice & ~Copyable>(
@@ -89,12 +99,22 @@ public protocol NICDriver: BitwiseCopyable, Sendable {
   mutating func takeOSInterrupts(at now: UInt64, by delivery: InterruptDelivery, registers: RegisterFile)
     -> NICInterrupts
 
+  /// A worker died, perhaps between ``takeOSInterrupts(at:by:registers:)`` and sending what that said: what is pending is said
+  /// again. An interrupt too many does an OS driver no harm, one too few may stop it.
+  mutating func repeatOSInterrupts()
+
   /// When a rate limit lets the next pending interrupt out, in nanoseconds; nil when none is pending.
   var nextOSInterrupt: UInt64? { get }
 }
 
 extension NICDriver {
   public static var queuePairs: Int { 1 }
+
+  public mutating func repeatOSInterrupts() {}
+
+  public static func supports(_ protection: PacketProtection) -> Bool { protection != .checksum }
+
+  public var checksumKey: ChecksumKey { ChecksumKey() }
 }
 
 /// What a NIC demands of descriptor queues.

@@ -23,6 +23,10 @@ public protocol NICVirtualizer: ~Copyable {
   /// How many bytes of DPI memory a NIC needs.
   static func requiredMemory(limits: RingLimits) -> UInt64
 
+  /// Whether the NIC can do what a protection level asks of it: all but ``PacketProtection/checksum`` by default. Checked when
+  /// an appliance is composed.
+  static func supports(_ protection: PacketProtection) -> Bool
+
   /// What inspectors may do on this NIC besides accepting and dropping, at a protection level and with the memory that the
   /// limits give them; nothing by default. Checked when an appliance is composed.
   static func supportedActions(at protection: PacketProtection, limits: RingLimits) -> InspectorActions
@@ -48,6 +52,9 @@ public protocol NICVirtualizer: ~Copyable {
   ///
   /// Queues that the OS enables, moves, resizes, resets or disables are rebuilt or stopped here, and tails are checked;
   /// frames move in the `service` calls. Must accept any offset, width and value.
+  ///
+  /// A worker may die at any point in here. Its successor, after ``resume(on:)``, gets the same access first of all, and
+  /// handling it again has the effect of handling it once.
   mutating func handle<NIC: NICDevice & ~Copyable>(
     _ access: RedirectedAccess, memory: borrowing PhysicalMemory, registers: RegisterFile, nic: inout NIC)
 
@@ -87,11 +94,15 @@ public protocol NICVirtualizer: ~Copyable {
 
 extension NICVirtualizer where Self: ~Copyable {
   public static func supportedActions(at protection: PacketProtection, limits: RingLimits) -> InspectorActions { [] }
+
+  public static func supports(_ protection: PacketProtection) -> Bool { protection != .checksum }
 }
 
 /// What one pass over a queue pair did.
 @frozen
 public struct ServiceResult: Sendable, BitwiseCopyable, Equatable {
+  /// Bytes of descriptors that were moved between the two queues of either direction (paper Table 2).
+  public var descriptorBytes: UInt64
   /// Received frames that were inspected.
   public var received: UInt32
   /// Frames to be transmitted that were inspected, as far as it is known, or their descriptors.
@@ -100,7 +111,8 @@ public struct ServiceResult: Sendable, BitwiseCopyable, Equatable {
   public var hasMoved: Bool
 
   @inlinable
-  public init(received: UInt32 = 0, transmitted: UInt32 = 0, hasMoved: Bool = false) {
+  public init(received: UInt32 = 0, transmitted: UInt32 = 0, hasMoved: Bool = false, descriptorBytes: UInt64 = 0) {
+    self.descriptorBytes = descriptorBytes
     self.received = received
     self.transmitted = transmitted
     self.hasMoved = hasMoved

@@ -17,6 +17,8 @@ public struct QueueState: Sendable, BitwiseCopyable {
   public var isRunning = false
   /// How well frames are protected on this queue.
   public var protection = PacketProtection.inPlace
+  /// The key of the NIC's frame checksums, with ``PacketProtection/checksum``.
+  public var checksumKey = ChecksumKey()
   /// What only a receive queue has.
   public var receive = ReceiveProgress()
   /// What only a transmit queue has.
@@ -94,6 +96,8 @@ public struct QueueCounters: Sendable, BitwiseCopyable {
   public var injected: UInt64 = 0
   /// Frames that ended here because of a fault, uninspected.
   public var faulted: UInt64 = 0
+  /// Bytes of frames that were copied, as protection levels other than ``PacketProtection/inPlace`` do.
+  public var copiedBytes: UInt64 = 0
   /// The most descriptors that were handled in one pass.
   public var highWater: UInt32 = 0
   /// Faults by cause.

@@ -96,6 +96,7 @@ extension ReceiveVirtualizer {
       result.frames &+= 1
       if verdict.passes {
         unsafe state.pointee.counters.accepted &+= 1
+        unsafe state.pointee.counters.copiedBytes &+= UInt64(total)
         copyOut(from: first, slots: slots, os, window: &window, memory: memory)
       } else if verdict == .replace {
         unsafe publishReplacement(answers, behind: place, skipped, os, window: &window, memory: memory)

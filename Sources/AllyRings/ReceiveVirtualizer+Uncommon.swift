@@ -18,18 +18,23 @@ extension ReceiveVirtualizer {
     let end = unsafe state.pointee.dpiQueue.tail
     let bufferLength = unsafe state.pointee.receive.bufferLength
     let discarding = unsafe state.pointee.receive.isDiscarding
+    let isChecked = unsafe state.pointee.protection == .checksum
     var fault: RingFault?
     var total: UInt32 = 0
     var index = first
     var frameEnded = false
     var single: UnsafeMutableRawPointer?
     var offloads = FrameOffloads.none
+    var checksum: UInt64?
     // At most one turn around the queue: the NIC cannot complete what it was not given.
     while index != end, !frameEnded {
       let descriptor = dpi.load(at: index)
       guard descriptor.isCompleted else { break }
       frameEnded = descriptor.endsFrame
-      if frameEnded { offloads = descriptor.offloads }
+      if frameEnded {
+        offloads = descriptor.offloads
+        checksum = descriptor.frameChecksum
+      }
       let length = descriptor.completedLength
       if fault == nil, !discarding {
         let address = unsafe ring.words[Int(index)]
@@ -50,7 +55,7 @@ extension ReceiveVirtualizer {
             unsafe state.pointee.counters.faults.count(moveFault)
             fault = moveFault
           } else if let place = unsafe window.pointer(at: address, length: length) {
-            if frameEnded, index == first {
+            if frameEnded, index == first, !isChecked {
               unsafe single = place
             } else {
               unsafe (ring.gather + Int(total)).copyMemory(from: place, byteCount: Int(length))
@@ -71,6 +76,11 @@ extension ReceiveVirtualizer {
       unsafe state.pointee.receive.isDiscarding = true
       publish(from: first, to: index, dropped: true, os, memory: memory)
       return index
+    }
+    if isChecked { unsafe state.pointee.counters.copiedBytes &+= UInt64(total) }
+    if isChecked, fault == nil, !discarding, !isAuthentic(length: total, checksum) {
+      unsafe state.pointee.counters.faults.count(.checksumMismatch)
+      fault = .checksumMismatch
     }
     let trailerLength = unsafe state.pointee.receive.trailerLength
     let frameLength = total > trailerLength ? total &- trailerLength : 0
@@ -100,6 +110,13 @@ extension ReceiveVirtualizer {
     if verdict.passes { unsafe state.pointee.counters.accepted &+= 1 } else { countRefused(verdict) }
     publish(from: first, to: index, dropped: !verdict.passes, os, memory: memory)
     return index
+  }
+
+  /// Whether the snapshot of a frame is what the NIC received.
+  @inlinable
+  func isAuthentic(length: UInt32, _ checksum: UInt64?) -> Bool {
+    let bytes = unsafe UnsafeRawBufferPointer(start: ring.gather, count: Int(length)).bytes
+    return unsafe checksum == FrameChecksum.of(bytes, key: ring.state.pointee.checksumKey)
   }
 
   /// Carries one verdict out on the slots of a frame. What is to be done is noted first, so that another worker can

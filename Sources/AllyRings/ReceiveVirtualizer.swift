@@ -57,7 +57,7 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
     self.queue = queue
     self.isResuming = start == .resuming
     // These two follow from what is stored last in each step.
-    if start == .resuming, unsafe ring.state.pointee.protection == .inPlace {
+    if start == .resuming, unsafe ring.state.pointee.protection != .copyToDPIMemory {
       unsafe ring.state.pointee.dpiQueue.head = ring.state.pointee.osQueue.head
       unsafe ring.state.pointee.dpiQueue.tail = ring.state.pointee.receive.copied
     }
@@ -71,8 +71,9 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   /// - Returns: nil, or why the queue cannot be served; it is then stopped, and the fault counted.
   public mutating func start(
     _ programmed: ProgrammedQueue, rules: QueueRules, protection: PacketProtection,
-    memory: borrowing PhysicalMemory
+    checksumKey: ChecksumKey = ChecksumKey(), memory: borrowing PhysicalMemory
   ) -> RingFault? {
+    precondition(protection != .checksum || NICSide.hasFrameChecksum, "the NIC has no frame checksums")
     stop()
     do throws(RingFault) {
       let osQueue = try DescriptorQueue.validated(
@@ -92,6 +93,7 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
       state.osQueue = osQueue
       state.dpiQueue = dpiQueue
       state.protection = protection
+      state.checksumKey = checksumKey
       state.receive = ReceiveProgress()
       state.receive.copied = osQueue.head
       state.receive.bufferLength = programmed.bufferLength
@@ -142,7 +144,7 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   @inlinable
   public mutating func copyPosted(memory: borrowing PhysicalMemory) -> UInt32 {
     let state = unsafe ring.state
-    guard unsafe state.pointee.protection == .inPlace,
+    guard unsafe state.pointee.protection != .copyToDPIMemory,
       unsafe state.pointee.receive.copied != state.pointee.osQueue.tail,
       unsafe os.isGood(for: state.pointee.osQueue, memory: memory, partition: partition)
     else { return 0 }
@@ -212,7 +214,11 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
       unsafe Inspector.actions.isEmpty
       ? FrameAnswers() : ring.answers(towardsOS: outbox, towardsWire: towardsWire)
     switch unsafe ring.state.pointee.protection {
-    case .inPlace: return publishInPlace(inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
+    case .inPlace:
+      return publishInPlace(
+        mayBePlain: Inspector.actions.isEmpty, inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
+    case .checksum:
+      return publishChecked(inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
     case .copyToDPIMemory:
       return publishCopies(inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
     }
@@ -222,13 +228,23 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
   /// them: the NIC has all that the OS has posted.
   @inlinable
   public var outbox: FrameOutbox {
-    unsafe ring.state.pointee.protection == .inPlace ? FrameOutbox() : ring.outbox
+    unsafe ring.state.pointee.protection == .copyToDPIMemory ? ring.outbox : FrameOutbox()
+  }
+
+  /// In place, each frame's checksum verified.
+  @inlinable
+  @inline(never)
+  mutating func publishChecked<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    inspecting inspector: inout Inspector, answers: inout FrameAnswers, clock: inout Clock,
+    memory: borrowing PhysicalMemory
+  ) -> PublishResult {
+    publishInPlace(mayBePlain: false, inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
   }
 
   @inlinable
   @inline(__always)
   mutating func publishInPlace<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
-    inspecting inspector: inout Inspector, answers: inout FrameAnswers, clock: inout Clock,
+    mayBePlain: Bool, inspecting inspector: inout Inspector, answers: inout FrameAnswers, clock: inout Clock,
     memory: borrowing PhysicalMemory
   ) -> PublishResult {
     let state = unsafe ring.state
@@ -240,7 +256,7 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
     var index = start
     var result = PublishResult()
     while index != end {
-      if Inspector.actions.isEmpty, unsafe !state.pointee.receive.isDiscarding {
+      if mayBePlain, unsafe !state.pointee.receive.isDiscarding {
         // Whole frames of one descriptor each, up to where the queues wrap around, which they do at the same slot.
         let run = (end > index ? end : os.slots.count) &- index
         let plain = unsafe Self.publishPlainFrames(
@@ -309,12 +325,14 @@ public struct ReceiveVirtualizer<OSSide: ReceiveDescriptor, NICSide: ReceiveDesc
 
 extension ReceiveDescriptor {
   /// A NIC's completed descriptor as the OS is to see it. With equal formats that is the descriptor itself, unless the
-  /// format overwrites the buffer's address, which is nobody's concern then.
+  /// format overwrites the buffer's address, which is nobody's concern then; the same goes for the core of another format.
   @inlinable
   @inline(__always)
   init<NICSide: ReceiveDescriptor>(published descriptor: NICSide, buffer: UInt64) {
     if Self.self == NICSide.self {
       self = unsafe unsafeBitCast(descriptor, to: Self.self)
+    } else if Self.self == NICSide.Core.self {
+      self = unsafe unsafeBitCast(descriptor.core, to: Self.self)
     } else {
       self.init(descriptor.completion, buffer: BusAddress(buffer))
     }

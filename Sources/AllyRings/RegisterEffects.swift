@@ -22,6 +22,9 @@ public struct QueueSet: Sendable, BitwiseCopyable, Equatable {
   @inlinable
   public mutating func subtract(_ other: QueueSet) { bits &= ~other.bits }
 
+  /// The queue pair with the lowest number; nil when the set is empty.
+  @inlinable public var first: Int? { bits == 0 ? nil : bits.trailingZeroBitCount }
+
   /// Takes the queue pair with the lowest number out; nil when the set is empty.
   @inlinable
   public mutating func removeFirst() -> Int? {

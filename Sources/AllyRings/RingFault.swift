@@ -33,12 +33,14 @@ public enum RingFault: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   case descriptorFormat
   /// A frame that an inspector made and that could not be carried out: too long, or no room for it.
   case answerRefused
+  /// A frame whose bytes are not those that its checksum is of (``PacketProtection/checksum``): somebody changed it.
+  case checksumMismatch
 }
 
 /// How often each fault happened.
 @frozen
 public struct RingFaultCounters: Sendable, BitwiseCopyable {
-  @usableFromInline var counts: InlineArray<16, UInt64>
+  @usableFromInline var counts: InlineArray<17, UInt64>
 
   @inlinable
   public init() { counts = InlineArray(repeating: 0) }

@@ -36,6 +36,8 @@ public enum RingSetupError: Error, Equatable, Sendable {
   case limits
   /// A descriptor format that is not a multiple of 8 bytes or has padding.
   case descriptorFormat
+  /// A protection level that the NIC does not support.
+  case protection
   /// There is no state to go on from, or it was written with other limits or by another version or driver.
   case noState
 }

@@ -51,6 +51,7 @@ extension TransmitVirtualizer {
       let descriptor = unsafe descriptor(ofCopy: copy, length: length)
     else { return false }
     unsafe (ring.copies + Int(copy)).copyMemory(from: source, byteCount: Int(length))
+    // Nobody but DPI cores can change it, so its descriptor has no checksum.
     // The frame's last slot stands for the replacement, those before it are done without the NIC.
     let last = unsafe ring.state.pointee.osQueue.moved(pass.taken, back: 1)
     forgetStaged(&pass)

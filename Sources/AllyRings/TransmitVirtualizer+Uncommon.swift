@@ -141,6 +141,7 @@ extension TransmitVirtualizer {
     }
     let total = UInt32(pass.staged.length)
     let isCopied = unsafe state.pointee.protection == .copyToDPIMemory
+    let isChecked = unsafe state.pointee.protection == .checksum
     let mayBeReplaced = Inspector.actions.contains(.replacesTransmitted)
     let room = UInt64(total) &+ (mayBeReplaced ? Self.replacementGrowth : 0)
     guard unsafe room < ring.limits.copyMemory || !isCopied else {
@@ -159,7 +160,7 @@ extension TransmitVirtualizer {
     let place: UnsafeMutableRawPointer
     if isCopied, let copy {
       unsafe place = ring.copies + Int(copy)
-    } else if let only = unsafe onlySegment(pass, length: total, window: window) {
+    } else if !isChecked, let only = unsafe onlySegment(pass, length: total, window: window) {
       unsafe place = only
     } else {
       unsafe place = ring.gather
@@ -170,6 +171,8 @@ extension TransmitVirtualizer {
       abandon(&pass, .bufferAbsent, endsFrame: true)
       return true
     }
+    if isCopied || isChecked { unsafe state.pointee.counters.copiedBytes &+= UInt64(total) }
+    if isChecked { setChecksum(of: pass, length: total) }
     let verdict = unsafe Self.inspectTransmitted(
       place, length: total, queue: queue, offloads: pass.staged.offloads, inspecting: &inspector, answers: &answers,
       clock: &clock)
@@ -240,6 +243,20 @@ extension TransmitVirtualizer {
       slot = wrapped(slot &+ 1, nic.count)
     }
     return true
+  }
+
+  /// Tells the NIC, in the last of the staged descriptors, the checksum of their gathered bytes.
+  @inlinable
+  @inline(never)
+  func setChecksum(of pass: TransmitPass, length: UInt32) {
+    let bytes = unsafe UnsafeRawBufferPointer(start: ring.gather, count: Int(length)).bytes
+    let nic = nicSlots
+    let last = nic.count &- 1
+    let end = stagedEnd(pass)
+    let slot = end == 0 ? last : end &- 1
+    var descriptor = nic.load(at: slot)
+    descriptor.frameChecksum = unsafe FrameChecksum.of(bytes, key: ring.state.pointee.checksumKey)
+    nic.store(descriptor, at: slot)
   }
 
   /// Gives up the staged segments and the descriptor at `pass.taken`, and with it the rest of its frame.
@@ -359,6 +376,7 @@ extension TransmitVirtualizer {
       let following = wrapped(head &+ 1, os.count)
       if disposition != .dropped {
         let descriptor = nic.load(at: nicHead)
+        if NICSide.hasFrameChecksum, descriptor.isRefused { countChanged() }
         if descriptor.reportsCompletion, disposition == .forwarded, OSSide.self == NICSide.self {
           os.storeOwnership(of: unsafe unsafeBitCast(descriptor, to: OSSide.self), at: head)
           isReported = true
@@ -378,6 +396,13 @@ extension TransmitVirtualizer {
     return unsafe TransmitCompletions(
       descriptors: ring.state.pointee.osQueue.distance(from: start, to: head), isReported: isReported,
       isEmpty: head == ring.state.pointee.osQueue.tail)
+  }
+
+  /// Counts a frame that passed, and that the NIC did not send because it was changed since.
+  @inlinable
+  func countChanged() {
+    unsafe ring.state.pointee.counters.faults.count(.checksumMismatch)
+    unsafe ring.state.pointee.counters.faulted &+= 1
   }
 
   /// Completes a slot of the OS queue as the NIC would, from what the OS has there.

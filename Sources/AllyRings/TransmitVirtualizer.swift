@@ -83,8 +83,9 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
   /// - Returns: nil, or why the queue cannot be served; it is then stopped, and the fault counted.
   public mutating func start(
     _ programmed: ProgrammedQueue, rules: QueueRules, protection: PacketProtection,
-    memory: borrowing PhysicalMemory
+    checksumKey: ChecksumKey = ChecksumKey(), memory: borrowing PhysicalMemory
   ) -> RingFault? {
+    precondition(protection != .checksum || NICSide.hasFrameChecksum, "the NIC has no frame checksums")
     stop()
     do throws(RingFault) {
       let osQueue = try DescriptorQueue.validated(
@@ -95,6 +96,7 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
       state.osQueue = osQueue
       state.dpiQueue = unsafe DescriptorQueue(base: ring.slotsAddress, count: osQueue.count)
       state.protection = protection
+      state.checksumKey = checksumKey
       state.transmit = TransmitProgress()
       state.transmit.packed = TransmitProgress.pack(copied: osQueue.head, tail: 0, isDiscarding: false)
       unsafe ring.state.pointee = state
@@ -290,6 +292,8 @@ extension TransmitDescriptor {
   init?<OSSide: TransmitDescriptor>(forwarding descriptor: OSSide) {
     if Self.self == OSSide.self {
       self = unsafe unsafeBitCast(descriptor, to: Self.self)
+    } else if Self.Core.self == OSSide.self {
+      self.init(core: unsafe unsafeBitCast(descriptor, to: Self.Core.self))
     } else {
       self.init(descriptor.request)
     }

@@ -14,6 +14,8 @@ public struct BareHardware<Model: DeviceModel & ~Copyable>: ~Copyable {
   public private(set) var now: UInt64 = 0
   /// How the OS hears of the NIC.
   public private(set) var delivery = InterruptDelivery.pin
+  /// Accesses of the OS core to the NIC's registers.
+  public private(set) var osRegisterAccesses: UInt64 = 0
   // Owns the storage behind the northbridge's memory.
   private let dram: DRAM
 
@@ -99,6 +101,7 @@ extension BareHardware: OSEnvironment where Model: ~Copyable {
   }
 
   public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt32 {
+    osRegisterAccesses &+= 1
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     let outcome = os.core.load(address, width: width, on: &northbridge, devices: &nic)
     interrupt()
@@ -106,6 +109,7 @@ extension BareHardware: OSEnvironment where Model: ~Copyable {
   }
 
   public mutating func writeRegister(_ offset: UInt32, _ value: UInt32, width: RegisterWidth) {
+    osRegisterAccesses &+= 1
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     _ = os.core.store(UInt64(value), at: address, width: width, on: &northbridge, devices: &nic)
     interrupt()
@@ -130,6 +134,8 @@ extension BareHardware: OSEnvironment where Model: ~Copyable {
 public struct BareMachine<Model: DeviceModel & ~Copyable, OSDriver: OSDriverModel & ~Copyable>: ~Copyable {
   public var hardware: BareHardware<Model>
   public var osDriver: OSDriver
+  /// Interrupts that the OS core took.
+  public private(set) var osInterrupts: UInt64 = 0
 
   /// - Parameters:
   ///   - layout: as that of the machine to compare with.
@@ -156,6 +162,7 @@ public struct BareMachine<Model: DeviceModel & ~Copyable, OSDriver: OSDriverMode
 
   private mutating func runOS(deliver: (RawSpan) -> Void) -> Bool {
     guard let vector = hardware.northbridge.interrupts.acknowledge(at: MachineLayout.osCore) else { return false }
+    osInterrupts &+= 1
     if vector < MachineLayout.osMessageVector {
       osDriver.interrupt(on: &hardware, deliver: deliver)
     } else {

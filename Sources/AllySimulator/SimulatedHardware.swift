@@ -20,8 +20,10 @@ public struct SimulatedHardware<
   public var transmitClock = CountingClock()
   /// Nanoseconds since power-on, as far as anything has moved it.
   public private(set) var now: UInt64 = 0
-  /// How the OS hears of the NIC: by its pin, until its driver asks for messages.
-  public private(set) var delivery = InterruptDelivery.pin
+  /// How the OS hears of the NIC, as it has set it in configuration space: by its pin, until its driver asks for messages.
+  public var delivery = InterruptDelivery.pin
+  /// Accesses of the OS core to the NIC's registers.
+  public private(set) var osRegisterAccesses: UInt64 = 0
 
   let layout: MachineLayout
   private let partition: Partition
@@ -222,6 +224,22 @@ public struct SimulatedHardware<
     return moved
   }
 
+  /// A queue pair's own core has made a pass; see `QueueWorker`.
+  public mutating func report<Driver: NICDriver>(_ report: QueueReport)
+  where Virtualizer == RingVirtualizer<Driver> {
+    dpi.report(report, nic: &nic.device)
+    driveNICPin()
+    mimicInterrupt()
+  }
+
+  /// The machine's memory as another core sees it: cores of queue pairs run concurrently, and each looks it up for itself.
+  ///
+  /// It must not be used any more once the machine is gone.
+  @unsafe
+  public func memoryOfAnotherCore() throws(SimulatorError) -> PhysicalMemory {
+    try MachineMemory.memory(of: dram)
+  }
+
   /// Drives the pin that the OS sees, or sends the messages that it waits for, in the NIC's place.
   private mutating func mimicInterrupt() {
     let interrupts = dpi.takeOSInterrupts(at: now, by: delivery)
@@ -253,6 +271,7 @@ extension SimulatedHardware: OSEnvironment where Virtualizer: ~Copyable, Model: 
   }
 
   public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt32 {
+    osRegisterAccesses &+= 1
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     // Once more when the log was full: the DPI core has emptied it.
     for _ in 0..<2 {
@@ -265,6 +284,7 @@ extension SimulatedHardware: OSEnvironment where Virtualizer: ~Copyable, Model: 
   }
 
   public mutating func writeRegister(_ offset: UInt32, _ value: UInt32, width: RegisterWidth) {
+    osRegisterAccesses &+= 1
     let address = VirtualAddress(OSMemory.deviceMap &+ UInt64(offset))
     for _ in 0..<2 {
       let outcome = os.core.store(UInt64(value), at: address, width: width, on: &northbridge, devices: &nic)

@@ -17,6 +17,8 @@ public struct SimulatedMachine<
 >: ~Copyable {
   public var hardware: SimulatedHardware<Virtualizer, Model>
   public var osDriver: OSDriver
+  /// Interrupts that the OS core took.
+  public private(set) var osInterrupts: UInt64 = 0
 
   /// - Parameters:
   ///   - layout: where everything lies.
@@ -88,6 +90,7 @@ public struct SimulatedMachine<
   @discardableResult
   public mutating func runOS(deliver: (RawSpan) -> Void) -> Bool {
     guard let vector = hardware.northbridge.interrupts.acknowledge(at: MachineLayout.osCore) else { return false }
+    osInterrupts &+= 1
     if vector < MachineLayout.osMessageVector {
       osDriver.interrupt(on: &hardware, deliver: deliver)
     } else {
@@ -101,16 +104,18 @@ public struct SimulatedMachine<
 extension SimulatedMachine where Virtualizer: ~Copyable, Model == E1000Model, OSDriver == E1000OSDriver {
   /// A machine with an Intel 82540EM.
   ///
-  /// `maximumFrameLength` is the longest frame that the NIC takes; see `E1000Model.maximumFrameLength`.
+  /// `maximumFrameLength` is the longest frame that the NIC takes; see `E1000Model.maximumFrameLength`. With a `checksumKey`
+  /// it has frame checksums; see `E1000Model`.
   public static func e1000(
     layout: MachineLayout = MachineLayout(), receiveDescriptors: UInt32 = 1024, transmitDescriptors: UInt32 = 256,
-    bufferLength: UInt32 = 2048, maximumFrameLength: Int = E1000Model.datasheetFrameLength
+    bufferLength: UInt32 = 2048, maximumFrameLength: Int = E1000Model.datasheetFrameLength,
+    checksumKey: (UInt64, UInt64)? = nil
   ) throws(SimulatorError) -> SimulatedMachine {
     try SimulatedMachine(
       layout: layout,
       model: E1000Model(
         requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress,
-        maximumFrameLength: maximumFrameLength),
+        maximumFrameLength: maximumFrameLength, checksumKey: checksumKey),
       osDriver: E1000OSDriver(
         layout: E1000OSDriver.Layout(
           base: MachineLayout.driverMemory, receiveDescriptors: receiveDescriptors,

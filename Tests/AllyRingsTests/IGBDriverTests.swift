@@ -216,4 +216,21 @@ extension DriverHarness where Driver.NICReceive == E1000EReceiveDescriptor {
     #expect(E1000ERegisters.map.count < 10 && IGBRegisters.map.count < 10)
     #expect(IGBRegisters.virtualFunctionMap.count < 10)
   }
+
+  /// A pool strips check sequences only where RCTL does: otherwise its frames' last bytes would escape inspection.
+  @Test func aPoolsChoiceAboutCheckSequencesIsTheNICs() throws {
+    let harness = try DriverHarness<IGBDriver>()
+    let register: UInt32 = 0x5AD0 + 4 * 3
+    harness.write(register, 1 << 31 | 1 << 24)
+    #expect(harness.nic.values[register] == 1 << 24)
+    #expect(harness.read(register) == 1 << 31 | 1 << 24, "the OS reads what it wrote")
+    harness.write(0x0100, 1 << 26)
+    #expect(harness.nic.values[register] == 1 << 31 | 1 << 24)
+    harness.write(0x0100, 0)
+    #expect(harness.nic.values[register] == 1 << 24)
+    // Between the queues of the two directions there is nothing.
+    harness.write(0xC800, 5)
+    #expect(harness.read(0xC800) == 0)
+    #expect(harness.nic.values[0xC800] == nil)
+  }
 }

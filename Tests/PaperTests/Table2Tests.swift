@@ -1,4 +1,5 @@
 import AllyAppliance
+import AllyDeviceModels
 import AllyHW
 import AllyPacket
 import AllyRings
@@ -56,5 +57,66 @@ import Testing
     machine.run(inspecting: &inspector) { _ in delivered += 1 }
     #expect(machine.osDriver.counters.framesReceived == 20)
     #expect(machine.hardware.nextTimer == nil)
+  }
+}
+
+/// The costs that the example `table2` prints.
+@Suite struct InterceptionCostTests {
+  private static let layout = E1000OSDriver.Layout(base: MachineLayout.driverMemory, receiveDescriptors: 256)
+
+  private static func model() -> E1000Model {
+    E1000Model(requester: MachineLayout.nic, macAddress: [0x52, 0x54, 0, 0x12, 0x34, 0x56])
+  }
+
+  private static func cost(_ workload: InterceptionCost.Workload, rounds: Int) throws -> InterceptionCost {
+    var machine = try E1000Machine(model: model(), osDriver: E1000OSDriver(layout: layout))
+    machine.bootOS()
+    var inspector = ScriptedInspector()
+    return machine.cost(of: workload, rounds: rounds, inspecting: &inspector)
+  }
+
+  private static func native(_ workload: InterceptionCost.Workload, rounds: Int) throws -> InterceptionCost {
+    var machine = try BareMachine<E1000Model, E1000OSDriver>(model: model(), osDriver: E1000OSDriver(layout: layout))
+    machine.osDriver.start(stationAddress: 0x5634_1200_5452, on: &machine.hardware)
+    return machine.cost(of: workload, rounds: rounds)
+  }
+
+  /// The OS core has about as much to do as without Ally (paper §5.3.2): frames that it receives and frames that it sent are
+  /// reported apart where the NIC alone would report them together, as one batch passes the DPI core before the other.
+  @Test(arguments: InterceptionCost.Workload.allCases)
+  func theOSCoresCostIsTheNative(workload: InterceptionCost.Workload) throws {
+    let ally = try Self.cost(workload, rounds: 50)
+    let native = try Self.native(workload, rounds: 50)
+    #expect(ally.frames == native.frames && ally.frames == (workload == .requestResponse ? 100 : 1200))
+    #expect(ally.osInterrupts <= 2 * native.osInterrupts)
+    #expect(ally.osRegisterAccesses <= 2 * native.osRegisterAccesses)
+    #expect(native.core == DPICoreCounters())
+  }
+
+  /// Every descriptor moves once each way: 16 bytes and the ownership word to the NIC, 16 and 16 to the OS.
+  @Test func descriptorsMoveOnce() throws {
+    for (workload, sent, received) in [(InterceptionCost.Workload.stream, 800, 400), (.maerts, 400, 800)] {
+      let cost = try Self.cost(workload, rounds: 50)
+      #expect(cost.core.descriptorBytes == UInt64(sent * 24 + received * 32), "\(workload)")
+    }
+  }
+
+  /// Streams share register accesses and interrupts among the frames of a batch; a request has them for itself.
+  @Test func batchesShareTheirCost() throws {
+    let stream = try Self.cost(.stream, rounds: 50)
+    let maerts = try Self.cost(.maerts, rounds: 50)
+    let single = try Self.cost(.requestResponse, rounds: 50)
+    for batch in [stream, maerts] {
+      #expect(batch.core.nicReads + batch.core.nicWrites < batch.frames / 3)
+      #expect(batch.core.interrupts < batch.frames / 3)
+      #expect(batch.core.registerAccesses < batch.frames / 3)
+    }
+    #expect(single.core.nicReads + single.core.nicWrites >= single.frames)
+    #expect(single.core.interrupts >= single.frames)
+    // Four bytes for each register access, redirected or its own.
+    for cost in [stream, maerts, single] {
+      #expect(
+        cost.core.registerBytes == 4 * (cost.core.registerAccesses + cost.core.nicReads + cost.core.nicWrites))
+    }
   }
 }

@@ -18,6 +18,11 @@ struct CorpusMaker {
     try write(Self.ringSteps(choice: 0), to: "rings/in-place")
     try write(Self.ringSteps(choice: 1), to: "rings/copied")
     try write(Self.ringSteps(choice: 3), to: "rings/copied-drop")
+    // Every answer there is, in place and copied, to frames that pass otherwise and to frames that do not.
+    let script: [UInt8] = [0, 0xF9, 2, 0x4B, 4, 12, 5, 6]
+    for choice in 4...7 as ClosedRange<UInt8> {
+      try write(Self.ringSteps(choice: choice, script: script), to: "rings/answers-\(choice)")
+    }
     try write(Self.deviceSteps, to: "device/both-ways")
     try copy("Examples/Demo/demo.nft", to: "policy/demo.nft")
     try copy("Configuration/ally.yaml", to: "settings/ally.yaml")
@@ -82,10 +87,11 @@ struct CorpusMaker {
   }
 
   /// A well-behaved driver, as ``RingsTarget`` spells it: both rings set up, frames received, one sent.
-  private static func ringSteps(choice: UInt8) -> [UInt8] {
+  private static func ringSteps(choice: UInt8, script: [UInt8] = []) -> [UInt8] {
     let send: [UInt8] = [64, 0, 0, 0x0B, 0, 0, 0, 0]
     let transmitRing: [UInt8] = [0, 2, 0x40, 0, 0, 0, 0, 0]
     var steps: [UInt8] = [choice]
+    if let last = script.indices.last { steps += [UInt8(last)] + script }
     for slot in 0..<8 as Range<UInt8> { steps += [2, slot, 1 + slot % 2] + [UInt8](repeating: 0, count: 8) }
     steps += [0, 14, 0, 0, 15, 15, 0, 16, 6, 0, 17, 15, 0, 18, 15, 0, 11, 8, 0, 9, 9, 0, 18, 128, 6]
     steps += [4, 10, 4, 100, 5, 15, 6, 7, 5, 15, 6, 7]

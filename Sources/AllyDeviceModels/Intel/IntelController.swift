@@ -28,6 +28,8 @@ struct IntelController {
   /// Frames and octets that went to the wire since somebody set this to zero; wrapping.
   var onWire: (frames: UInt32, octets: UInt32) = (0, 0)
   var faults = IntelFaults()
+  /// Frame checksums, in a controller that has them.
+  var checksums: IntelFrameChecksums?
   /// IOADDR: the register that the I/O BAR's data window shows.
   var portAddress: UInt32 = 0
   let frameCheckSequence = FrameCheckSequence()
@@ -57,6 +59,7 @@ struct IntelController {
   mutating func resetByControl(control: UInt32, macAddress: [UInt8]) {
     for index in registers.indices { registers[index] = 0 }
     self.control = control
+    checksums?.isEnabled = false
     mdiControl = 1 << 28
     for queue in transmissions.indices { transmissions[queue].reset() }
     self[IntelRegister.vlanEtherType] = 0x8100
@@ -91,12 +94,14 @@ struct IntelRing {
   var count: Int
   var head: Int
   var tail: Int
+  /// Bytes of a descriptor.
+  var descriptorLength: UInt64
 
   /// The descriptors that software has posted and the device has not used.
   var available: Int { tail >= head ? tail - head : tail + count - head }
 
   /// A descriptor's place.
-  func address(_ index: Int) -> BusAddress { BusAddress(base &+ UInt64(index) &* 16) }
+  func address(_ index: Int) -> BusAddress { BusAddress(base &+ UInt64(index) &* descriptorLength) }
 }
 
 extension IntelController {
@@ -104,8 +109,10 @@ extension IntelController {
   /// latter is counted. The registers of all rings have the same layout.
   mutating func ring(at offset: UInt32) -> IntelRing? {
     let ring = IntelRing(
-      register: offset, base: UInt64(self[offset + 4]) << 32 | UInt64(self[offset]), count: Int(self[offset + 8]) / 16,
-      head: Int(self[offset + 0x10]), tail: Int(self[offset + 0x18]))
+      register: offset, base: UInt64(self[offset + 4]) << 32 | UInt64(self[offset]),
+      count: Int(self[offset + 8]) / Int(descriptorLength),
+      head: Int(self[offset + 0x10]), tail: Int(self[offset + 0x18]),
+      descriptorLength: descriptorLength)
     guard ring.count > 0 else { return nil }
     guard ring.head < ring.count, ring.tail < ring.count else {
       faults.badRings &+= 1

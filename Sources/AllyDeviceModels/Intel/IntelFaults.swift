@@ -15,6 +15,8 @@ public struct IntelFaults: Sendable, BitwiseCopyable, Equatable {
   public var wireOverruns: UInt64 = 0
   /// Frames whose destination had room for a part only: a buffer in the middle was refused.
   public var cutFrames: UInt64 = 0
+  /// Frames that were not sent because their bytes were not those of their checksum; see `E1000Model`.
+  public var checksumMismatches: UInt64 = 0
 
   @inlinable
   public init() {}

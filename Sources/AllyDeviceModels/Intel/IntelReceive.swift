@@ -116,6 +116,12 @@ extension IntelController {
         words = target.format.completed(
           IntelReceiveReport(), status: Status.lost, errors: IntelReceiveReport.Failure.data, length: 0)
       }
+      if end == content.length, isWritten, checksums?.isEnabled == true {
+        guard publishChecksum(of: bytes(of: frame, content).span, at: address, on: &bus) else {
+          faults.descriptorWrites &+= 1
+          return false
+        }
+      }
       guard publish(words, at: address, on: &bus) else {
         faults.descriptorWrites &+= 1
         return false
@@ -168,6 +174,19 @@ extension IntelController {
       }
     }
     return true
+  }
+
+  /// A frame's content in one piece, as it lies in its buffers one after the other.
+  private func bytes(of frame: Span<UInt8>, _ content: ReceivedContent) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(content.length)
+    for index in frame.indices {
+      if let tag = content.strippedTag, (tag..<(tag + 4)).contains(index) { continue }
+      bytes.append(frame[index])
+    }
+    guard let sequence = content.sequence else { return bytes }
+    for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: sequence >> shift)) }
+    return bytes
   }
 
   private func frameCheckSequence(of frame: Span<UInt8>, strippedTag: Int?) -> UInt32 {

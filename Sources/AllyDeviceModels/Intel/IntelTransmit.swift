@@ -37,9 +37,11 @@ extension IntelController {
       let address = ring.address(head)
       guard let (first, second) = readDescriptor(address, on: &bus) else { break }
       let descriptor = IntelTransmitDescriptor(first: first, second: second, format: transmitFormat)
-      if process(descriptor, queue: queue, on: &bus, wire: &wire) { pass.sent += 1 }
+      let mismatches = faults.checksumMismatches
+      if process(descriptor, at: address, queue: queue, on: &bus, wire: &wire) { pass.sent += 1 }
+      let isRefused = faults.checksumMismatches != mismatches
       // Context descriptors are written back by the older controllers alone (82576 datasheet §7.2.2.2).
-      if descriptor.reportsStatus, transmitFormat == .extended || descriptor.kind != .context {
+      if descriptor.reportsStatus || isRefused, transmitFormat == .extended || descriptor.kind != .context {
         if bus.publish(descriptor.done, at: BusAddress(address.rawValue &+ 8), requester: requester) {
           pass.wroteBack = true
         } else {
@@ -60,7 +62,7 @@ extension IntelController {
 
   /// Takes one descriptor; true when it ended a frame.
   private mutating func process<Bus: DMABus & ~Copyable, End: WireEnd & ~Copyable>(
-    _ descriptor: IntelTransmitDescriptor, queue: Int, on bus: inout Bus, wire: inout End
+    _ descriptor: IntelTransmitDescriptor, at address: BusAddress, queue: Int, on bus: inout Bus, wire: inout End
   ) -> Bool {
     switch descriptor.kind {
     case .context:
@@ -78,6 +80,8 @@ extension IntelController {
     let options = transmissions[queue].options ?? descriptor
     if transmissions[queue].isSpoiled {
       faults.unsendableFrames &+= 1
+    } else if !verifyChecksum(queue: queue, descriptor: address, on: &bus) {
+      // Somebody has changed it.
     } else if options.segments {
       sendSegments(options, last: descriptor, queue: queue, wire: &wire)
     } else {
@@ -144,10 +148,12 @@ extension IntelController {
     // Room for the tag and the padding.
     let needed = max(length + 4, 60)
     if outgoing.count < needed { outgoing.append(contentsOf: repeatElement(0, count: needed - outgoing.count)) }
-    let isTagged = options.takesTagFromContext ? options.insertsVLANTag : last.insertsVLANTag && isVLANEnabled
+    // Of a frame to be segmented the first descriptor counts, of any other the last (SDM §3.3.7.1).
+    let tagging = options.segments ? options : last
+    let isTagged = options.takesTagFromContext ? options.insertsVLANTag : tagging.insertsVLANTag && isVLANEnabled
     if isTagged, length >= 12 {
       let tag =
-        options.takesTagFromContext ? transmissions[queue].contexts[options.contextIndex].vlanTag : last.vlanTag
+        options.takesTagFromContext ? transmissions[queue].contexts[options.contextIndex].vlanTag : tagging.vlanTag
       for index in (12..<length).reversed() { outgoing[index + 4] = outgoing[index] }
       store(UInt16(truncatingIfNeeded: self[IntelRegister.vlanEtherType]), at: 12)
       store(tag, at: 14)

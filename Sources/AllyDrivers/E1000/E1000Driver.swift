@@ -214,15 +214,23 @@ public struct E1000Driver: NICDriver {
     queue.isStarted ? queue.control | E1000Bits.enable : queue.control & ~E1000Bits.enable
   }
 
-  private static func program<NIC: NICDevice & ~Copyable>(_ twin: DescriptorQueue, first: UInt32, on nic: inout NIC) {
-    IntelQueueRegisters.program(twin, first: first, on: &nic)
+  private static func program<NIC: NICDevice & ~Copyable>(
+    _ twin: DescriptorQueue, _ descriptorLength: UInt64, first: UInt32, on nic: inout NIC
+  ) {
+    IntelQueueRegisters.program(twin, descriptorLength: descriptorLength, first: first, on: &nic)
     // No delay (RDTR, TIDV): the rate that the OS sees is made here.
     nic.writeRegister(first &+ 0x20, value: 0, width: .doubleWord)
   }
 
   public mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC)
   {
-    Self.program(twin, first: E1000Registers.receiveBaseLow, on: &nic)
+    startReceive(on: twin, descriptorLength: 16, nic: &nic)
+  }
+
+  mutating func startReceive<NIC: NICDevice & ~Copyable>(
+    on twin: DescriptorQueue, descriptorLength: UInt64, nic: inout NIC
+  ) {
+    Self.program(twin, descriptorLength, first: E1000Registers.receiveBaseLow, on: &nic)
     receive.isStarted = true
     writeControls(to: &nic)
     nic.writeRegister(
@@ -240,7 +248,13 @@ public struct E1000Driver: NICDriver {
 
   public mutating func startTransmit<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC)
   {
-    Self.program(twin, first: E1000Registers.transmitBaseLow, on: &nic)
+    startTransmit(on: twin, descriptorLength: 16, nic: &nic)
+  }
+
+  mutating func startTransmit<NIC: NICDevice & ~Copyable>(
+    on twin: DescriptorQueue, descriptorLength: UInt64, nic: inout NIC
+  ) {
+    Self.program(twin, descriptorLength, first: E1000Registers.transmitBaseLow, on: &nic)
     transmit.isStarted = true
     writeControls(to: &nic)
     nic.writeRegister(
@@ -289,6 +303,8 @@ public struct E1000Driver: NICDriver {
   ) -> NICInterrupts {
     interrupts.takeInterrupts(at: now)
   }
+
+  public mutating func repeatOSInterrupts() { interrupts.repeatInterrupt() }
 
   public var nextOSInterrupt: UInt64? { interrupts.nextInterrupt }
 }

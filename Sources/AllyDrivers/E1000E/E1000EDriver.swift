@@ -385,5 +385,7 @@ public struct E1000EDriver: NICDriver {
     return taken
   }
 
+  public mutating func repeatOSInterrupts() { interrupts.repeatMessages() }
+
   public var nextOSInterrupt: UInt64? { interrupts.nextInterrupt }
 }

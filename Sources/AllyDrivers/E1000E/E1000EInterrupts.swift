@@ -73,6 +73,12 @@ struct E1000EInterrupts: BitwiseCopyable, Sendable {
 
   // MARK: Out
 
+  /// What was to be sent last may not have been: it is sent again.
+  mutating func repeatMessages() {
+    line.repeatInterrupt()
+    announced = 0
+  }
+
   mutating func take(at now: UInt64, by delivery: InterruptDelivery) -> NICInterrupts {
     self.delivery = delivery
     guard hasMessages else { return line.takeInterrupts(at: now) }

@@ -5,8 +5,8 @@ public import AllyRings
 /// advanced descriptors, interrupts by pin, MSI or MSI-X.
 ///
 /// The OS's choice of legacy or header-split receive descriptors is not served (`ProgrammedQueue.hasKnownFormat`). Whether
-/// frame check sequences are stripped is RCTL's to say; an OS that has a pool strip them besides (VMOLR) hides the last four
-/// bytes of what that pool receives from inspection.
+/// frame check sequences are stripped is RCTL's to say, for all pools alike: a pool's own choice (VMOLR.STRCRC) reaches the NIC
+/// only where it is the same, so that nobody can have frames whose last bytes are taken for a check sequence and are none.
 public struct IGBDriver: NICDriver {
   public typealias OSReceive = IGBReceiveDescriptor
   public typealias NICReceive = IGBReceiveDescriptor
@@ -27,6 +27,8 @@ public struct IGBDriver: NICDriver {
   private var queues = IGBQueues(enablesFirst: true)
   private var receiveControl: UInt32 = 0
   private var transmitControl: UInt32 = 0
+  /// VMOLR.
+  private var poolOffloads = InlineArray<8, UInt32>(repeating: 0)
 
   private typealias Offset = IGBRegisters
   private static var layout: IGBQueueLayout { .physicalFunction }
@@ -109,6 +111,15 @@ public struct IGBDriver: NICDriver {
     case (Offset.transmitControl + 4)..<0x0420:
       nic.write(offset, value)
       return .none
+    case Offset.poolOffloads..<(Offset.poolOffloads + 0x20):
+      let pool = Int(offset - Offset.poolOffloads) / 4
+      poolOffloads[pool] = value
+      writePoolOffloads(pool, to: &nic)
+      return .none
+    // Between the queues of the two directions.
+    case (Offset.receiveQueue + 0x400)..<Offset.transmitQueue:
+      registers.store(0 as UInt32, at: offset & ~3)
+      return .none
     default: break
     }
     if interrupts.write(offset, value) {
@@ -137,16 +148,30 @@ public struct IGBDriver: NICDriver {
     queues = IGBQueues(enablesFirst: true)
     receiveControl = 0
     transmitControl = 0
+    readPoolOffloads(from: &nic)
     restoreShadows(registers)
     readControl(registers: registers, nic: &nic)
     return effects
   }
 
+  private mutating func readPoolOffloads<NIC: NICDevice & ~Copyable>(from nic: inout NIC) {
+    for pool in 0..<8 { poolOffloads[pool] = nic.read(Offset.poolOffloads + 4 * UInt32(pool)) }
+  }
+
+  /// Writes a pool's settings, with RCTL's choice about frame check sequences.
+  private func writePoolOffloads<NIC: NICDevice & ~Copyable>(_ pool: Int, to nic: inout NIC) {
+    let mayStrip = receiveControl & IGBBits.stripCRC != 0
+    nic.write(
+      Offset.poolOffloads + 4 * UInt32(pool), poolOffloads[pool] & (mayStrip ? .max : ~IGBBits.poolStripsCRC))
+  }
+
   private mutating func writeReceiveControl<NIC: NICDevice & ~Copyable>(
     _ value: UInt32, nic: inout NIC
   ) -> RegisterEffects {
-    let isSame = (receiveControl ^ value) & (IGBBits.enable | IGBBits.stripCRC | 3 << 16) == 0
+    let changed = receiveControl ^ value
+    let isSame = changed & (IGBBits.enable | IGBBits.stripCRC | 3 << 16) == 0
     receiveControl = value
+    if changed & IGBBits.stripCRC != 0 { for pool in 0..<8 { writePoolOffloads(pool, to: &nic) } }
     let wasChanging = queues.endReceiveChanges()
     // Filters and the like; with a queue it takes effect when that starts anew.
     let used = queues.receiveQueues
@@ -170,6 +195,7 @@ public struct IGBDriver: NICDriver {
   // MARK: - Shadow copies
 
   public mutating func attach<NIC: NICDevice & ~Copyable>(registers: RegisterFile, nic: inout NIC) {
+    readPoolOffloads(from: &nic)
     restoreShadows(registers)
     readControl(registers: registers, nic: &nic)
     for offset in stride(from: Offset.transmitControl + 4, to: 0x0420, by: 4) {
@@ -195,6 +221,7 @@ public struct IGBDriver: NICDriver {
     registers.store(interrupts.otherVectors, at: Offset.otherVectors)
     registers.store(receiveControl, at: Offset.receiveControl)
     registers.store(transmitControl, at: Offset.transmitControl)
+    for pool in 0..<8 { registers.store(poolOffloads[pool], at: Offset.poolOffloads + 4 * UInt32(pool)) }
     queues.storeShadows(layout: Self.layout, registers)
   }
 
@@ -285,6 +312,8 @@ public struct IGBDriver: NICDriver {
     if taken.messages != 0 { storeInterruptShadows(registers) }
     return taken
   }
+
+  public mutating func repeatOSInterrupts() { interrupts.repeatMessages() }
 
   public var nextOSInterrupt: UInt64? { interrupts.nextInterrupt }
 }

@@ -113,6 +113,12 @@ struct IGBInterrupts: BitwiseCopyable, Sendable {
 
   // MARK: Out
 
+  /// What was to be sent last may not have been: it is sent again.
+  mutating func repeatMessages() {
+    line.repeatInterrupt()
+    announced = 0
+  }
+
   private var pending: UInt32 { cause & mask & ~announced }
 
   mutating func take(at now: UInt64) -> NICInterrupts {

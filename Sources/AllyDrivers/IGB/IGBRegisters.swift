@@ -37,6 +37,8 @@ public enum IGBRegisters {
   @inlinable public static var vectors: UInt32 { 0x1700 }
   /// Interrupt Vector Allocation, other causes (8.8.14).
   @inlinable public static var otherVectors: UInt32 { 0x1740 }
+  /// Offload settings of the pools, eight of them (VMOLR, 8.14.16).
+  @inlinable public static var poolOffloads: UInt32 { 0x5AD0 }
   /// The receive queues, 0x40 apart (8.10.5); the first four are at 0x2800, 0x100 apart, as well.
   @inlinable public static var receiveQueue: UInt32 { 0xC000 }
   @inlinable public static var oldReceiveQueue: UInt32 { 0x2800 }
@@ -44,8 +46,8 @@ public enum IGBRegisters {
   @inlinable public static var transmitQueue: UInt32 { 0xE000 }
   @inlinable public static var oldTransmitQueue: UInt32 { 0x3800 }
 
-  /// What becomes of OS accesses. What is not listed passes through to the NIC: link, NVM, PHY, filters, pools, mailboxes,
-  /// receive-side scaling, statistics.
+  /// What becomes of OS accesses. What is not listed passes through to the NIC: link, NVM, PHY, filters, which pool gets what,
+  /// mailboxes, receive-side scaling, statistics.
   public static var map: [RegisterRange] {
     [
       RegisterRange(offset: control, length: 8, disposition: .redirect),
@@ -58,8 +60,9 @@ public enum IGBRegisters {
       RegisterRange(offset: interruptCause, length: 0x244, disposition: .redirect),
       RegisterRange(offset: oldReceiveQueue, length: 0x340, disposition: .redirect),
       RegisterRange(offset: oldTransmitQueue, length: 0x340, disposition: .redirect),
-      RegisterRange(offset: receiveQueue, length: 0x400, disposition: .redirect),
-      RegisterRange(offset: transmitQueue, length: 0x400, disposition: .redirect),
+      RegisterRange(offset: poolOffloads, length: 0x20, disposition: .redirect),
+      // The queues of both directions, in one run: there is nothing in between.
+      RegisterRange(offset: receiveQueue, length: 0x2400, disposition: .redirect),
     ]
   }
 
@@ -82,6 +85,8 @@ enum IGBBits {
   static let enable: UInt32 = 1 << 1
   /// RCTL.SECRC: the frame check sequence is stripped.
   static let stripCRC: UInt32 = 1 << 26
+  /// VMOLR.STRCRC: a pool's frame check sequences are stripped.
+  static let poolStripsCRC: UInt32 = 1 << 31
   /// RXDCTL.ENABLE and TXDCTL.ENABLE.
   static let queueEnable: UInt32 = 1 << 25
   /// RXDCTL.SWFLUSH and TXDCTL.SWFLUSH, which clear themselves.

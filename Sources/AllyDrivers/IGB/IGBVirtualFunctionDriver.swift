@@ -192,5 +192,7 @@ public struct IGBVirtualFunctionDriver: NICDriver {
     return taken
   }
 
+  public mutating func repeatOSInterrupts() { interrupts.repeatMessages() }
+
   public var nextOSInterrupt: UInt64? { interrupts.nextInterrupt }
 }

@@ -65,13 +65,20 @@ struct IntelQueueRegisters: BitwiseCopyable, Sendable {
       hasKnownFormat: hasKnownFormat)
   }
 
-  /// Points the NIC's queue whose first register is at `first` at a twin: base, length, head and tail (SDM 14.4). All
-  /// descriptors have 16 bytes.
-  static func program<NIC: NICDevice & ~Copyable>(_ twin: DescriptorQueue, first: UInt32, on nic: inout NIC) {
+  /// Points the NIC's queue whose first register is at `first` at a twin: base, length, head and tail (SDM 14.4).
+  ///
+  /// - Parameters:
+  ///   - twin: the DPI queue.
+  ///   - descriptorLength: the bytes of each of its descriptors, 16 in every family.
+  ///   - first: the offset of the queue's first register.
+  ///   - nic: the real NIC.
+  static func program<NIC: NICDevice & ~Copyable>(
+    _ twin: DescriptorQueue, descriptorLength: UInt64 = 16, first: UInt32, on nic: inout NIC
+  ) {
     let base = twin.base.rawValue
     nic.writeRegister(first, value: base & 0xFFFF_FFFF, width: .doubleWord)
     nic.writeRegister(first &+ 0x04, value: base >> 32, width: .doubleWord)
-    nic.writeRegister(first &+ 0x08, value: UInt64(twin.count) &* 16, width: .doubleWord)
+    nic.writeRegister(first &+ 0x08, value: UInt64(twin.count) &* descriptorLength, width: .doubleWord)
     nic.writeRegister(first &+ 0x10, value: UInt64(twin.head), width: .doubleWord)
     nic.writeRegister(first &+ 0x18, value: UInt64(twin.tail), width: .doubleWord)
   }

@@ -17,6 +17,9 @@ public struct FrameAnswers: ~Copyable {
   /// What goes with the replacement that is not in its bytes.
   public private(set) var replacementOffloads = FrameOffloads.none
 
+  /// Frames that were injected towards the OS since ``begin()``.
+  public private(set) var injectedTowardsOS = 0
+
   /// Answers that cannot be given: every attempt is refused.
   @inlinable
   public init() {
@@ -38,8 +41,11 @@ public struct FrameAnswers: ~Copyable {
     self.towardsWire = towardsWire
   }
 
-  /// Forgets the replacement of the frame before.
-  public mutating func begin() { replacementLength = 0 }
+  /// Forgets what was answered to the frame before.
+  public mutating func begin() {
+    replacementLength = 0
+    injectedTowardsOS = 0
+  }
 
   /// Puts another frame in the packet's place: `edit` gets a copy of it to change. The verdict is then to be
   /// ``Verdict/replace``.
@@ -98,8 +104,11 @@ public struct FrameAnswers: ~Copyable {
     _ frame: RawSpan, towards direction: Direction, offloads: FrameOffloads = .none
   ) -> Bool {
     switch direction {
-    case .receive: towardsOS.append(frame, offloads: offloads)
-    case .transmit: towardsWire.append(frame, offloads: offloads)
+    case .receive:
+      guard towardsOS.append(frame, offloads: offloads) else { return false }
+      injectedTowardsOS &+= 1
+      return true
+    case .transmit: return towardsWire.append(frame, offloads: offloads)
     }
   }
 

@@ -38,6 +38,7 @@ public struct VirtqueueVirtualizer<Driver: VirtqueueDriver>: NICVirtualizer, ~Co
     region: DPIRegion, memory: borrowing PhysicalMemory, partition: Partition, limits: RingLimits = RingLimits(),
     protection: PacketProtection, start: RingStart = .fresh
   ) throws(RingSetupError) {
+    guard Self.supports(protection) else { throw .protection }
     guard (1...15).contains(Driver.queuePairs), MemoryLayout<SavedVirtqueueDriver<Driver>>.size <= Int(pageSize),
       protection == .inPlace || limits.copyMemory > 0, limits.maximumDescriptors >= 8,
       limits.maximumDescriptors <= 1 << 20, limits.maximumFrameLength <= 1 << 30, limits.copyMemory <= 1 << 40

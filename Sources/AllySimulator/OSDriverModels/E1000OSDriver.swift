@@ -112,11 +112,14 @@ public struct E1000OSDriver: OSDriverModel, ~Copyable {
     return true
   }
 
-  /// Takes all completed frames out of the receive ring and gives their buffers back.
+  /// Takes completed frames out of the receive ring, `budget` at the most, and gives their buffers back.
+  ///
+  /// - Returns: how many frames were taken, damaged ones included.
+  @discardableResult
   public mutating func poll<Environment: OSEnvironment & ~Copyable>(
-    on environment: inout Environment, deliver: (RawSpan) -> Void
-  ) {
-    _ = queue.poll(budget: .max, on: &environment, deliver: deliver)
+    budget: Int = .max, on environment: inout Environment, deliver: (RawSpan) -> Void
+  ) -> Int {
+    queue.poll(budget: budget, on: &environment, deliver: deliver)
   }
 
   /// Queues a frame for transmission; several descriptors when it is longer than a buffer.

@@ -82,7 +82,7 @@ public struct IGBOSDriver: OSDriverModel, ~Copyable {
   }
 
   /// The message of a queue's direction; message 0 is for other causes.
-  private func message(queue: Int, isTransmit: Bool) -> Int { 1 + queue + (isTransmit ? queues.count : 0) }
+  public func message(queue: Int, isTransmit: Bool) -> Int { 1 + queue + (isTransmit ? queues.count : 0) }
 
   // MARK: Bring-up
 

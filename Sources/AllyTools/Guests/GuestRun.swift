@@ -147,6 +147,8 @@ public struct GuestRun {
       machine.interprocessorInterrupts += counters.redirections + counters.core.osInterrupts
       machine.nicInterrupts += counters.core.nicInterrupts
       machine.osInterrupts += counters.core.osInterrupts
+      machine.count(counters.core, counters.receive, counters.transmit)
+      machine.answers += counters.receive.injected + counters.transmit.injected
       machine.wires.append(
         .init(
           name: uplinks[index], received: report.fromWire, sent: report.toWire, refused: report.refused,

@@ -16,6 +16,8 @@ public struct InterceptedRun: CaptureRun {
   public var protection: PacketProtection
   /// The most frames that the NIC receives before the DPI core has its turn.
   public var batch: Int
+  /// Called for each frame that the inspector puts on the wire: what it tells the senders of rejected frames.
+  public var sent: ((RawSpan) -> Void)?
 
   public init(protection: PacketProtection, batch: Int = 64) {
     self.protection = protection
@@ -29,8 +31,8 @@ public struct InterceptedRun: CaptureRun {
     _ reader: inout CaptureReader, inspecting inspector: inout Inspector,
     deliver: (borrowing Packet) throws(CommandFailure) -> Void
   ) throws(CommandFailure) -> RunSummary {
-    let machine = try Self.machine(protection: protection)
-    var path = InterceptedPath(machine: machine, batch: batch, inspector: inspector)
+    let machine = try Self.machine(protection: protection, answers: !Inspector.actions.isEmpty)
+    var path = InterceptedPath(machine: machine, batch: batch, sent: sent, inspector: inspector)
     let start = ContinuousClock.now
     var failure: CommandFailure?
     do {
@@ -49,10 +51,10 @@ public struct InterceptedRun: CaptureRun {
     return summary
   }
 
-  private static func machine(protection: PacketProtection) throws(CommandFailure) -> Machine {
+  private static func machine(protection: PacketProtection, answers: Bool) throws(CommandFailure) -> Machine {
     let limits = RingLimits(
       maximumDescriptors: 1024, maximumFrameLength: UInt32(longestFrame) + 256,
-      copyMemory: protection == .copyToDPIMemory ? 8 << 20 : 0)
+      copyMemory: protection == .copyToDPIMemory || answers ? 8 << 20 : 0)
     do {
       return try .e1000(layout: MachineLayout(limits: limits, protection: protection), maximumFrameLength: longestFrame)
     } catch {
@@ -71,24 +73,44 @@ enum SyntheticHeader {
 }
 
 /// Remembers, in their order, the stamps of the frames that the inspector accepts: the OS driver delivers the same
-/// frames in the same order, but knows no stamps.
+/// frames in the same order, but knows no stamps. Among them come the frames that the inspector sends to the OS.
 struct AcceptedStamps<Inspector: PacketInspector & ~Copyable>: PacketInspector, ~Copyable {
   var inspector: Inspector
   var counts = RunSummary()
-  private var stamps: [FrameStamp] = []
+  private var stamps: [Delivery] = []
   private var first = 0
+
+  /// What the OS driver is to deliver next.
+  enum Delivery {
+    case accepted(FrameStamp)
+    /// A frame of the inspector's own.
+    case own
+  }
 
   init(_ inspector: consuming Inspector) { self.inspector = inspector }
 
+  static var actions: InspectorActions { Inspector.actions }
+
   mutating func inspect(_ packet: borrowing Packet) -> Verdict {
     let verdict = inspector.inspect(packet)
-    counts.count(verdict, bytes: packet.bytes.byteCount)
-    if verdict.passes { stamps.append(packet.stamp) }
+    note(verdict, packet)
     return verdict
   }
 
-  /// The stamp of the next accepted frame that is delivered; nil when there is none.
-  mutating func removeFirst() -> FrameStamp? {
+  mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
+    let verdict = inspector.inspect(packet, answering: &answers)
+    note(verdict, packet)
+    for _ in 0..<answers.injectedTowardsOS { stamps.append(.own) }
+    return verdict
+  }
+
+  private mutating func note(_ verdict: Verdict, _ packet: borrowing Packet) {
+    counts.count(verdict, bytes: packet.bytes.byteCount)
+    if verdict.passes { stamps.append(.accepted(packet.stamp)) }
+  }
+
+  /// What is delivered next; nil when nothing is.
+  mutating func removeFirst() -> Delivery? {
     guard first < stamps.count else { return nil }
     let stamp = stamps[first]
     first += 1
@@ -107,13 +129,17 @@ private struct InterceptedPath<Inspector: PacketInspector & ~Copyable>: ~Copyabl
   private var machine: InterceptedRun.Machine
   private var inspector: AcceptedStamps<Inspector>
   private let batch: Int
+  private let sent: ((RawSpan) -> Void)?
   private var frame: [UInt8] = []
   private var delivered: UInt64 = 0
 
-  init(machine: consuming InterceptedRun.Machine, batch: Int, inspector: consuming Inspector) {
+  init(
+    machine: consuming InterceptedRun.Machine, batch: Int, sent: ((RawSpan) -> Void)?, inspector: consuming Inspector
+  ) {
     self.machine = machine
     self.inspector = AcceptedStamps(inspector)
     self.batch = batch
+    self.sent = sent
     self.machine.bootOS()
   }
 
@@ -151,7 +177,17 @@ private struct InterceptedPath<Inspector: PacketInspector & ~Copyable>: ~Copyabl
       let received = machine.runNIC(frames: batch)
       let passed = machine.passDPI(inspecting: &inspector)
       let interrupted = try Self.runOS(&machine, &inspector, &delivered, deliver)
+      takeSent()
       if received == 0, !passed, !interrupted { return }
+    }
+  }
+
+  /// Takes what the appliance has put on the wire: its OS sends nothing.
+  private mutating func takeSent() {
+    while machine.hardware.wire.fromNIC.count > 0 {
+      // Bytes of initialized integers: any of them may be read raw.
+      if let sent { _ = machine.hardware.wire.fromNIC.withFirst { frame, _ in unsafe sent(frame.bytes) } }
+      machine.hardware.wire.fromNIC.removeFirst()
     }
   }
 
@@ -164,7 +200,11 @@ private struct InterceptedPath<Inspector: PacketInspector & ~Copyable>: ~Copyabl
     var failure: CommandFailure?
     let interrupted = machine.runOS { bytes in
       guard failure == nil else { return }
-      guard let stamp = inspector.removeFirst() else {
+      let stamp: FrameStamp
+      switch inspector.removeFirst() {
+      case .accepted(let itsStamp): stamp = itsStamp
+      case .own: return
+      case nil:
         failure = CommandFailure(.internalFault, "the OS driver took a frame that the inspector has not accepted")
         return
       }
@@ -192,6 +232,8 @@ private struct InterceptedPath<Inspector: PacketInspector & ~Copyable>: ~Copyabl
     machine.osInterrupts = self.machine.osDriver.counters.interrupts
     let receive = self.machine.hardware.dpi.virtualizer[0].receive.state
     let transmit = self.machine.hardware.dpi.virtualizer[0].transmit.state
+    machine.count(self.machine.hardware.dpi.counters, receive.counters, transmit.counters)
+    machine.answers = transmit.counters.injected + receive.counters.injected
     machine.rings = [
       .init(
         name: "receive", highWater: UInt64(receive.counters.highWater), size: UInt64(receive.osQueue.count)),

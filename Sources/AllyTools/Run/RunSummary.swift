@@ -1,4 +1,6 @@
+internal import AllyAppliance
 public import AllyPacket
+internal import AllyRings
 
 /// What a run of a capture past an inspector came to.
 public struct RunSummary: Sendable {
@@ -44,6 +46,12 @@ public struct InterceptionSummary: Sendable {
   public var nicInterrupts: UInt64 = 0
   /// Interrupts that the OS saw.
   public var osInterrupts: UInt64 = 0
+  /// The DPI core's own accesses to the NIC's registers, and the bytes that it moved: descriptors, registers, copies of frames
+  /// (paper Table 2).
+  public var nicAccesses: UInt64 = 0
+  public var movedBytes: UInt64 = 0
+  /// Frames of the appliance's own, to the wire and to the OS: what it tells endpoints of rejected frames.
+  public var answers: UInt64 = 0
   /// How full each ring was at its fullest.
   public var rings: [RingUse] = []
   /// Faults and refusals by name; those of zero are not worth a line.
@@ -53,6 +61,12 @@ public struct InterceptionSummary: Sendable {
   public var wires: [WireUse] = []
 
   public init() {}
+
+  /// Adds what a DPI core moved.
+  mutating func count(_ core: DPICoreCounters, _ receive: QueueCounters, _ transmit: QueueCounters) {
+    nicAccesses &+= core.nicReads &+ core.nicWrites
+    movedBytes &+= core.descriptorBytes &+ core.registerBytes &+ receive.copiedBytes &+ transmit.copiedBytes
+  }
 
   /// What passed a wire that leads out of this machine, in frames.
   public struct WireUse: Sendable {

@@ -71,8 +71,11 @@ extension InterceptionSummary {
           .init("interprocessor interrupts", interprocessorInterrupts),
           .init("interrupts from the NIC", nicInterrupts),
           .init("interrupts to the OS", osInterrupts),
+          .init("register accesses of the DPI core", nicAccesses),
+          .init("bytes that it moved", movedBytes),
         ])
     ]
+    if answers > 0 { result[0].lines.append(.init("frames of the appliance's own", answers)) }
     if !rings.isEmpty {
       result.append(
         SummarySection(

@@ -10,7 +10,8 @@ internal import AllySimulator
 /// frames come and the DPI core has its turns.
 ///
 /// Whatever it does: nothing traps, the Remapping Table stays as it is, an inspector that drops everything lets no frame
-/// out (nor, when frames are copied, one byte of a frame in), and after a reset the rings work.
+/// out (nor, when frames are copied, one byte of a frame in), and after a reset the rings work. The inspector may answer:
+/// replace, inject and reject, as the input says; then what is out or in are its own frames alone.
 struct RingsTarget: FuzzTarget {
   static let name = "rings"
 
@@ -29,25 +30,41 @@ struct RingsTarget: FuzzTarget {
     var input = InputReader(input)
     let choice = input.byte()
     let protection: PacketProtection = choice & 1 == 0 ? .inPlace : .copyToDPIMemory
-    var hardware = Self.hardware(protection)
-    var inspector = Inspector(dropsEverything: choice & 2 != 0)
+    let dropsEverything = choice & 2 != 0
+    if choice & 4 == 0 {
+      run(
+        &input, protection, Inspector(dropsEverything: dropsEverything), dropsEverything: dropsEverything,
+        rejects: false)
+    } else {
+      let script = (0...Int(input.byte() & 15)).map { _ in input.byte() }
+      run(
+        &input, protection, AnsweringInspector(dropsEverything: dropsEverything, script: script),
+        dropsEverything: dropsEverything, rejects: script.contains { $0 & 7 == 4 })
+    }
+  }
+
+  private func run<Judge: PacketInspector>(
+    _ input: inout InputReader, _ protection: PacketProtection, _ judge: Judge, dropsEverything: Bool, rejects: Bool
+  ) {
+    var inspector = judge
+    var hardware = Self.hardware(protection, answers: !Judge.actions.isEmpty)
     let boundary = hardware.os.core.mmu.partition.boundary
     let table = Self.words(hardware.northbridge.memory, at: boundary, count: 512)
     for _ in 0..<512 where !input.isEmpty { Self.step(&input, &hardware, &inspector) }
     Self.settle(&hardware, &inspector)
     let tableAfterwards = Self.words(hardware.northbridge.memory, at: boundary, count: 512)
     require(tableAfterwards == table, "the OS changed the Remapping Table")
-    if inspector.dropsEverything {
-      require(hardware.wire.fromNIC.count == 0, "a frame was sent that the inspector had dropped")
+    if dropsEverything {
+      Self.requireOwnFrames(&hardware, rejects: rejects)
       if protection == .copyToDPIMemory { Self.requireNoMarker(hardware.northbridge.memory) }
     }
     Self.requireRecovery(&hardware)
   }
 
-  private static func hardware(_ protection: PacketProtection) -> Hardware {
+  private static func hardware(_ protection: PacketProtection, answers: Bool) -> Hardware {
     let limits = RingLimits(
       maximumDescriptors: 64, maximumFrameLength: 20_000, maximumBufferLength: 16_384,
-      copyMemory: protection == .inPlace ? 0 : 1 << 20)
+      copyMemory: protection == .inPlace && !answers ? 0 : 1 << 20)
     do {
       return try Hardware(
         layout: MachineLayout(osMemory: osMemory, limits: limits, protection: protection),
@@ -59,7 +76,9 @@ struct RingsTarget: FuzzTarget {
 
   // MARK: - Steps
 
-  private static func step(_ input: inout InputReader, _ hardware: inout Hardware, _ inspector: inout Inspector) {
+  private static func step<Judge: PacketInspector>(
+    _ input: inout InputReader, _ hardware: inout Hardware, _ inspector: inout Judge
+  ) {
     switch input.byte() % 9 {
     case 0:
       let register = E1000Choices.register(&input)
@@ -117,7 +136,21 @@ struct RingsTarget: FuzzTarget {
 
   // MARK: - What must hold
 
-  private static func settle(_ hardware: inout Hardware, _ inspector: inout Inspector) {
+  /// Nothing is on the wire but what the inspector made: its own byte and padding, and, when it rejects, resets, which have no
+  /// byte of a frame from the wire but addresses and numbers.
+  private static func requireOwnFrames(_ hardware: inout Hardware, rejects: Bool) {
+    while hardware.wire.fromNIC.count > 0 {
+      let isOwn = hardware.wire.fromNIC.withFirst { frame, _ in
+        frame.indices.allSatisfy { index in
+          rejects ? frame[index] != marker : frame[index] == AnsweringInspector.own || frame[index] == 0
+        }
+      }
+      require(isOwn == true, "a frame was sent that the inspector had dropped")
+      hardware.wire.fromNIC.removeFirst()
+    }
+  }
+
+  private static func settle<Judge: PacketInspector>(_ hardware: inout Hardware, _ inspector: inout Judge) {
     for _ in 0..<16 {
       hardware.runNIC(frames: 64)
       hardware.passDPI(inspecting: &inspector)
@@ -167,6 +200,46 @@ struct RingsTarget: FuzzTarget {
     require(hardware.read(buffers, count: 64, into: &bytes), "the OS cannot read its buffer")
     require(
       inspector.frames == 1 && bytes == frame, "after a reset a frame does not come through: \(inspector.frames) seen")
+  }
+
+  /// Answers as a script says: replaces, injects, rejects; everything that it makes consists of one byte.
+  private struct AnsweringInspector: PacketInspector {
+    static let own: UInt8 = 0x5B
+    static var actions: InspectorActions { .all }
+
+    let dropsEverything: Bool
+    let script: [UInt8]
+    private var frames = 0
+
+    init(dropsEverything: Bool, script: [UInt8]) {
+      self.dropsEverything = dropsEverything
+      self.script = script
+    }
+
+    mutating func inspect(_ packet: borrowing Packet) -> Verdict { .drop }
+
+    mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
+      let choice = script[frames % script.count]
+      frames += 1
+      let length = 20 + Int(choice >> 3) * 97
+      let own = [UInt8](repeating: Self.own, count: length)
+      switch choice & 7 {
+      case 0, 1:
+        _ = answers.replace(packet) { frame in
+          // Longer or shorter, and nothing of the original stays.
+          _ = unsafe frame.replaceSubrange(0..<frame.count, with: own.span.bytes)
+        }
+        return .replace
+      case 2: _ = unsafe answers.inject(own.span.bytes, towards: .transmit)
+      case 3: _ = unsafe answers.inject(own.span.bytes, towards: .receive)
+      case 4:
+        answers.reject(packet, with: .tcpReset, telling: choice & 8 == 0 ? .sender : .receiver)
+        return .reject
+      case 5: return .replace
+      default: break
+      }
+      return dropsEverything ? .drop : .accept
+    }
   }
 
   /// Reads every byte that it is shown.
