@@ -29,7 +29,8 @@ test-guests: dependencies
 	Tests/GuestTests/attach.sh
 
 soak: dependencies
-	ALLY_STEPS=1000000 swift test --filter TransparencyTests
+	ALLY_TESTS=AllyDriverTestingTests ALLY_STEPS=1000000 swift test -c release --scratch-path .build/soak \
+	  --filter anOSDriverCannotTell
 	scripts/fuzz.sh 600
 
 dependencies:

@@ -74,9 +74,13 @@ let package = Package(
       dependencies: ["AllyAppliance", "AllyDeviceModels", "AllyRings", "AllyHW", "AllyPacket", "CAllyLinux"],
       swiftSettings: settings),
 
+    // The conformance kit. CRuntimeCalls stands in front of the allocator and counts, in tests alone.
+    .target(name: "CRuntimeCalls"),
     .target(
       name: "AllyDriverTesting",
-      dependencies: ["AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyRings", "AllyHW", "AllyPacket"],
+      dependencies: [
+        "AllySimulator", "AllyDeviceModels", "AllyAppliance", "AllyRings", "AllyHW", "AllyPacket", "CRuntimeCalls",
+      ],
       swiftSettings: settings),
 
     // The leaves: what the command lines share, and the command lines.

@@ -5,11 +5,19 @@ enum TestFrame {
   /// What the frames carry that the inspector drops: 16 bytes that nothing else has.
   static let secret: [UInt8] = Array("do not let me by".utf8)
 
+  /// Whether a word, of eight bytes as they lie in memory, is from within the secret.
+  static func isPartOfSecret(_ word: UInt64) -> Bool { secretWords.contains(word.littleEndian) }
+
+  private static let secretWords: [UInt64] = (0...8).map { first in
+    secret[first..<(first + 8)].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
   static func make(_ number: Int, isSecret: Bool = false, length: Int = 96) -> [UInt8] {
     var bytes: [UInt8] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 2, 0, 0, 0, 0, 1, 0x88, 0xB5]
     for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: number >> shift)) }
     if isSecret { bytes += secret }
-    while bytes.count < length { bytes.append(UInt8(truncatingIfNeeded: bytes.count &* 7 &+ number)) }
+    // Not small, so that a word of which they are only a part is no address of DPI memory.
+    while bytes.count < length { bytes.append(0x40 | UInt8(truncatingIfNeeded: bytes.count &* 7 &+ number) & 0x3F) }
     return bytes
   }
 

@@ -12,3 +12,17 @@ public protocol NICDevice: ~Copyable {
   /// Writes a register of the register BAR; ignored where there is none.
   mutating func writeRegister(_ offset: UInt32, value: UInt64, width: RegisterWidth)
 }
+
+extension NICDevice where Self: ~Copyable {
+  /// Reads a 32-bit register.
+  @inlinable
+  public mutating func read(_ offset: UInt32) -> UInt32 {
+    UInt32(truncatingIfNeeded: readRegister(offset, width: .doubleWord))
+  }
+
+  /// Writes a 32-bit register.
+  @inlinable
+  public mutating func write(_ offset: UInt32, _ value: UInt32) {
+    writeRegister(offset, value: UInt64(value), width: .doubleWord)
+  }
+}

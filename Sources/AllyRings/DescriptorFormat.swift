@@ -218,9 +218,20 @@ extension TransmitDescriptor {
   public func offloads(in context: OffloadContext) -> FrameOffloads { .none }
 }
 
+/// A format without context descriptors and without offloads.
 extension TransmitDescriptor where OffloadContext == NoOffloadContext {
   @inlinable
   public func remember(in context: inout OffloadContext) {}
+
+  @inlinable
+  @inline(__always)
+  public var kind: TransmitKind { .segment }
+
+  @inlinable
+  public var request: TransmitRequest {
+    TransmitRequest(
+      kind: kind, buffer: buffer, length: length, endsFrame: endsFrame, reportsCompletion: reportsCompletion)
+  }
 }
 
 /// The offload context of a format without context descriptors.

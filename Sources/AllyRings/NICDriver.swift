@@ -9,12 +9,12 @@ public import AllyHW
 public protocol NICDriver: BitwiseCopyable, Sendable {
   /// The receive descriptors that the OS's driver writes.
   associatedtype OSReceive: ReceiveDescriptor
-  /// The receive descriptors that the NIC is given.
-  associatedtype NICReceive: ReceiveDescriptor
+  /// The receive descriptors that the NIC is given; those that the OS's driver writes, unless said otherwise.
+  associatedtype NICReceive: ReceiveDescriptor = OSReceive
   /// The transmit descriptors that the OS's driver writes.
   associatedtype OSTransmit: TransmitDescriptor
-  /// The transmit descriptors that the NIC is given.
-  associatedtype NICTransmit: TransmitDescriptor
+  /// The transmit descriptors that the NIC is given; those that the OS's driver writes, unless said otherwise.
+  associatedtype NICTransmit: TransmitDescriptor = OSTransmit
 
   /// What becomes of OS accesses to the NIC's registers; fewer than ten runs. Registers not listed pass through.
   static var registers: [RegisterRange] { get }

@@ -1,3 +1,5 @@
+public import AllyHW
+
 /// A set of queue pairs, by number: a bit each.
 @frozen
 public struct QueueSet: Sendable, BitwiseCopyable, Equatable {
@@ -91,5 +93,18 @@ public struct RegisterEffects: Sendable, BitwiseCopyable, Equatable {
     both.transmitQueues.formUnion(other.transmitQueues)
     both.interrupts = interrupts || other.interrupts
     return both
+  }
+}
+
+extension RedirectedAccess {
+  /// What a write calls for on a NIC whose registers have 32 bits: a write of 64 bits is two, and a narrower one, which such
+  /// NICs do not take, is none. A read is none either.
+  public func forEachDoubleWord(
+    _ write: (_ offset: UInt32, _ value: UInt32) -> RegisterEffects
+  ) -> RegisterEffects {
+    guard isWrite, width == .doubleWord || width == .quadWord else { return .none }
+    let effects = write(offset, UInt32(truncatingIfNeeded: value))
+    guard width == .quadWord else { return effects }
+    return effects.union(write(offset &+ 4, UInt32(truncatingIfNeeded: value >> 32)))
   }
 }

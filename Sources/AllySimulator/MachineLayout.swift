@@ -39,8 +39,10 @@ public struct MachineLayout: Sendable {
   public static var nicVector: UInt8 { 0x41 }
   public static var redirectionVector: UInt8 { 0x51 }
 
-  /// The kernel's page tables.
-  static var pageTables: PhysicalAddress { PhysicalAddress(0x10_0000) }
+  /// The kernel's page tables, in which the OS core sets what it has accessed. They and the driver's memory are all that the
+  /// OS uses.
+  public static var pageTables: PhysicalAddress { PhysicalAddress(0x10_0000) }
+  public static var pageTableLength: UInt64 { pageTablePages * 0x1000 }
   static var pageTablePages: UInt64 { 64 }
   /// Where the OS driver may put rings and buffers.
   public static var driverMemory: PhysicalAddress { PhysicalAddress(0x40_0000) }

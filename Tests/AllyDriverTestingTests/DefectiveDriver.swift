@@ -2,6 +2,7 @@ import AllyDriverTesting
 import AllyDrivers
 import AllyHW
 import AllyRings
+import Synchronization
 
 /// Mistakes that an author of a driver module could make, one for each law.
 protocol Mistake: Sendable { static var law: Law { get } }
@@ -12,30 +13,63 @@ enum RegisterCut: Mistake { static let law = Law.registerMap }
 enum RowsOfTheirOwn: Mistake { static let law = Law.remappingTableSize }
 enum TailForgottenAfterATurn: Mistake { static let law = Law.orderAcrossWrap }
 enum HeadNotShown: Mistake { static let law = Law.transparency }
-enum BaseShownAfterRestart: Mistake { static let law = Law.isolation }
+enum NICsBufferPublished: Mistake { static let law = Law.isolation }
 enum DropNotMarked: Mistake { static let law = Law.noUninspectedByte }
 enum WideWritesPassedOn: Mistake { static let law = Law.hostileOS }
 enum NoReceptionAfterRestart: Mistake { static let law = Law.resetAtEveryStep }
+enum AllocationPerFrame: Mistake { static let law = Law.zeroAllocation }
+enum LengthBehindExistential: Mistake { static let law = Law.specialisation }
 enum NoMistake: Mistake { static let law = Law.formats }
+
+/// The buffer that was offered last, wherever.
+private let lastOffered = Atomic<UInt64>(0)
+
+/// Something with a length, whose word's type only the runtime knows.
+private protocol LengthReader {
+  associatedtype Word: FixedWidthInteger
+  var word: Word { get }
+}
+
+private struct WideLength: LengthReader { var word: UInt32 }
+private struct NarrowLength: LengthReader {
+  var word: UInt16
+  init(_ descriptor: E1000ReceiveDescriptor) { word = UInt16(truncatingIfNeeded: descriptor.completedLength) }
+}
+
+extension LengthReader {
+  fileprivate var length: UInt32 { UInt32(truncatingIfNeeded: word) }
+}
 
 /// The 82540EM's receive descriptor, with a mistake.
 struct DefectiveReceiveDescriptor<Kind: Mistake>: ReceiveDescriptor {
   var sound = E1000ReceiveDescriptor()
 
   init() {}
-  init(offering buffer: BusAddress) { sound = E1000ReceiveDescriptor(offering: buffer) }
+  init(offering buffer: BusAddress) {
+    if Kind.self == NICsBufferPublished.self { lastOffered.store(buffer.rawValue, ordering: .relaxed) }
+    sound = E1000ReceiveDescriptor(offering: buffer)
+  }
   init(_ completion: ReceiveCompletion, buffer: BusAddress) {
     sound = E1000ReceiveDescriptor(Self.swapped(completion), buffer: buffer)
+    if Kind.self == NICsBufferPublished.self { sound.address = lastOffered.load(ordering: .relaxed) }
   }
   static var ownershipWordOffset: Int { E1000ReceiveDescriptor.ownershipWordOffset }
   var offeredBuffer: BusAddress { sound.offeredBuffer }
   var isCompleted: Bool { sound.isCompleted }
-  var endsFrame: Bool { sound.endsFrame }
+  var endsFrame: Bool {
+    Kind.self == AllocationPerFrame.self
+      ? sound.endsFrame && String(repeating: "-", count: 40).utf8.count == 40 : sound.endsFrame
+  }
   var completedLength: UInt32 {
-    Kind.self == LengthCutInFormat.self ? sound.completedLength & 0xFFF : sound.completedLength
+    if Kind.self == LengthCutInFormat.self { return sound.completedLength & 0xFFF }
+    guard Kind.self == LengthBehindExistential.self else { return sound.completedLength }
+    return Self.length(of: sound.address & 1 == 0 ? WideLength(word: sound.completedLength) : NarrowLength(sound))
   }
   var completion: ReceiveCompletion { Self.swapped(sound.completion) }
   mutating func markDropped() { if Kind.self != DropNotMarked.self { sound.markDropped() } }
+
+  @inline(never)
+  private static func length(of reader: any LengthReader) -> UInt32 { reader.length }
 
   private static func swapped(_ completion: ReceiveCompletion) -> ReceiveCompletion {
     guard Kind.self == ChecksumBitsSwapped.self else { return completion }
@@ -69,7 +103,6 @@ struct DefectiveDriver<Kind: Mistake>: NICDriver {
   private var sound = E1000Driver()
   private var published: UInt32 = 0
   private var starts = 0
-  private var twinBase: UInt64 = 0
 
   init() {}
 
@@ -84,7 +117,6 @@ struct DefectiveDriver<Kind: Mistake>: NICDriver {
       nic.writeRegister(access.offset, value: access.value & 0xFFFF_FFFF, width: .doubleWord)
       nic.writeRegister(access.offset + 4, value: access.value >> 32, width: .doubleWord)
     }
-    if Kind.self == BaseShownAfterRestart.self, starts > 1 { registers.store(twinBase, at: 0x2824) }
     return effects
   }
 
@@ -94,7 +126,6 @@ struct DefectiveDriver<Kind: Mistake>: NICDriver {
 
   mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC) {
     starts += 1
-    twinBase = twin.base.rawValue
     if Kind.self == NoReceptionAfterRestart.self, starts > 1 { return }
     sound.startReceive(queue, on: twin, nic: &nic)
   }
@@ -102,7 +133,7 @@ struct DefectiveDriver<Kind: Mistake>: NICDriver {
     sound.stopReceive(queue, nic: &nic)
   }
   func setReceiveTail<NIC: NICDevice & ~Copyable>(_ queue: Int, _ tail: UInt32, nic: inout NIC) {
-    if Kind.self == TailForgottenAfterATurn.self, published > 40 { return }
+    if Kind.self == TailForgottenAfterATurn.self, published > 200 { return }
     sound.setReceiveTail(queue, tail, nic: &nic)
   }
   mutating func startTransmit<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC) {

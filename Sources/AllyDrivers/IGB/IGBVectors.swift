@@ -72,7 +72,8 @@ public enum IGBVectors {
         name: "context", bytes: [0x14, 0x1C, 0, 0, 0, 0, 0, 0, 0x00, 0x0C, 0x20, 0x20, 0x00, 0x14, 0xB4, 0x05],
         isCompleted: false,
         request: TransmitRequest(
-          kind: .context, buffer: BusAddress(0x1C14), length: 0x0C00, endsFrame: false, reportsCompletion: false)),
+          kind: .context, buffer: BusAddress(0x1C14), length: 0x0C00, endsFrame: false, reportsCompletion: false,
+          usesOffloads: true)),
       Transmit(
         name: "reserved descriptor type 1", bytes: buffer + [0x3C, 0x00, 0x10, 0x2B, 0x00, 0x00, 0, 0],
         isCompleted: false,

@@ -98,13 +98,3 @@ extension RegisterFile {
   /// Stores a 32-bit register's shadow.
   func store(_ value: UInt32, at offset: UInt32) { store(UInt64(value), at: offset) }
 }
-
-extension NICDevice where Self: ~Copyable {
-  mutating func read(_ offset: UInt32) -> UInt32 {
-    UInt32(truncatingIfNeeded: readRegister(offset, width: .doubleWord))
-  }
-
-  mutating func write(_ offset: UInt32, _ value: UInt32) {
-    writeRegister(offset, value: UInt64(value), width: .doubleWord)
-  }
-}

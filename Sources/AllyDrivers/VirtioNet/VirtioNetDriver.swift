@@ -97,8 +97,11 @@ public struct VirtioNetDriver: VirtqueueDriver {
         remaining: UInt32(truncatingIfNeeded: registers.load(VirtioNetRegisters.interruptStatus)) & 3)
       return VirtqueueSet()
     }
-    // A notification says that a queue has new buffers; the pass that follows looks at all of them.
-    guard access.isWrite, access.offset < VirtioNetRegisters.commonLength else { return VirtqueueSet() }
+    guard access.isWrite, access.offset < VirtioNetRegisters.commonLength else {
+      // A notification says that a queue has new buffers; the pass that follows looks at all of them. It reads as 0.
+      if access.isWrite { registers.store(0, at: access.offset, width: access.width) }
+      return VirtqueueSet()
+    }
     let changed = write(access.offset, access.value & access.width.mask, access.width, nic: &nic)
     restoreShadows(registers)
     return changed

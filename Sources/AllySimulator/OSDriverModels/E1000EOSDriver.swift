@@ -61,6 +61,7 @@ public struct E1000EOSDriver: OSDriverModel, ~Copyable {
   }
 
   public var memoryByteCount: UInt64 { queue.layout.byteCount }
+  public var completions: UInt64 { queue.completions }
   public var counters: IntelOSQueuePair.Counters { queue.counters }
 
   // MARK: Bring-up

@@ -45,6 +45,7 @@ public struct E1000OSDriver: OSDriverModel, ~Copyable {
 
   public var layout: Layout { queue.layout }
   public var memoryByteCount: UInt64 { layout.byteCount }
+  public var completions: UInt64 { queue.completions }
 
   public var counters: Counters {
     var counters = Counters()

@@ -75,6 +75,7 @@ public struct IGBOSDriver: OSDriverModel, ~Copyable {
   }
 
   public var memoryByteCount: UInt64 { queues.reduce(0) { $0 + $1.layout.byteCount } }
+  public var completions: UInt64 { queues.reduce(0) { ($0 << 1 | $0 >> 63) ^ $1.completions } }
 
   /// What all queues counted.
   public var counters: IntelOSQueuePair.Counters {

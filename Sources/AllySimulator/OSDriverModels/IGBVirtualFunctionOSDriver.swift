@@ -58,6 +58,7 @@ public struct IGBVirtualFunctionOSDriver: OSDriverModel, ~Copyable {
   }
 
   public var memoryByteCount: UInt64 { queue.layout.byteCount }
+  public var completions: UInt64 { queue.completions }
   public var counters: IntelOSQueuePair.Counters { queue.counters }
 
   // MARK: Bring-up

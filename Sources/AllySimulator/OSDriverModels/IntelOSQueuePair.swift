@@ -64,6 +64,9 @@ public struct IntelOSQueuePair: Sendable {
   let receiveRegister: UInt32
   let transmitRegister: UInt32
   public private(set) var counters = Counters()
+  /// The words with status, errors, length and tag of all completed receive descriptors, folded. Without IPIDV, which says that
+  /// the other word holds an IP identification: no driver looks.
+  private(set) var completions: UInt64 = 0
   /// The next receive descriptor to look at.
   private var nextToClean: UInt32 = 0
   /// Descriptors given back since the tail was last written.
@@ -140,8 +143,11 @@ public struct IntelOSQueuePair: Sendable {
     var taken = 0
     // One round of the ring at the most.
     for _ in 0..<layout.receiveDescriptors where taken < budget {
-      let word = completion(environment.load(receiveDescriptor(nextToClean).advanced(by: 8)))
+      let given = environment.load(receiveDescriptor(nextToClean).advanced(by: 8))
+      let word = completion(given)
       guard word & 1 != 0 else { break }
+      let identified: UInt64 = format == .legacy ? 0 : 1 << 9
+      completions = (completions ^ given & ~identified) &* 0x9E37_79B9_7F4A_7C15
       let length = Int(word >> 32 & 0xFFFF)
       if !environment.read(receiveBuffer(nextToClean), count: length, into: &frame) { frameIsDamaged = true }
       // CE, SE, SEQ, CXE, RXE: what stock drivers discard a frame for.

@@ -2,6 +2,9 @@
 public protocol OSDriverModel: ~Copyable {
   /// Bytes of OS memory that the driver's rings and buffers take.
   var memoryByteCount: UInt64 { get }
+  /// What the driver has read of completed receive descriptors so far, all of it folded into one number; 0 for a driver that
+  /// does not keep it. With Ally and without it must be the same.
+  var completions: UInt64 { get }
   /// Resets the NIC and brings it up.
   ///
   /// The station address has six bytes in the order of the wire, the first in bits 7–0.
@@ -36,6 +39,8 @@ public protocol OSDriverModel: ~Copyable {
 }
 
 extension OSDriverModel where Self: ~Copyable {
+  public var completions: UInt64 { 0 }
+
   @discardableResult
   public mutating func interrupt<Environment: OSEnvironment & ~Copyable>(
     message: Int, on environment: inout Environment, deliver: (RawSpan) -> Void
