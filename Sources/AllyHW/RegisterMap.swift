@@ -26,13 +26,20 @@ public struct RegisterRange: Sendable, BitwiseCopyable, Equatable {
   /// Whether these are cause registers: a load takes the value and leaves zeros, and a store clears the bits that it
   /// has as ones (for the 82540EM, ICR: SDM §13.4.17).
   public var clearsOnRead: Bool
+  /// Whether these are cause registers that loads leave alone: a store clears the bits that it has as ones (for the
+  /// RTL8139C, ISR: datasheet 5.7).
+  public var onesClear: Bool
 
   @inlinable
-  public init(offset: UInt32, length: UInt32, disposition: RegisterDisposition, clearsOnRead: Bool = false) {
+  public init(
+    offset: UInt32, length: UInt32, disposition: RegisterDisposition, clearsOnRead: Bool = false,
+    onesClear: Bool = false
+  ) {
     self.offset = offset
     self.length = length
     self.disposition = disposition
     self.clearsOnRead = clearsOnRead
+    self.onesClear = onesClear
   }
 }
 

@@ -11,6 +11,8 @@ public struct RemappingRow: Sendable, BitwiseCopyable, Equatable {
   public var disposition: RegisterDisposition
   /// See ``RegisterRange/clearsOnRead``.
   public var clearsOnRead: Bool
+  /// See ``RegisterRange/onesClear``.
+  public var onesClear: Bool
   /// Which ``InterceptedDevice`` the row belongs to.
   @usableFromInline var device: UInt8
 
@@ -21,6 +23,7 @@ public struct RemappingRow: Sendable, BitwiseCopyable, Equatable {
     self.length = range.length
     self.disposition = range.disposition
     self.clearsOnRead = range.clearsOnRead
+    self.onesClear = range.onesClear
     self.device = device
   }
 }
@@ -338,7 +341,7 @@ public struct RemappingTable: ~Copyable {
   private func touch(
     _ registers: RegisterFile, _ offset: UInt32, _ width: RegisterWidth, _ row: RemappingRow, _ value: UInt64?
   ) -> UInt64 {
-    guard row.clearsOnRead else {
+    guard row.clearsOnRead || row.onesClear && value != nil else {
       guard let value else { return registers.load(offset, width: width) }
       registers.store(value & width.mask, at: offset, width: width)
       return value & width.mask

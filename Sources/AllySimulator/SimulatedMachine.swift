@@ -200,3 +200,16 @@ extension SimulatedMachine where Virtualizer: ~Copyable, Model == VirtioNetModel
       osDriver: VirtioNetOSDriver(layout: driver))
   }
 }
+
+extension SimulatedMachine where Virtualizer: ~Copyable, Model == RTL8139Model, OSDriver == RTL8139OSDriver {
+  /// A machine with a Realtek RTL8139C. `driver` is where the OS's driver has its ring and buffers.
+  public static func rtl8139(
+    layout: MachineLayout = MachineLayout(),
+    driver: RTL8139OSDriver.Layout = RTL8139OSDriver.Layout(base: MachineLayout.driverMemory)
+  ) throws(SimulatorError) -> SimulatedMachine {
+    try SimulatedMachine(
+      layout: layout,
+      model: RTL8139Model(requester: MachineLayout.nic, macAddress: MachineLayout.nicAddress),
+      osDriver: RTL8139OSDriver(layout: driver))
+  }
+}

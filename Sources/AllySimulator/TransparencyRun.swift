@@ -1,5 +1,5 @@
 public import AllyDeviceModels
-internal import AllyHW
+public import AllyHW
 internal import AllyPacket
 public import AllyRings
 internal import Glibc
@@ -9,10 +9,12 @@ public struct ComparedRegister: Sendable {
   public var offset: UInt32
   /// The bits that must be the same; the others are allowed differences, which the documentation lists.
   public var mask: UInt32
+  public var width: RegisterWidth
 
-  public init(_ offset: UInt32, mask: UInt32 = .max) {
+  public init(_ offset: UInt32, mask: UInt32 = .max, width: RegisterWidth = .doubleWord) {
     self.offset = offset
     self.mask = mask
+    self.width = width
   }
 }
 
@@ -178,8 +180,8 @@ public struct TransparencyRun<
       if nextRegister >= registers.count { nextRegister = 0 }
       let register = registers[nextRegister]
       nextRegister += 1
-      let value = machine.hardware.readRegister(register.offset) & register.mask
-      let bareValue = bare.hardware.readRegister(register.offset) & register.mask
+      let value = machine.hardware.readRegister(register.offset, width: register.width) & register.mask
+      let bareValue = bare.hardware.readRegister(register.offset, width: register.width) & register.mask
       guard value == bareValue else {
         return "register 0x\(String(register.offset, radix: 16)) reads 0x\(String(value, radix: 16)), without Ally 0x"
           + String(bareValue, radix: 16)

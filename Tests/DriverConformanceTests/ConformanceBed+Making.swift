@@ -25,13 +25,14 @@ extension ConformanceBed where Virtualizer: ~Copyable, NIC: ~Copyable, OSDriver:
     withExtendedLifetime(folder) {}
   }
 
-  /// Lends a bed whose NIC is one of QEMU's.
+  /// Lends a bed whose NIC is one of QEMU's, with its registers in a memory BAR: the first, unless that one is for ports.
   static func onQEMU(
-    _ model: String, osDriver: consuming OSDriver, dropping: UInt32 = 0, protection: PacketProtection,
-    copyMemory: UInt64 = 4 << 20, _ body: (inout Self) throws -> Void
+    _ model: String, registerBAR: Int = 0, osDriver: consuming OSDriver, dropping: UInt32 = 0,
+    protection: PacketProtection, copyMemory: UInt64 = 4 << 20, _ body: (inout Self) throws -> Void
   ) throws where NIC == QEMUDevice {
     let folder = try ScratchFolder()
-    let settings = QEMUDevice.Settings(program: GuestTools.qemu ?? "", model: model, folder: folder.path)
+    let settings = QEMUDevice.Settings(
+      program: GuestTools.qemu ?? "", model: model, folder: folder.path, registerBAR: registerBAR)
     let far = try Uplink.datagram(local: settings.wire)
     let device = try QEMUDevice(settings)
     try far.connect(settings.remoteWire)

@@ -49,21 +49,24 @@ import Testing
     #expect(withoutChecksum == rows(IGBDriver.self))
     #expect(withoutChecksum == rows(IGBVirtualFunctionDriver.self))
     #expect(withoutChecksum == rows(virtualizer: VirtqueueVirtualizer<VirtioNetDriver>.self))
+    #expect(
+      try Self.table("byte ring actions") == rows(virtualizer: ByteRingVirtualizer<RTL8139Driver>.self))
   }
 
   @Test func whatADropLooksLikeOnEachNIC() throws {
+    func row<Virtualizer: NICVirtualizer & ~Copyable>(_ driver: Any.Type, virtualizer: Virtualizer.Type) -> [String] {
+      let levels = Self.levels.filter(Virtualizer.supports).map { "\($0)" }
+      return ["\(driver)", "\(Virtualizer.receiveDrop)", levels.joined(separator: ",")]
+    }
     func row<Driver: NICDriver>(_ driver: Driver.Type) -> [String] {
-      let levels = Self.levels.filter(RingVirtualizer<Driver>.supports).map { "\($0)" }
-      return ["\(driver)", "\(driver.receiveDrop)", levels.joined(separator: ",")]
+      row(driver, virtualizer: RingVirtualizer<Driver>.self)
     }
     #expect(
       try Self.table("drops") == [
         row(E1000Driver.self), row(E1000ChecksumDriver.self), row(E1000EDriver.self), row(IGBDriver.self),
         row(IGBVirtualFunctionDriver.self),
-        [
-          "\(VirtioNetDriver.self)", "\(VirtqueueVirtualizer<VirtioNetDriver>.receiveDrop)",
-          Self.levels.filter(VirtqueueVirtualizer<VirtioNetDriver>.supports).map { "\($0)" }.joined(separator: ","),
-        ],
+        row(VirtioNetDriver.self, virtualizer: VirtqueueVirtualizer<VirtioNetDriver>.self),
+        row(RTL8139Driver.self, virtualizer: ByteRingVirtualizer<RTL8139Driver>.self),
       ])
   }
 }

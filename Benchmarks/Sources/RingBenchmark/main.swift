@@ -6,11 +6,11 @@ import Glibc
 
 let arguments = CommandLine.arguments
 guard arguments.count == 5, let frames = UInt64(arguments[4]), frames % UInt64(batch) == 0,
-  ["e1000", "e1000e", "igb", "virtio"].contains(arguments[1]), ["receive", "transmit"].contains(arguments[2]),
+  ["e1000", "e1000e", "igb", "virtio", "rtl8139"].contains(arguments[1]), ["receive", "transmit"].contains(arguments[2]),
   ["direct", "virtual"].contains(arguments[3])
 else {
   print(
-    "usage: RingBenchmark e1000|e1000e|igb|virtio receive|transmit direct|virtual FRAMES (a multiple of \(batch))")
+    "usage: RingBenchmark e1000|e1000e|igb|virtio|rtl8139 receive|transmit direct|virtual FRAMES (a multiple of \(batch))")
   exit(64)
 }
 
@@ -26,6 +26,9 @@ let moved =
   case "e1000": move(E1000Family.self)
   case "e1000e": move(E1000EFamily.self)
   case "igb": move(IGBFamily.self)
+  case "rtl8139":
+    arguments[2] == "receive"
+      ? receiveBytes(frames: frames, isVirtual: isVirtual) : transmitSlots(frames: frames, isVirtual: isVirtual)
   default: moveVirtqueues(isReceive: arguments[2] == "receive", frames: frames, isVirtual: isVirtual)
   }
 print("\(arguments[1]) \(arguments[2]) \(arguments[3]): \(moved) frames")

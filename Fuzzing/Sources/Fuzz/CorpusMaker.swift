@@ -23,6 +23,7 @@ struct CorpusMaker {
     for choice in 4...7 as ClosedRange<UInt8> {
       try write(Self.ringSteps(choice: choice, script: script), to: "rings/answers-\(choice)")
     }
+    for choice in 8..<12 as Range<UInt8> { try write(Self.byteRingSteps(choice: choice), to: "rings/bytes-\(choice)") }
     try write(Self.deviceSteps, to: "device/both-ways")
     try copy("Examples/Demo/demo.nft", to: "policy/demo.nft")
     try copy("Configuration/ally.yaml", to: "settings/ally.yaml")
@@ -98,6 +99,17 @@ struct CorpusMaker {
     steps += [2, 32, 1] + send + [2, 33, 2] + send
     steps += [0, 20, 192] + transmitRing + [0, 21, 15, 0, 22, 6, 0, 12, 128, 10, 0, 24, 128, 2, 6, 5, 15, 6, 7]
     return steps + [8, 18, 128, 7, 1, 18, 6]
+  }
+
+  /// A well-behaved driver, as ``ByteRingSteps`` spells it: frames received and read, two sent.
+  private static func byteRingSteps(choice: UInt8) -> [UInt8] {
+    var steps: [UInt8] = [choice, 3, choice & 3, 4, 10, 4, 200, 5, 15, 6, 2, 0x37, 0]
+    // CAPR behind the first; causes are acknowledged.
+    steps += [0, 10, 128, 76, 1, 12, 13]
+    // TSAD and TSD of the first two descriptors.
+    steps += [0, 4, 1, 0, 0, 6, 0, 5, 17, 0, 1, 6, 6, 5, 15, 6, 2, 0x10, 2]
+    // Another filter, a restart of the receiver, and frames again.
+    return steps + [0, 14, 10, 6, 0, 9, 15, 0, 9, 8, 4, 30, 5, 15, 6]
   }
 
   /// A well-behaved driver, as ``DeviceTarget`` spells it.

@@ -7,7 +7,7 @@ internal import AllyRings
 internal import AllySimulator
 
 /// The OS as the attacker (paper §3): an input is what its driver does to an intercepted 82540EM, step by step, while
-/// frames come and the DPI core has its turns.
+/// frames come and the DPI core has its turns; or to an RTL8139C (``ByteRingSteps``).
 ///
 /// Whatever it does: nothing traps, the Remapping Table stays as it is, an inspector that drops everything lets no frame
 /// out (nor, when frames are copied, one byte of a frame in), and after a reset the rings work. The inspector may answer:
@@ -29,6 +29,7 @@ struct RingsTarget: FuzzTarget {
   mutating func run(_ input: [UInt8]) {
     var input = InputReader(input)
     let choice = input.byte()
+    guard choice & 8 == 0 else { return ByteRingSteps.run(choice, &input) }
     let protection: PacketProtection = choice & 1 == 0 ? .inPlace : .copyToDPIMemory
     let dropsEverything = choice & 2 != 0
     if choice & 4 == 0 {
