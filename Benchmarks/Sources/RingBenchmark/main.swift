@@ -6,11 +6,13 @@ import Glibc
 
 let arguments = CommandLine.arguments
 guard arguments.count == 5, let frames = UInt64(arguments[4]), frames % UInt64(batch) == 0,
-  ["e1000", "e1000e", "igb", "virtio", "rtl8139"].contains(arguments[1]), ["receive", "transmit"].contains(arguments[2]),
+  ["e1000", "e1000e", "igb", "virtio", "rtl8139"].contains(arguments[1]),
+  ["receive", "transmit"].contains(arguments[2]),
   ["direct", "virtual"].contains(arguments[3])
 else {
   print(
-    "usage: RingBenchmark e1000|e1000e|igb|virtio|rtl8139 receive|transmit direct|virtual FRAMES (a multiple of \(batch))")
+    "usage: RingBenchmark e1000|e1000e|igb|virtio|rtl8139 receive|transmit direct|virtual FRAMES (a multiple of \(batch))"
+  )
   exit(64)
 }
 
