@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stock guests behind Ally: a stock Debian kernel in a stock QEMU, its NIC served by `ids` over vfio-user, its cable a TAP
-# interface in a network of its own, with a web server at the other end.
+# Stock guests behind Ally: a stock Debian kernel in a stock QEMU, its NIC served by `ids` over vfio-user, or its virtio
+# network device's rings over vhost-user, its cable a TAP interface in a network of its own, with a web server at the other end.
 #
 #   Tests/GuestTests/attach.sh [CASE...]      all cases, or those whose name holds one of the words
 #
@@ -14,7 +14,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 tools=${ALLY_GUEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/ally/guest-tools}
-cases=(e1000 e1000-inline e1000e igb)
+cases=(e1000 e1000-inline e1000e igb virtio_net virtio_net-inline)
 boot_seconds=400
 
 # --- Skipping, a network of our own ---------------------------------------------------------------------------------
@@ -119,7 +119,9 @@ serve_guest() {
   mkdir -p "$work/www"
   printf 'The page is here.\n' >"$work/www/index.html"
   dd if=/dev/urandom of="$work/data" bs=1M count=20 status=none
-  start "$work/$name.ids.log" "$ids" --attach "vfio-user:$work/nic.sock" --nic "$nic" --uplink tap:ally0 \
+  local way=vfio-user
+  if [ "$nic" = virtio_net ]; then way=vhost-user; fi
+  start "$work/$name.ids.log" "$ids" --attach "$way:$work/nic.sock" --nic "${nic/_/-}" --uplink tap:ally0 \
     -l "$work/$name.logs" "$@"
   ally=$last
   for _ in $(seq 300); do
@@ -139,13 +141,18 @@ serve_guest() {
 }
 
 boot() { # boot CASE
+  local device=(-device
+    '{"driver":"vfio-user-pci","id":"nic0","x-msg-timeout":600000,"socket":{"type":"unix","path":"'"$work"'/nic.sock"}}')
+  if [[ $1 == virtio_net* ]]; then
+    device=(-chardev "socket,id=ally,path=$work/nic.sock,reconnect-ms=200" -netdev "vhost-user,id=net0,chardev=ally"
+      -device "virtio-net-pci,netdev=net0")
+  fi
   console=$work/$1.console
   : >"$console"
   start "$work/$1.qemu.log" timeout --signal=KILL "$boot_seconds" "$tools/qemu-system-x86_64" \
     -accel tcg -machine q35 -m 256M -object memory-backend-memfd,id=mem,size=256M,share=on -machine memory-backend=mem \
     -nodefaults -display none -serial "file:$console" -kernel "$tools/kernel/vmlinux" -initrd "$work/initrd" \
-    -append "console=ttyS0 quiet panic=-1" \
-    -device '{"driver":"vfio-user-pci","id":"nic0","x-msg-timeout":600000,"socket":{"type":"unix","path":"'"$work"'/nic.sock"}}'
+    -append "console=ttyS0 quiet panic=-1" "${device[@]}"
   guest=$last
 }
 
@@ -164,6 +171,7 @@ counted() { tr -d ',' <"$summary" | sed -n "s/^ *\\([0-9]*\\)  $1\$/\\1/p" | hea
 case_e1000() { attached e1000 e1000; }
 case_e1000e() { attached e1000e e1000e; }
 case_igb() { attached igb igb; }
+case_virtio_net() { attached virtio_net virtio_net; }
 
 attached() { # attached CASE NIC
   local name=$1 nic=$2
@@ -206,28 +214,33 @@ attached() { # attached CASE NIC
   check "no frame dropped" test "$(counted dropped)" = 0
 }
 
-case_e1000-inline() {
+case_e1000-inline() { inline e1000-inline e1000; }
+case_virtio_net-inline() { inline virtio_net-inline virtio_net; }
+
+inline() { # inline CASE NIC
+  local name=$1 nic=$2
   mkdir -p "$work/www"
   echo -n second >"$work/www/stage"
-  serve_guest e1000-inline e1000 -S "$here/inline.rules" --inline
-  boot e1000-inline
+  serve_guest "$name" "$nic" -S "$here/inline.rules" --inline
+  boot "$name"
   check "the guest comes to its end" await end
   equal "page" "$(section page)" "The page is here."
   check "the attack has no answer" contains_no "The page" <(section attack)
   # Without a reset the guest gives up after 30 s.
   check "the connection is reset" test "$(section attack | sed -n 's/^after \([0-9]*\) s/\1/p')" -lt 25
   equal "page after the attack" "$(section after-attack)" "The page is here."
-  check "the web server saw no attack" contains_no passwd "$work/e1000-inline.httpd.log"
+  check "the web server saw no attack" contains_no passwd "$work/$name.httpd.log"
   power_off
-  end_ids e1000-inline
+  end_ids "$name"
   check "the alert with the guest's address" grep -q \
-    '"event_type":"alert".*"src_ip":"192.0.2.2".*"signature_id":1000001' "$work/e1000-inline.logs/eve.json"
+    '"event_type":"alert".*"src_ip":"192.0.2.2".*"signature_id":1000001' "$work/$name.logs/eve.json"
 }
 
 # --- Preparing, running ---------------------------------------------------------------------------------------------
 
 # The driver's module, and before it those that it needs.
-declare -A needed=([e1000]=e1000 [e1000e]=e1000e [igb]='dca i2c-algo-bit igb')
+declare -A needed=([e1000]=e1000 [e1000e]=e1000e [igb]='dca i2c-algo-bit igb'
+  [virtio_net]='virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net')
 module() { find "$tools/kernel/modules" -name "$1.ko" -print -quit; }
 
 for name in "${chosen[@]}"; do
