@@ -14,7 +14,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 tools=${ALLY_GUEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/ally/guest-tools}
-cases=(e1000 e1000-inline e1000e igb virtio_net virtio_net-inline)
+cases=(e1000 e1000-inline e1000e igb virtio_net virtio_net-inline virtio_net-restart)
 boot_seconds=400
 
 # --- Skipping, a network of our own ---------------------------------------------------------------------------------
@@ -111,6 +111,20 @@ packets() { sed -n 's/^ *ally0: *//p' /proc/net/dev | awk -v column="$1" '{ prin
 
 # --- The other end of the cable, Ally, the guest ------------------------------------------------------------------------
 
+# start_ids LOG NIC OPTION...: until it can be attached to.
+start_ids() {
+  local log=$1 nic=$2 way=vfio-user
+  shift 2
+  if [ "$nic" = virtio_net ]; then way=vhost-user; fi
+  start "$log" "$ids" --attach "$way:$work/nic.sock" --nic "${nic/_/-}" --uplink tap:ally0 "$@"
+  ally=$last
+  for _ in $(seq 300); do
+    if grep -q 'waiting for a guest' "$log" && grep -q 'ally0:' /proc/net/dev; then break; fi
+    kill -0 "$ally" 2>/dev/null || break
+    sleep 0.1
+  done
+}
+
 # serve_guest CASE NIC OPTION...: `ids` in passive or inline mode, and everything around it.
 serve_guest() {
   local name=$1 nic=$2
@@ -119,16 +133,7 @@ serve_guest() {
   mkdir -p "$work/www"
   printf 'The page is here.\n' >"$work/www/index.html"
   dd if=/dev/urandom of="$work/data" bs=1M count=20 status=none
-  local way=vfio-user
-  if [ "$nic" = virtio_net ]; then way=vhost-user; fi
-  start "$work/$name.ids.log" "$ids" --attach "$way:$work/nic.sock" --nic "${nic/_/-}" --uplink tap:ally0 \
-    -l "$work/$name.logs" "$@"
-  ally=$last
-  for _ in $(seq 300); do
-    if [ -S "$work/nic.sock" ] && grep -q 'ally0:' /proc/net/dev; then break; fi
-    kill -0 "$ally" 2>/dev/null || break
-    sleep 0.1
-  done
+  start_ids "$work/$name.ids.log" "$nic" -l "$work/$name.logs" "$@"
   busybox ip addr add 192.0.2.1/24 dev ally0
   # Only what is asked for goes over the cable.
   echo 1 >/proc/sys/net/ipv6/conf/ally0/disable_ipv6 2>/dev/null || true
@@ -234,6 +239,47 @@ inline() { # inline CASE NIC
   end_ids "$name"
   check "the alert with the guest's address" grep -q \
     '"event_type":"alert".*"src_ip":"192.0.2.2".*"signature_id":1000001' "$work/$name.logs/eve.json"
+}
+
+# The appliance is killed in the middle of pings, and twice in the middle of a transfer, and started again: the emulator connects
+# by itself, and the guest keeps its driver, its address and its connection.
+case_virtio_net-restart() {
+  local name=virtio_net-restart number
+  mkdir -p "$work/www"
+  echo -n first >"$work/www/stage"
+  # The interface outlives the appliance.
+  busybox tunctl -t ally0 >/dev/null
+  serve_guest "$name" virtio_net -S "$here/attack.rules"
+  boot "$name"
+  for number in 1 2 3; do
+    if [ "$number" -eq 1 ]; then check "the guest pings" await ping; else check "the guest downloads" await download; fi
+    sleep 1
+    kill -KILL -- "-$ally" || fail "ids has ended by itself"
+    wait "$ally" 2>/dev/null || true
+    start_ids "$work/$name.$number.ids.log" virtio_net -l "$work/$name.$number.logs" -S "$here/attack.rules"
+    check "the emulator connects again" await_line "$work/$name.$number.ids.log" 'has connected'
+  done
+  check "20 MiB go there" await upload
+  equal "digest of what the guest got" "$(section download | awk '{ print $1 }')" \
+    "$(sha256sum <"$work/data" | awk '{ print $1 }')"
+  check "20 MiB come back" await uploaded
+  check "pings are answered again" test "$(section ping | grep -c 'bytes from')" -gt 120
+  check "the interface goes down and up, the driver out and in" await reboot
+  equal "digest of what came back" "$(sha256sum <"$work/received")" "$(sha256sum <"$work/data")"
+  equal "pings lost after down and up" "$(loss down-up)" 0
+  equal "pings lost after the driver's return" "$(loss reload)" 0
+  echo -n second >"$work/www/stage"
+  check "the guest comes to its end" await end
+  power_off
+  end_ids "$name.3"
+  busybox tunctl -d ally0 >/dev/null
+}
+await_line() { # await_line FILE TEXT: for a minute at the most
+  for _ in $(seq 300); do
+    if grep -q "$2" "$1"; then return 0; fi
+    sleep 0.2
+  done
+  return 1
 }
 
 # --- Preparing, running ---------------------------------------------------------------------------------------------
