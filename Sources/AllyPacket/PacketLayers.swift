@@ -92,7 +92,9 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
   /// Reads the headers of `packet`.
   @inlinable
   public init(of packet: borrowing Packet) {
-    self.init(of: packet.bytes, linkType: packet.stamp.linkType, lengthOnWire: Int(packet.stamp.lengthOnWire))
+    self.init(
+      of: packet.bytes, linkType: packet.stamp.linkType, lengthOnWire: Int(packet.stamp.lengthOnWire),
+      isToBeSegmented: packet.direction == .transmit && packet.offloads.segmentSize != 0)
   }
 
   /// Reads the headers of a frame.
@@ -101,8 +103,10 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
   ///   - bytes: the frame from its link-layer header.
   ///   - linkType: what it begins with.
   ///   - lengthOnWire: the bytes it had on the wire, when a capture kept fewer.
+  ///   - isToBeSegmented: whether the NIC cuts it and writes the length of each segment itself (8254x SDM 3.5.5): what the
+  ///     IP header says of its length is then never sent, and the packet reaches to the frame's end.
   @inlinable
-  public init(of bytes: RawSpan, linkType: LinkType, lengthOnWire: Int = 0) {
+  public init(of bytes: RawSpan, linkType: LinkType, lengthOnWire: Int = 0, isToBeSegmented: Bool = false) {
     let link: LinkHeader
     do throws(PacketDefect) {
       link = try LinkHeader(of: bytes, linkType: linkType)
@@ -116,9 +120,9 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
     networkOffset = UInt32(truncatingIfNeeded: offset)
     let lengthOnWire = max(lengthOnWire, bytes.byteCount)
     if etherType == .ipv4 {
-      readIPv4(bytes, at: offset, lengthOnWire)
+      readIPv4(bytes, at: offset, lengthOnWire, isToBeSegmented)
     } else if etherType == .ipv6 {
-      readIPv6(bytes, at: offset, lengthOnWire)
+      readIPv6(bytes, at: offset, lengthOnWire, isToBeSegmented)
     }
   }
 
@@ -138,10 +142,10 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
     let lengthOnWire = cut ? Int(UInt16.max) &+ 40 : bytes.byteCount
     if first.u8(0) &>> 4 == 6 {
       etherType = .ipv6
-      readIPv6(bytes, at: 0, lengthOnWire)
+      readIPv6(bytes, at: 0, lengthOnWire, false)
     } else {
       etherType = .ipv4
-      readIPv4(bytes, at: 0, lengthOnWire)
+      readIPv4(bytes, at: 0, lengthOnWire, false)
     }
     if cut, defect == .badTransportHeader { readQuotedPorts(bytes) }
   }
@@ -184,7 +188,7 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
 
   @inlinable
   @inline(__always)
-  mutating func readIPv4(_ bytes: RawSpan, at offset: Int, _ lengthOnWire: Int) {
+  mutating func readIPv4(_ bytes: RawSpan, at offset: Int, _ lengthOnWire: Int, _ isToBeSegmented: Bool) {
     guard let header = IPv4Header(bytes, at: offset) else {
       defect = .badNetworkHeader
       return
@@ -195,8 +199,8 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
     headerProtocol = header.ipProtocol
     ipProtocol = header.ipProtocol
     timeToLive = header.timeToLive
-    // A total length of 0 is a frame that the NIC is to segment: it reaches to its end.
-    let totalLength = header.totalLength == 0 ? lengthOnWire &- offset : header.totalLength
+    // A total length of 0 is a frame that some NIC was to segment: it reaches to its end.
+    let totalLength = isToBeSegmented || header.totalLength == 0 ? lengthOnWire &- offset : header.totalLength
     networkLength = UInt32(truncatingIfNeeded: totalLength)
     guard offset &+ totalLength <= lengthOnWire else {
       defect = .lengthBeyondFrame
@@ -213,7 +217,7 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
   }
 
   @inlinable
-  mutating func readIPv6(_ bytes: RawSpan, at offset: Int, _ lengthOnWire: Int) {
+  mutating func readIPv6(_ bytes: RawSpan, at offset: Int, _ lengthOnWire: Int, _ isToBeSegmented: Bool) {
     guard let header = IPv6Header(bytes, at: offset) else {
       defect = .badNetworkHeader
       return
@@ -225,7 +229,8 @@ public struct PacketLayers: Sendable, BitwiseCopyable {
     ipProtocol = header.nextHeader
     timeToLive = header.hopLimit
     let totalLength =
-      header.payloadLength == 0 ? lengthOnWire &- offset : IPv6Header.length &+ header.payloadLength
+      isToBeSegmented || header.payloadLength == 0
+      ? lengthOnWire &- offset : IPv6Header.length &+ header.payloadLength
     networkLength = UInt32(truncatingIfNeeded: totalLength)
     guard offset &+ totalLength <= lengthOnWire else {
       defect = .lengthBeyondFrame

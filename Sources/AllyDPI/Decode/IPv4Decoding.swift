@@ -19,7 +19,8 @@ extension PacketDecoder {
       packet.reject(.ipv4HeaderLengthTooSmall)
       return nil
     }
-    let totalLength = isToBeSegmented && header.u16(2) == 0 ? bytes.byteCount - offset : Int(header.u16(2))
+    // The NIC writes the length of each segment; what stands here is never sent.
+    let totalLength = isToBeSegmented ? bytes.byteCount - offset : Int(header.u16(2))
     guard totalLength >= headerLength else {
       packet.reject(.ipv4LengthFieldSmallerThanHeaderLength)
       return nil

@@ -14,7 +14,7 @@ extension PacketDecoder {
       packet.reject(.ipv6WrongIPVersion)
       return nil
     }
-    let payloadLength = isToBeSegmented && header.u16(4) == 0 ? bytes.byteCount - offset - 40 : Int(header.u16(4))
+    let payloadLength = isToBeSegmented ? bytes.byteCount - offset - 40 : Int(header.u16(4))
     guard bytes.byteCount - offset - 40 >= payloadLength else {
       packet.reject(.ipv6TruncatedPacket)
       return nil
