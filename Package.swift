@@ -150,7 +150,10 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "AllyHostTests",
-      dependencies: ["AllyHost", "AllyDeviceModels", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket"],
+      dependencies: [
+        "AllyHost", "AllyFirewall", "AllyDPI", "AllyDeviceModels", "AllyDrivers", "AllyRings", "AllyHW", "AllyPacket",
+        "CAllyLinux",
+      ],
       swiftSettings: settings),
     .testTarget(
       name: "DriverConformanceTests",

@@ -2,7 +2,7 @@ internal import AllyFirewall
 internal import AllyPacket
 internal import AllyTools
 
-/// Reads a policy, filters a capture by it, and tells what came of it.
+/// Reads a policy, filters a capture or guests' frames by it, and tells what came of it.
 struct FirewallCommand {
   private let options: FirewallOptions
 
@@ -12,14 +12,53 @@ struct FirewallCommand {
   /// - Returns: the exit status; damage in the capture is told on standard error.
   func perform(through run: some CaptureRun) throws(CommandFailure) -> ExitStatus {
     let policy = try readPolicy()
-    guard let capture = options.read, !options.check else {
-      try Console.print("\(options.policy): the policy is good: \(policy.rules.count) rules")
-      return .success
-    }
+    guard let capture = options.read, !options.check else { return try tellOf(policy) }
     if policy.judges(.output), options.hosts.isEmpty {
       Console.complain("firewall: output chains see nothing of this capture: --host would tell what was sent")
     }
     return try filter(capture, by: policy, through: run)
+  }
+
+  /// Filters guests' frames until the operator ends it.
+  ///
+  /// - Parameter run: the guests.
+  /// - Returns: the exit status.
+  func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
+    let policy = try readPolicy()
+    if options.check { return try tellOf(policy) }
+    let log = try openLog(policy)
+    var firewall = GuestFirewall(FirewallInspector(policy: policy, configuration: configuration), log: log)
+    var summary = RunSummary()
+    var failure: CommandFailure?
+    do {
+      summary = try run.inspect(inspecting: &firewall) { _ in
+        log?.flush()
+        return log?.failure == nil
+      }
+    } catch {
+      failure = error
+    }
+    try log?.close()
+    try report(policy, summary, firewall.counters, firewall.statistics, logged: firewall.logged)
+    if let failure { throw failure }
+    return .success
+  }
+
+  private func tellOf(_ policy: FirewallPolicy) throws(CommandFailure) -> ExitStatus {
+    try Console.print("\(options.policy): the policy is good: \(policy.rules.count) rules")
+    return .success
+  }
+
+  private func openLog(_ policy: FirewallPolicy) throws(CommandFailure) -> PacketLog? {
+    try options.log.map { path throws(CommandFailure) in try PacketLog(path: path, policy: policy) }
+  }
+
+  private func report(
+    _ policy: FirewallPolicy, _ summary: RunSummary, _ counters: PolicyCounters, _ statistics: FirewallStatistics,
+    logged: UInt64
+  ) throws(CommandFailure) {
+    let sections = summary.sections + Self.sections(statistics, logged: logged)
+    try Console.print(policy.listing(counters: counters) + "\n" + SummarySection.text(sections))
   }
 
   private func readPolicy() throws(CommandFailure) -> FirewallPolicy {
@@ -37,7 +76,7 @@ struct FirewallCommand {
     var run = run
     var reader = try openCapture(capture)
     var accepted = try AcceptedCapture(path: options.write, like: reader)
-    let log = try options.log.map { path throws(CommandFailure) in try PacketLog(path: path, policy: policy) }
+    let log = try openLog(policy)
     var firewall = CaptureFirewall(
       FirewallInspector(policy: policy, configuration: configuration), log: log, hosts: options.hosts.map(\.address))
 
@@ -48,10 +87,7 @@ struct FirewallCommand {
     try log?.close()
     try accepted.finish()
 
-    let statistics = firewall.statistics
-    let sections = summary.sections + FirewallCommand.sections(statistics, logged: firewall.logged)
-    try Console.print(
-      policy.listing(counters: firewall.counters) + "\n" + SummarySection.text(sections))
+    try report(policy, summary, firewall.counters, firewall.statistics, logged: firewall.logged)
     for problem in reader.problems { Console.complain("firewall: \(problem)") }
     return reader.problems.first?.status ?? .success
   }

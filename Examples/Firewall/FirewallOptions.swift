@@ -47,7 +47,6 @@ struct FirewallOptions: ParsableArguments {
   var check = false
 
   func validate() throws {
-    guard check || read != nil else { throw ValidationError("--read is missing: name a capture, or give --check") }
     guard (1...10_000_000).contains(maximumConnections) else {
       throw ValidationError("--max-connections: expected a number from 1 to 10000000")
     }

@@ -33,7 +33,7 @@ final class PacketLog {
   }
 
   /// Writes whole lines; of a line that does not fit on a full disk, nothing stays.
-  private func flush() {
+  func flush() {
     guard failure == nil else { return }
     let before = file.length
     do {

@@ -32,6 +32,8 @@ public final class GuestServer {
   private let tell: (Event) -> Void
   /// The most messages of one client before everything else has its turn.
   private static let messagesAtOnce = 256
+  /// Nanoseconds between two looks at what nobody tells of: carriers, files to be written.
+  public static let period: UInt64 = 250_000_000
 
   /// - Parameter tell: is told what happens.
   public init(tell: @escaping (Event) -> Void) { self.tell = tell }
@@ -60,36 +62,41 @@ public final class GuestServer {
   ///
   /// - Parameters:
   ///   - stop: what ends it.
-  ///   - everySecond: called once a second, and at the end; ends the work when it returns false.
-  public func run(until stop: Int32, everySecond: () -> Bool) throws(HostError) {
-    var nextSecond: UInt64 = 0
+  ///   - waiting: what it does when there is nothing to do.
+  ///   - often: called every ``period`` and at the end; ends the work when it returns false.
+  public func run(
+    until stop: Int32, waiting: CoreWaiting = .interrupt, often: () -> Bool
+  ) throws(HostError) {
+    try MappedMemory.beginGuarding()
+    var next: UInt64 = 0
+    var lastWork: UInt64 = 0
     while true {
       let now = Self.now
-      if now >= nextSecond {
-        nextSecond = now + 1_000_000_000
+      if now >= next {
+        next = now + Self.period
         for place in places { place.guest.followCarrier() }
-        guard everySecond() else { return }
+        guard often() else { return }
       }
-      if try wait(for: stop, until: nextSecond) {
-        _ = everySecond()
+      let isEager = now &- lastWork < waiting.patience
+      let (isToStop, isWork) = try wait(for: stop, until: isEager ? 0 : next)
+      if isToStop {
+        _ = often()
         return
       }
+      if isWork { lastWork = now }
       for place in places { turn(place) }
     }
   }
 
-  private static var now: UInt64 {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
-  }
+  private static var now: UInt64 { MonotonicTime.now }
 
   /// Waits for anything to do.
   ///
-  /// - Returns: whether it is to stop.
-  private func wait(for stop: Int32, until deadline: UInt64) throws(HostError) -> Bool {
+  /// - Returns: whether it is to stop, and whether there is something to do.
+  private func wait(for stop: Int32, until deadline: UInt64) throws(HostError) -> (isToStop: Bool, isWork: Bool) {
     var entries = [pollfd(fd: stop, events: Int16(POLLIN), revents: 0)]
     var deadline = deadline
+    var isBusy = false
     for place in places {
       // A second client waits until the first has gone.
       guard let client = place.guest.descriptor else {
@@ -103,13 +110,16 @@ public final class GuestServer {
         entries.append(pollfd(fd: uplink, events: Int16(POLLIN), revents: 0))
       }
       if let timer = place.guest.nextTimer { deadline = min(deadline, timer) }
-      if place.isBusy { deadline = 0 }
+      if place.isBusy {
+        deadline = 0
+        isBusy = true
+      }
     }
     let now = Self.now
     let left = deadline > now ? deadline - now : 0
     let count = unsafe ally_wait(&entries, entries.count, left)
     if count < 0, errno != EINTR { throw HostError("cannot wait for guests", code: errno) }
-    return count > 0 && entries[0].revents != 0
+    return (count > 0 && entries[0].revents != 0, count > 0 || isBusy)
   }
 
   private func turn(_ place: Place) {
@@ -117,6 +127,9 @@ public final class GuestServer {
     guard place.isConnected else { return }
     do throws(ConnectionEnd) {
       place.isBusy = try place.guest.serveMessages(Self.messagesAtOnce, at: Self.now)
+      let isMore = place.guest.work(at: Self.now)
+      place.isBusy = place.isBusy || isMore
+      if place.guest.hasLostMemory { throw .damaged("the client has cut the guest's memory short") }
     } catch {
       place.guest.disconnect()
       place.isBusy = false
@@ -126,8 +139,6 @@ public final class GuestServer {
       }
       return
     }
-    let isMore = place.guest.work(at: Self.now)
-    place.isBusy = place.isBusy || isMore
     while place.told < place.guest.complaints.count {
       tell(.refused(path: place.path, reason: place.guest.complaints[place.told]))
       place.told += 1

@@ -26,6 +26,8 @@ protocol GuestProtocol: AnyObject {
   var nextTimer: UInt64? { get }
   /// Makes the guest's link follow the uplink's carrier.
   func followCarrier()
+  /// Whether the client has cut guest memory short that it had lent.
+  var hasLostMemory: Bool { get }
   var report: GuestReport { get }
 }
 
@@ -49,6 +51,7 @@ protocol ServedGuest: AnyObject {
   func work(at now: UInt64) -> Bool
   func disconnect()
   func followCarrier()
+  var hasLostMemory: Bool { get }
 }
 
 /// A guest's NIC, and its client if there is one.
@@ -90,4 +93,5 @@ final class GuestSession<Guest: GuestProtocol>: ServedGuest {
   }
 
   func followCarrier() { guest.followCarrier() }
+  var hasLostMemory: Bool { guest.hasLostMemory }
 }

@@ -1,7 +1,11 @@
 internal import AllyHW
+internal import CAllyLinux
 internal import Glibc
 
 /// A file's bytes, or new ones, in this process's address space; gone when nobody refers to this object any more.
+///
+/// Whoever has the file too can cut it short, after which there is nothing behind the mapping: it then becomes zeros, and
+/// ``isLost`` (Docs/ADR/0017).
 @safe
 final class MappedMemory {
   /// The first byte; good for ``length`` bytes as long as this object exists.
@@ -10,6 +14,16 @@ final class MappedMemory {
   /// What was really mapped: whole pages.
   private let mapped: UnsafeMutableRawPointer
   private let mappedLength: Int
+  /// Its number among the mappings that may be lost; -1 of what nobody else has.
+  private let guardNumber: Int32
+
+  /// From now on a mapping that is lost does not end the process.
+  static func beginGuarding() throws(HostError) {
+    guard ally_guard_begin() == 0 else { throw HostError("cannot watch over guests' memory", code: errno) }
+  }
+
+  /// Whether the file was cut short under the mapping.
+  var isLost: Bool { ally_guard_is_lost(guardNumber) != 0 }
 
   /// Maps a part of a file, shared with whoever else has it.
   ///
@@ -37,6 +51,9 @@ final class MappedMemory {
     mappedLength = size
     unsafe storage = place + Int(offset - first)
     self.length = Int(length)
+    guardNumber = unsafe ally_guard_add(place, size)
+    // Not to be used unguarded; `deinit` gives the mapping back.
+    guard guardNumber >= 0 else { throw HostError("more mappings of guests' memory than can be watched over") }
   }
 
   /// Maps zeros.
@@ -54,7 +71,11 @@ final class MappedMemory {
     mappedLength = size
     unsafe storage = place
     self.length = size
+    guardNumber = -1
   }
 
-  deinit { unsafe munmap(mapped, mappedLength) }
+  deinit {
+    ally_guard_remove(guardNumber)
+    unsafe munmap(mapped, mappedLength)
+  }
 }

@@ -67,6 +67,9 @@ public struct DPIOptions: ParsableArguments {
 
   public init() {}
 
+  /// Whether `drop` and `reject` are to act.
+  public var isInline: Bool { inline }
+
   /// Options that are taken for the sake of scripts and do nothing.
   var ignoredOptions: [String] {
     var names: [String] = []

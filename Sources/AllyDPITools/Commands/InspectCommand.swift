@@ -39,17 +39,32 @@ public struct InspectCommand {
   }
 
   /// Reads settings and rules, has guests' frames inspected until the operator ends it, and prints the summary. Records are
-  /// written every second.
+  /// in their files within a second.
   public func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
+    try perform { session, flush throws(CommandFailure) in
+      try run.inspect(inspecting: &session.engine) { _ in flush() }
+    }
+  }
+
+  /// Reads settings and rules, inspects what passes interfaces until the operator ends it, and prints the summary. Records
+  /// are in their files within a second.
+  public func perform(on run: InterfaceRun) throws(CommandFailure) -> ExitStatus {
+    try perform { session, flush throws(CommandFailure) in
+      try run.inspect(inspecting: &session.engine, often: flush)
+    }
+  }
+
+  private func perform(
+    _ inspect: (inout InspectSession, _ flush: () -> Bool) throws(CommandFailure) -> RunSummary
+  ) throws(CommandFailure) -> ExitStatus {
     var session = try InspectSession(name: name, options: options, settings: try readSettings(), .drops)
-    let (eve, fastLog) = (session.eve, session.fastLog)
+    let files: [any RecordOutput] = [session.eve] + [session.fastLog].compactMap(\.self)
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
-      summary = try run.inspect(inspecting: &session.engine) { _ in
-        eve.flush()
-        fastLog?.flush()
-        return eve.failure == nil
+      summary = try inspect(&session) {
+        for file in files { file.flush() }
+        return files.allSatisfy { $0.failure == nil }
       }
     } catch {
       failure = error

@@ -4,7 +4,8 @@ internal import Glibc
 /// What stands for a guest's network cable: a place in this system that takes and gives Ethernet frames, one a read or a
 /// write, without preamble and frame check sequence.
 ///
-/// A TAP interface or a unix datagram socket: ``tap(_:)`` and ``datagram(local:remote:)`` make one. Nothing blocks.
+/// A TAP interface, an interface of this machine or a unix datagram socket: ``tap(_:)``, ``packet(_:)`` and
+/// ``datagram(local:remote:)`` make one. Nothing blocks.
 @safe
 public struct Uplink: ~Copyable {
   /// Bytes of the longest frame that an uplink gives or takes: an IP packet of 64 KiB behind a link header.
@@ -19,12 +20,18 @@ public struct Uplink: ~Copyable {
   public let name: String
   /// Frames that it did not take: its queue was full, or its other side gone.
   public private(set) var refused: UInt64 = 0
+  /// Of a packet socket alone: frames come behind a header, and may have to be taken apart.
+  private var packets: PacketLine?
 
-  init(_ file: consuming OwnedDescriptor, name: String, interface: String? = nil, path: String? = nil) {
+  init(
+    _ file: consuming OwnedDescriptor, name: String, interface: String? = nil, path: String? = nil,
+    packets: PacketLine? = nil
+  ) {
     self.file = file
     self.name = name
     self.interface = interface
     self.path = path
+    self.packets = packets
   }
 
   deinit {
@@ -44,6 +51,7 @@ public struct Uplink: ~Copyable {
   ///
   /// - Returns: how many of the bytes it has; nil when none waits. A frame that is longer than there is room is cut.
   public mutating func receive(into bytes: inout MutableSpan<UInt8>) -> Int? {
+    if packets != nil { return packets?.receive(from: file.number, into: &bytes) }
     while true {
       let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file.number, $0.baseAddress, $0.count) }
       if count > 0 { return count }
@@ -55,7 +63,12 @@ public struct Uplink: ~Copyable {
   /// Gives a frame away; one that cannot be taken now is lost, as on a cable.
   public mutating func send(_ frame: Span<UInt8>) -> Bool {
     while true {
-      let count = unsafe frame.withUnsafeBytes { unsafe write(file.number, $0.baseAddress, $0.count) }
+      let hasHeader = packets != nil
+      let count = unsafe frame.withUnsafeBytes { bytes in
+        unsafe hasHeader
+          ? ally_packet_send(file.number, bytes.baseAddress, bytes.count)
+          : write(file.number, bytes.baseAddress, bytes.count)
+      }
       if count >= 0 { return true }
       if errno == EINTR { continue }
       refused &+= 1

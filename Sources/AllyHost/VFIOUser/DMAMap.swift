@@ -23,6 +23,9 @@ struct DMAMap {
 
   var count: Int { pieces.count }
 
+  /// Whether some of the memory was taken away without a word.
+  var isLost: Bool { pieces.contains { $0.memory?.isLost == true } }
+
   /// Adds a piece, and puts it into `memory`. The caller has quiesced whoever uses the memory.
   ///
   /// - Parameter file: nil of a piece that is not shared.

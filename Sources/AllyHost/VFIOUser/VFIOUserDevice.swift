@@ -182,6 +182,9 @@ final class VFIOUserDevice: GuestProtocol {
     return isMore
   }
 
+  /// Whether the client has cut guest memory short that it had lent.
+  var hasLostMemory: Bool { map.isLost }
+
   /// Lets the guest hear what its NIC has to say.
   func hear(at now: UInt64) {
     let delivery = configuration.delivery

@@ -40,6 +40,7 @@ final class VhostUserDevice: GuestProtocol {
   }
 
   private var device: any VirtioGuestDevice { function.device }
+  var hasLostMemory: Bool { memory.isLost }
   private var isPacked: Bool { accepted & VhostUserFeatures.packedRing != 0 }
 
   // MARK: - Messages

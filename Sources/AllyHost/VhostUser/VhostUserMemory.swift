@@ -11,6 +11,9 @@ struct VhostUserMemory {
 
   init(below end: UInt64) { map = DMAMap(below: end) }
 
+  /// Whether some of the memory was taken away without a word.
+  var isLost: Bool { map.isLost }
+
   /// Takes the place of what there was; when it fails there is nothing.
   mutating func replace(
     _ new: [VhostUserRegion], _ files: [Int32], in memory: inout PhysicalMemory

@@ -15,9 +15,15 @@ public struct GuestOptions: ParsableArguments {
   @Option(
     name: .customLong("uplink"), parsing: .singleValue,
     help: ArgumentHelp(
-      "Where a guest's cable leads: a TAP interface, or two unix datagram sockets, ours and the other end's.",
-      valueName: "tap:name|unix:local,remote"))
+      "Where a guest's cable leads: a TAP interface, an interface of this machine, or two unix datagram sockets, ours and the other end's.",
+      valueName: "tap:name|packet:name|unix:local,remote"))
   var uplinks: [GuestUplink] = []
+
+  @Option(
+    name: .customLong("record"),
+    help: ArgumentHelp(
+      "Also write every frame as it was inspected, as pcap; appears when it is complete.", valueName: "file"))
+  var record: String?
 
   public init() {}
 
@@ -29,6 +35,7 @@ public struct GuestOptions: ParsableArguments {
       throw ValidationError(
         "\(attachments.count) --attach and \(uplinks.count) --uplink: expected one uplink for each guest")
     }
+    guard record == nil || isWanted else { throw ValidationError("--record goes with --attach") }
     guard Set(attachments.map(\.path)).count == attachments.count else {
       throw ValidationError("two guests at one socket: expected a socket for each --attach")
     }
@@ -69,15 +76,16 @@ enum GuestNICKind: String, ExpressibleByArgument, CaseIterable {
 /// `--uplink`.
 enum GuestUplink: ExpressibleByArgument, Equatable {
   case tap(String)
+  case packet(String)
   case datagram(local: String, remote: String)
 
   init?(argument: String) {
     guard let colon = argument.firstIndex(of: ":") else { return nil }
     let rest = argument[argument.index(after: colon)...]
     switch argument[..<colon] {
-    case "tap":
+    case "tap", "packet":
       guard (1...15).contains(rest.utf8.count), !rest.contains("/") else { return nil }
-      self = .tap(String(rest))
+      self = argument[..<colon] == "tap" ? .tap(String(rest)) : .packet(String(rest))
     case "unix":
       let paths = rest.split(separator: ",", omittingEmptySubsequences: false)
       guard paths.count == 2, paths.allSatisfy({ (1...107).contains($0.utf8.count) }) else { return nil }

@@ -9,13 +9,20 @@ internal import AllyRings
 /// Guests behind an appliance: their NICs are served, and every frame passes the inspector, until the operator ends it.
 public struct GuestRun {
   private let options: GuestOptions
+  private let core: CoreSettings
+  private let privileges: PrivilegeOptions
   private let protection: PacketProtection
   /// The command, for the lines on standard error.
   private let name: String
 
-  public init(name: String, options: GuestOptions, interception: InterceptionOptions) {
+  public init(
+    name: String, options: GuestOptions, interception: InterceptionOptions, core: CoreOptions,
+    privileges: PrivilegeOptions
+  ) {
     self.name = name
     self.options = options
+    self.core = core.settings
+    self.privileges = privileges
     protection = interception.protection.level
   }
 
@@ -23,26 +30,28 @@ public struct GuestRun {
   ///
   /// - Parameters:
   ///   - inspector: sees every frame once.
-  ///   - everySecond: called once a second and at the end, for what must not wait; ends the run when it returns false.
+  ///   - often: called four times a second and at the end, for what must not wait; ends the run when it returns false.
   /// - Returns: what was counted.
   public func inspect<Inspector: PacketInspector & ~Copyable>(
-    inspecting inspector: inout Inspector, everySecond: (inout Inspector) -> Bool
+    inspecting inspector: inout Inspector, often: (inout Inspector) -> Bool
   ) throws(CommandFailure) -> RunSummary {
     if protection != .copyToDPIMemory, options.attachments.contains(where: { $0.way == .vhostUser }) {
       throw CommandFailure(
         .usage, "--protection in-place with vhost-user: expected copy, because buffers go back in their order")
     }
+    let recorder = try options.record.map { path throws(CommandFailure) in try FrameRecorder(path: path) }
+    var result = RunSummary()
     do throws(HostError) {
       let stop = try StopSignal()
       let uplinks = options.uplinks
       var ready: [UplinkBox] = []
       for uplink in uplinks { ready.append(UplinkBox(try uplink.open())) }
       // Nothing fails from here on but the NICs; the inspector comes back in any case.
-      let shared = SharedInspector(MeasuredInspector(inspector))
+      let shared = SharedInspector(MeasuredInspector(inspector, recorder: recorder))
       var failure: HostError?
       var summary = RunSummary()
       do throws(HostError) {
-        summary = try serve(shared, ready, until: stop.descriptor, everySecond)
+        summary = try serve(shared, ready, until: stop.descriptor, often)
       } catch {
         failure = error
       }
@@ -52,17 +61,20 @@ public struct GuestRun {
       summary.accepted = measured.counts.accepted
       summary.dropped = measured.counts.dropped
       summary.rejected = measured.counts.rejected
+      summary.segments = measured.segments
       inspector = measured.giveBack()
       if let failure { throw failure }
-      return summary
+      result = summary
     } catch {
       throw CommandFailure(.systemFault, error.message)
     }
+    try recorder?.finish()
+    return result
   }
 
   private func serve<Inspector: PacketInspector & ~Copyable>(
     _ shared: SharedInspector<MeasuredInspector<Inspector>>, _ uplinks: [UplinkBox], until stop: Int32,
-    _ everySecond: (inout Inspector) -> Bool
+    _ often: (inout Inspector) -> Bool
   ) throws(HostError) -> RunSummary {
     let name = name
     let server = GuestServer { event in
@@ -81,7 +93,12 @@ public struct GuestRun {
       Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
     }
     let start = ContinuousClock.now
-    try server.run(until: stop) { shared.withInspector { everySecond(&$0.inspector) } }
+    try DPIThread.run(core, giveUp: privileges.drop) { () throws(HostError) in
+      try privileges.enterSandbox()
+      try server.run(until: stop, waiting: core.waiting) {
+        shared.withInspector { $0.isSound && often(&$0.inspector) }
+      }
+    }
     return summary(server.reports, uplinks.map(\.name), seconds: (ContinuousClock.now - start) / .seconds(1))
   }
 
@@ -183,42 +200,8 @@ extension GuestUplink {
   fileprivate func open() throws(HostError) -> Uplink {
     switch self {
     case .tap(let name): try .tap(name)
+    case .packet(let name): try .packet(name)
     case .datagram(let local, let remote): try .datagram(local: local, remote: remote)
     }
   }
-}
-
-/// Counts frames, bytes and verdicts on their way to an inspector, and tells both ends of what it rejects, unless it does so
-/// itself.
-private struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspector, ~Copyable {
-  var inspector: Inspector
-  var counts = RunSummary()
-
-  init(_ inspector: consuming Inspector) { self.inspector = inspector }
-
-  static var actions: InspectorActions {
-    Inspector.actions.isEmpty ? [.injectsTowardsOS, .injectsTowardsWire] : Inspector.actions
-  }
-
-  mutating func inspect(_ packet: borrowing Packet) -> Verdict {
-    let verdict = inspector.inspect(packet)
-    counts.count(verdict, bytes: packet.bytes.byteCount)
-    return verdict
-  }
-
-  mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
-    let verdict = inspector.inspect(packet, answering: &answers)
-    counts.count(verdict, bytes: packet.bytes.byteCount)
-    if verdict == .reject, Inspector.actions.isEmpty {
-      // A connection is reset at both ends; the sender of anything else hears that the port cannot be reached.
-      if answers.reject(packet, with: .tcpReset, telling: .sender) {
-        answers.reject(packet, with: .tcpReset, telling: .receiver)
-      } else {
-        answers.reject(packet, with: .icmpx(icmpCode: 3, icmpv6Code: 4), telling: .sender)
-      }
-    }
-    return verdict
-  }
-
-  consuming func giveBack() -> Inspector { inspector }
 }

@@ -16,8 +16,12 @@ public struct RunSummary: Sendable {
   /// Frames that reached the other side: what the OS driver took out of its ring, or what was accepted when there
   /// is no ring.
   public var delivered: UInt64 = 0
+  /// What the accepted frames are on the wire, where a NIC cuts some into several; 0 of a run that does not tell.
+  public var segments: UInt64 = 0
   /// What interception did; nil for a run without rings.
   public var interception: InterceptionSummary?
+  /// Interfaces that were listened to.
+  public var interfaces: [InterfaceUse] = []
 
   public init() {}
 
@@ -34,6 +38,16 @@ public struct RunSummary: Sendable {
 
   /// 10⁹ bits of frames per second of the run.
   public var gigabitsPerSecond: Double { seconds > 0 ? Double(bytes) * 8 / seconds / 1e9 : 0 }
+}
+
+/// What was heard at an interface, in frames.
+public struct InterfaceUse: Sendable {
+  public var name: String
+  /// What passed it while it was listened to, and what of that was lost because the ring was full.
+  public var passed: UInt64
+  public var lost: UInt64
+  /// What was cut to the longest length that is kept.
+  public var cut: UInt64
 }
 
 /// What the machine between the wire and the operating system counted.

@@ -53,8 +53,16 @@ extension RunSummary {
           .init("Gbit/s", measure: gigabitsPerSecond),
         ]),
       SummarySection(
-        "Verdicts", [.init("accepted", accepted), .init("dropped", dropped), .init("rejected", rejected)]),
+        "Verdicts",
+        [.init("accepted", accepted), .init("dropped", dropped), .init("rejected", rejected)]
+          + (segments > 0 ? [.init("frames on the wire of those accepted", segments)] : [])),
     ]
+    sections += interfaces.map {
+      SummarySection(
+        "Interface \($0.name)",
+        [.init("frames that passed it", $0.passed), .init("of them lost, the ring being full", $0.lost)]
+          + ($0.cut > 0 ? [.init("of them cut (--snaplen)", $0.cut)] : []))
+    }
     if let interception { sections += interception.sections(delivered: delivered) }
     return sections
   }

@@ -33,6 +33,94 @@ int ally_memory_file(const char *name);
 // `actual`, which has 16 bytes.
 int ally_open_tap(const char *name, char *actual);
 
+// A packet socket (packet(7)) on an interface, non-blocking and close-on-exec, that hears nothing before
+// ally_packet_bind. Its index goes to `index`, its kind (ARPHRD_…) to `kind`. Returns the socket, or -1 with errno.
+int ally_packet_socket(const char *name, int *index, int *kind);
+
+// Has a packet socket hear an interface. Returns 0, or -1 with errno.
+int ally_packet_bind(int socket, int index);
+
+// Has an interface give what is addressed to others, as long as the socket exists. Returns 0, or -1 with errno.
+int ally_packet_promiscuous(int socket, int index);
+
+// Gives a packet socket a ring for received frames (TPACKET_V3) of `count` blocks of `size` bytes, a multiple of the page's,
+// with four bytes of room before each frame, each block handed over after `milliseconds`, and frames cut to `longest` bytes.
+// Returns 0, or -1 with errno.
+int ally_packet_ring(int socket, unsigned size, unsigned count, unsigned milliseconds, unsigned longest);
+
+// What a ring counted since the last call: frames, those of them that found no room. Returns 0, or -1 with errno.
+int ally_packet_counts(int socket, uint32_t *frames, uint32_t *dropped);
+
+// The error that a socket holds, which it then no longer holds; 0 for none.
+int ally_socket_error(int socket);
+
+// Has a packet socket give and take frames behind a struct virtio_net_hdr, and not give those that this machine sends.
+// Returns 0, or -1 with errno.
+int ally_packet_offloads(int socket);
+
+// recvmsg(2) of such a socket: the header goes to `header`, which has 10 bytes, the frame to `buffer`, and the VLAN tag that
+// was taken out of it to `tag` as it was on the wire, in host byte order, 0 when there was none. Returns the frame's bytes, or
+// -1 with errno.
+ssize_t ally_packet_receive(int socket, void *header, void *buffer, size_t length, uint32_t *tag);
+
+// writev(2) of a frame behind a header of zeros. Returns as it does.
+ssize_t ally_packet_send(int socket, const void *buffer, size_t length);
+
+// Becomes a user, with its group and no other, for good. Returns 0, or -1 with errno (ENOENT when there is no such user).
+int ally_become(const char *name);
+
+// Gives all capabilities up. Returns 0, or -1 with errno.
+int ally_drop_capabilities(void);
+
+// From here on the process ends at any system call but those that a server of guests needs once all is set up (seccomp(2)).
+// Returns 0, or -1 with errno.
+int ally_sandbox_enter(void);
+
+// For tests: makes one call, by its number in the source, in a child that has entered the sandbox. Returns the child's exit
+// status, or 128 and the signal that ended it.
+int ally_sandbox_probe(int what);
+
+// Has the calling thread run on one processor alone. Returns 0, or -1 with errno.
+int ally_pin(int processor);
+
+// Where the calling thread may run, and back to it with the usual scheduling. NULL stands for "as it is".
+struct ally_place;
+struct ally_place *ally_place_note(void);
+void ally_place_return(struct ally_place *place);
+
+// Has the calling thread run before all that is not real time (SCHED_FIFO, priority 1 to 99). Returns 0, or -1 with errno.
+int ally_realtime(int priority);
+
+// Keeps every page of this process that was or will be touched in memory. Returns 0, or -1 with errno.
+int ally_lock_memory(void);
+
+// The NUMA node of a processor; -1 when there is none to be found.
+int ally_node(int processor);
+
+// Has the calling thread's new pages come from a node, as long as it has any. Returns 0, or -1 with errno.
+int ally_prefer_node(int node);
+
+// A thread that calls `body` with `context`. It begins with its starter's place, scheduling and rights.
+struct ally_thread {
+  void (*body)(void *context);
+  void *context;
+  unsigned long number;
+};
+// Returns 0 or an error number. The structure stays where it is until ally_thread_await.
+int ally_thread_start(struct ally_thread *thread);
+void ally_thread_await(struct ally_thread *thread);
+
+// Memory of another process that this one has mapped can be cut short under it (ftruncate), and the next access is a SIGBUS.
+// A guarded mapping becomes zeros of our own instead, and is counted as lost; what is outside of every guarded mapping ends the
+// process as ever. ally_guard_begin catches the signal, once for the process.
+int ally_guard_begin(void);
+// Guards a mapping. Returns its number, or -1 when there are too many (4,096).
+int ally_guard_add(void *start, size_t length);
+// Ends that. The mapping may be unmapped afterwards.
+void ally_guard_remove(int number);
+// Whether a guarded mapping was lost: 1 or 0.
+int ally_guard_is_lost(int number);
+
 // Whether an interface is up and has a carrier: 1, 0, or -1 with errno.
 int ally_interface_is_running(const char *name);
 

@@ -1,0 +1,21 @@
+internal import CAllyLinux
+internal import Glibc
+
+/// What a process gives up when everything that takes a right is open, and before the first byte of a guest or a wire is read.
+public enum Privileges {
+  /// Becomes a user, for good, and loses every capability.
+  ///
+  /// - Parameter user: a name; nil keeps the user and gives the capabilities alone up.
+  public static func drop(to user: String?) throws(HostError) {
+    if let user, unsafe ally_become(user) != 0 { throw HostError("cannot become the user \(user)", code: errno) }
+    guard ally_drop_capabilities() == 0 else { throw HostError("cannot give capabilities up", code: errno) }
+    if user != nil, geteuid() == 0 { throw HostError("the user is root still: expected another") }
+  }
+
+  /// From here on the kernel ends the process at any system call that serving and listening do not need (seccomp(2)): it
+  /// starts no program, reaches no network but by what is open, and gets no memory that could be executed. What it writes
+  /// down still opens files.
+  public static func enterSandbox() throws(HostError) {
+    guard ally_sandbox_enter() == 0 else { throw HostError("cannot limit system calls", code: errno) }
+  }
+}
