@@ -1,13 +1,14 @@
 # The two commands: `make demo` and `make test`. Each installs what is missing (Debian 12; with sudo when not root),
 # builds and runs.
 
-.PHONY: help demo test test-guests soak dependencies format lint docs clean
+.PHONY: help demo guest-demo test test-guests soak dependencies format lint docs clean
 
 help:
 	@echo 'make demo    run the example IDS on a bundled capture and show its alerts'
+	@echo 'make guest-demo   boot a stock Linux behind the IDS and the firewall (gets 1 GB of tools)'
 	@echo 'make test    run all tests that need no special rights and no guest'
 	@echo 'make test-guests   run a stock kernel in an emulated machine with a sequestered core (gets 1 GB of tools)'
-	@echo 'make soak    a million steps with Ally and without; fuzz every reader of foreign bytes, ten minutes each'
+	@echo 'make soak    a million steps with Ally and without; guests that mean harm; fuzz every reader of foreign bytes, ten minutes each'
 	@echo 'make format  format the sources'
 	@echo 'make lint    check formatting and scripts'
 	@echo 'make docs    build the documentation of the libraries'
@@ -15,6 +16,11 @@ help:
 
 demo: dependencies
 	@scripts/demo.sh
+
+# A stock guest behind the IDS, then behind the firewall; ends by itself.
+guest-demo: dependencies
+	scripts/install-guest-tools.sh
+	scripts/guest-demo.sh
 
 # libhtp is what the reader of HTTP is compared with.
 test:
@@ -24,13 +30,16 @@ test:
 # A machine that cannot have the tools has its cases reported as skipped, by name.
 test-guests: dependencies
 	-scripts/install-guest-tools.sh
+	-scripts/install-dependencies.sh iproute2 tcpdump python3-minimal
 	Tests/GuestTests/run.sh
 	Tests/GuestTests/conformance.sh
+	Tests/GuestTests/interfaces.sh
 	Tests/GuestTests/attach.sh
 
 soak: dependencies
 	ALLY_TESTS=AllyDriverTestingTests ALLY_STEPS=1000000 swift test -c release --scratch-path .build/soak \
 	  --filter anOSDriverCannotTell
+	scripts/hostile-guests.sh 60 3
 	scripts/fuzz.sh 600
 
 dependencies:

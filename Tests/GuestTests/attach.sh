@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Stock guests behind Ally: a stock Debian kernel in a stock QEMU, its NIC served by `ids` over vfio-user, or its virtio
-# network device's rings over vhost-user, its cable a TAP interface in a network of its own, with a web server at the other end.
+# Stock guests behind Ally: a stock Debian kernel in a stock QEMU, its NIC served by `ids` or `firewall` over vfio-user, or its
+# virtio network device's rings over vhost-user; its cable a TAP interface in a network of its own (or an interface of a pair),
+# with a web server at the other end.
 #
 #   Tests/GuestTests/attach.sh [CASE...]      all cases, or those whose name holds one of the words
 #
@@ -8,183 +9,95 @@
 # has it); without either every case is reported as skipped.
 #
 # ALLY_GUEST_TOOLS   where the tools are (default: as in install-guest-tools.sh)
-# ALLY_IDS           the `ids` executable (default: built by swift build, in release)
+# ALLY_IDS, ALLY_FIREWALL   the executables (default: built by swift build, in release)
 # ALLY_GUEST_LOGS    a folder that keeps what the guests said (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-tools=${ALLY_GUEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/ally/guest-tools}
-cases=(e1000 e1000-inline e1000e igb virtio_net virtio_net-inline virtio_net-restart)
-boot_seconds=400
+cases=(e1000 e1000-inline e1000-firewall e1000e e1000e-packet e1000e-core igb igb-firewall
+  virtio_net virtio_net-inline virtio_net-restart)
 
-# --- Skipping, a network of our own ---------------------------------------------------------------------------------
+# shellcheck source-path=SCRIPTDIR
+. "$here/cases.sh"
+choose "$@"
+if reason=$(machine_lacks); then skip_all "$reason"; fi
+build ids firewall
+enter_network "$0" "$@"
 
-chosen=()
-for name in "${cases[@]}"; do
-  [ $# -gt 0 ] || chosen+=("$name")
-  for word in "$@"; do
-    if [[ $name == *"$word"* ]]; then
-      chosen+=("$name")
-      break
-    fi
-  done
-done
-skip_all() {
-  for name in "${chosen[@]}"; do echo "skipped $name: $1"; done
-  exit 0
-}
-[ -x "$tools/qemu-system-x86_64" ] || skip_all "no QEMU in $tools (scripts/install-guest-tools.sh)"
-[ -e "$tools/kernel/.complete" ] || skip_all "no kernel in $tools (scripts/install-guest-tools.sh)"
-[ -x "$tools/busybox" ] || skip_all "no busybox in $tools (scripts/install-guest-tools.sh)"
-
-ids=${ALLY_IDS:-}
-if [ -z "$ids" ]; then
-  (cd "$root" && swift build -c release --product ids >&2)
-  ids=$(cd "$root" && swift build -c release --show-bin-path)/ids
-fi
-if [ -z "${ALLY_OWN_NETWORK:-}" ]; then
-  [ -w /dev/net/tun ] || skip_all "no /dev/net/tun"
-  own=(unshare --net)
-  [ "$(id -u)" -eq 0 ] || own=(unshare --user --map-root-user --net)
-  "${own[@]}" true 2>/dev/null || skip_all "no right to make a network namespace"
-  ALLY_OWN_NETWORK=yes ALLY_IDS=$ids exec "${own[@]}" "$0" "$@"
-fi
-
-busybox() { "$tools/busybox" "$@"; }
-work=$(mktemp -d)
-# Each is a process group of its own.
-children=()
-start() { # start LOG COMMAND...
-  local log=$1
-  shift
-  setsid "$@" >"$log" 2>&1 </dev/null &
-  children+=($!)
-  last=$!
-}
-stop_children() {
-  local child
-  for child in "${children[@]}"; do kill -KILL -- "-$child" 2>/dev/null || true; done
-  children=()
-}
-clean_up() {
-  stop_children
-  if [ -n "${ALLY_GUEST_LOGS:-}" ]; then
-    mkdir -p "$ALLY_GUEST_LOGS"
-    cp "$work"/*.console "$work"/*.log "$ALLY_GUEST_LOGS" 2>/dev/null || true
-  fi
-  rm -rf "$work"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# --- Checking -------------------------------------------------------------------------------------------------------
-
-passed=0
-failed=0
-failures=0
-fail() {
-  echo "  FAILED $1"
-  failures=$((failures + 1))
-}
-check() { # check WHAT CONDITION...
-  local what=$1
-  shift
-  if ! "$@" >/dev/null 2>&1; then fail "$what: $*"; fi
-}
-equal() { # equal WHAT FOUND EXPECTED
-  if [ "$2" != "$3" ]; then fail "$1: found '$2', expected '$3'"; fi
-}
-contains_no() { ! grep -aq "$@"; }
-section() { tr -d '\r' <"$console" | awk -v name="=== $1" '$0 == name { inside = 1; next } /^=== / { inside = 0 } inside'; }
-# await SECTION: until the guest has come to it, or is gone.
-await() {
-  while kill -0 "$guest" 2>/dev/null; do
-    if tr -d '\r' <"$console" | grep -aqx "=== $1"; then return 0; fi
-    sleep 0.2
-  done
-  tr -d '\r' <"$console" | grep -aqx "=== $1"
-}
 loss() { section "$1" | sed -n 's/.* \([0-9]*\)% packet loss.*/\1/p'; }
-# packets COLUMN: of the TAP interface: 2 what was sent into it by Ally, 10 what Ally took. (/sys would show another network's.)
-packets() { sed -n 's/^ *ally0: *//p' /proc/net/dev | awk -v column="$1" '{ print $column }'; }
 
 # --- The other end of the cable, Ally, the guest ------------------------------------------------------------------------
 
-# start_ids LOG NIC OPTION...: until it can be attached to.
-start_ids() {
-  local log=$1 nic=$2 way=vfio-user
-  shift 2
-  if [ "$nic" = virtio_net ]; then way=vhost-user; fi
-  start "$log" "$ids" --attach "$way:$work/nic.sock" --nic "${nic/_/-}" --uplink tap:ally0 "$@"
-  ally=$last
-  for _ in $(seq 300); do
-    if grep -q 'waiting for a guest' "$log" && grep -q 'ally0:' /proc/net/dev; then break; fi
-    kill -0 "$ally" 2>/dev/null || break
-    sleep 0.1
-  done
-}
-
-# serve_guest CASE NIC OPTION...: `ids` in passive or inline mode, and everything around it.
+# serve_guest CASE NIC COMMAND...: `ids` or `firewall` as COMMAND says, and everything around it.
 serve_guest() {
   local name=$1 nic=$2
   shift 2
-  busybox ip link set lo up
   mkdir -p "$work/www"
   printf 'The page is here.\n' >"$work/www/index.html"
   dd if=/dev/urandom of="$work/data" bs=1M count=20 status=none
-  start_ids "$work/$name.ids.log" "$nic" -l "$work/$name.logs" "$@"
-  busybox ip addr add 192.0.2.1/24 dev ally0
-  # Only what is asked for goes over the cable.
-  echo 1 >/proc/sys/net/ipv6/conf/ally0/disable_ipv6 2>/dev/null || true
-  busybox ip link set ally0 up
-  start "$work/$name.httpd.log" "$tools/busybox" httpd -f -vv -p 192.0.2.1:80 -h "$work/www"
+  serve "$work/$name.ally.log" "$work/nic.sock" "$nic" "$@"
+  web_server "$work/$name.httpd.log" "$work/www"
   start "$work/$name.send.log" "$tools/busybox" sh -c "exec '$tools/busybox' nc -l -p 9001 <'$work/data'"
   # Its input stays open, or busybox's nc would end the connection at once.
   start "$work/$name.receive.log" "$tools/busybox" sh -c \
     "sleep $boot_seconds | '$tools/busybox' nc -l -p 9002 >'$work/received'"
 }
 
-boot() { # boot CASE
-  local device=(-device
-    '{"driver":"vfio-user-pci","id":"nic0","x-msg-timeout":600000,"socket":{"type":"unix","path":"'"$work"'/nic.sock"}}')
-  if [[ $1 == virtio_net* ]]; then
-    device=(-chardev "socket,id=ally,path=$work/nic.sock,reconnect-ms=200" -netdev "vhost-user,id=net0,chardev=ally"
-      -device "virtio-net-pci,netdev=net0")
-  fi
-  console=$work/$1.console
-  : >"$console"
-  start "$work/$1.qemu.log" timeout --signal=KILL "$boot_seconds" "$tools/qemu-system-x86_64" \
-    -accel tcg -machine q35 -m 256M -object memory-backend-memfd,id=mem,size=256M,share=on -machine memory-backend=mem \
-    -nodefaults -display none -serial "file:$console" -kernel "$tools/kernel/vmlinux" -initrd "$work/initrd" \
-    -append "console=ttyS0 quiet panic=-1" "${device[@]}"
-  guest=$last
-}
+boot_guest() { boot "$work/$1.console" "$work/$1.qemu.log" "$work/initrd" "$work/nic.sock" "${1%%-*}"; }
 
-power_off() { wait "$guest" || true; }
-
-# The summary that ids prints at its end.
-end_ids() { # end_ids CASE
-  kill -TERM "$ally" 2>/dev/null || fail "ids has ended by itself"
+# The summary that the command prints at its end.
+end_ally() { # end_ally CASE
+  kill -TERM "$ally" 2>/dev/null || fail "Ally has ended by itself"
   local status=0
   wait "$ally" || status=$?
-  equal "exit status of ids" "$status" 0
-  summary=$work/$1.ids.log
+  equal "exit status" "$status" 0
+  summary=$work/$1.ally.log
 }
-counted() { tr -d ',' <"$summary" | sed -n "s/^ *\\([0-9]*\\)  $1\$/\\1/p" | head -n 1; }
+
+# listen_beside CASE: another program writes down what passes the wire, where there is one; sets $listener.
+listen_beside() {
+  listener=
+  if ! command -v tcpdump >/dev/null || ! command -v python3 >/dev/null; then
+    echo "skipped comparison of captures in $1: no tcpdump, or no python3"
+    return
+  fi
+  start "$work/$1.tcpdump.log" tcpdump -i ally0 -s 0 -B 262144 -Z root -w "$work/wire.pcap"
+  listener=$last
+  for _ in $(seq 100); do
+    if grep -q 'listening on' "$work/$1.tcpdump.log"; then break; fi
+    sleep 0.1
+  done
+}
+stop_listening() {
+  [ -n "$listener" ] || return 0
+  # What it has not read yet.
+  sleep 1
+  kill -INT "$listener" || fail "the listener has ended by itself"
+  wait "$listener" || true
+}
 
 case_e1000() { attached e1000 e1000; }
 case_e1000e() { attached e1000e e1000e; }
 case_igb() { attached igb igb; }
 case_virtio_net() { attached virtio_net virtio_net; }
 
+# The cable is one of a pair of interfaces, whose other end leaves segments and checksums to it.
+case_e1000e-packet() {
+  if ! command -v ip >/dev/null; then
+    echo "skipped e1000e-packet: no ip (iproute2)"
+    return
+  fi
+  local uplink=packet:ally1
+  attached e1000e-packet e1000e
+}
+
 attached() { # attached CASE NIC
   local name=$1 nic=$2
   echo -n first >"$work/www-stage"
   mkdir -p "$work/www"
   cp "$work/www-stage" "$work/www/stage"
-  serve_guest "$name" "$nic" -S "$here/attack.rules"
-  boot "$name"
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --record "$work/inspected.pcap"
+  listen_beside "$name"
+  boot_guest "$name"
   check "the guest comes up" await driver
   check "the pings end" await pinged
   equal "driver" "$(section driver | head -n 1)" "$nic"
@@ -210,10 +123,21 @@ attached() { # attached CASE NIC
   local sent received
   sent=$(packets 10)
   received=$(packets 2)
-  end_ids "$name"
-  # What left the TAP interface reached the guest's NIC, and what the NIC sent reached the interface.
-  equal "frames from the wire" "$(counted "frames from there to the guest's NIC")" "$sent"
+  stop_listening
+  end_ally "$name"
+  # What left the TAP interface reached the guest's NIC, and what the NIC sent reached the interface. (An interface of a pair
+  # counts what it leaves to the other to cut as one frame.)
+  if [ -z "${uplink:-}" ]; then equal "frames from the wire" "$(counted "frames from there to the guest's NIC")" "$sent"; fi
   equal "frames to the wire" "$(counted "frames from it to there")" "$received"
+  # Every frame was inspected: by count, and byte for byte.
+  equal "frames inspected, as they are on the wire" "$(counted "frames on the wire of those accepted")" \
+    "$(($(counted "frames from there to the guest's NIC") + $(counted "frames from it to there")))"
+  if [ -n "$listener" ] && [ -z "${uplink:-}" ]; then
+    check "the listener lost nothing" grep -q '^0 packets dropped by kernel' "$work/$name.tcpdump.log"
+    if ! "$here/compare-captures.py" "$work/inspected.pcap" "$work/wire.pcap" >"$work/$name.compare.log"; then
+      fail "what was inspected is not what passed the wire: $(head -n 4 "$work/$name.compare.log")"
+    fi
+  fi
   check "the alert with the guest's address" grep -q \
     '"event_type":"alert".*"src_ip":"192.0.2.2".*"dest_ip":"192.0.2.1".*"signature_id":1000001' "$work/$name.logs/eve.json"
   check "no frame dropped" test "$(counted dropped)" = 0
@@ -226,8 +150,8 @@ inline() { # inline CASE NIC
   local name=$1 nic=$2
   mkdir -p "$work/www"
   echo -n second >"$work/www/stage"
-  serve_guest "$name" "$nic" -S "$here/inline.rules" --inline
-  boot "$name"
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/inline.rules" --inline
+  boot_guest "$name"
   check "the guest comes to its end" await end
   equal "page" "$(section page)" "The page is here."
   check "the attack has no answer" contains_no "The page" <(section attack)
@@ -236,7 +160,7 @@ inline() { # inline CASE NIC
   equal "page after the attack" "$(section after-attack)" "The page is here."
   check "the web server saw no attack" contains_no passwd "$work/$name.httpd.log"
   power_off
-  end_ids "$name"
+  end_ally "$name"
   check "the alert with the guest's address" grep -q \
     '"event_type":"alert".*"src_ip":"192.0.2.2".*"signature_id":1000001' "$work/$name.logs/eve.json"
 }
@@ -249,15 +173,16 @@ case_virtio_net-restart() {
   echo -n first >"$work/www/stage"
   # The interface outlives the appliance.
   busybox tunctl -t ally0 >/dev/null
-  serve_guest "$name" virtio_net -S "$here/attack.rules"
-  boot "$name"
+  serve_guest "$name" virtio_net "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules"
+  boot_guest "$name"
   for number in 1 2 3; do
     if [ "$number" -eq 1 ]; then check "the guest pings" await ping; else check "the guest downloads" await download; fi
     sleep 1
     kill -KILL -- "-$ally" || fail "ids has ended by itself"
     wait "$ally" 2>/dev/null || true
-    start_ids "$work/$name.$number.ids.log" virtio_net -l "$work/$name.$number.logs" -S "$here/attack.rules"
-    check "the emulator connects again" await_line "$work/$name.$number.ids.log" 'has connected'
+    start_ally "$work/$name.$number.ally.log" "$work/nic.sock" virtio_net \
+      "$ALLY_IDS" -l "$work/$name.$number.logs" -S "$here/attack.rules"
+    check "the emulator connects again" await_line "$work/$name.$number.ally.log" 'has connected'
   done
   check "20 MiB go there" await upload
   equal "digest of what the guest got" "$(section download | awk '{ print $1 }')" \
@@ -271,7 +196,7 @@ case_virtio_net-restart() {
   echo -n second >"$work/www/stage"
   check "the guest comes to its end" await end
   power_off
-  end_ids "$name.3"
+  end_ally "$name.3"
   busybox tunctl -d ally0 >/dev/null
 }
 await_line() { # await_line FILE TEXT: for a minute at the most
@@ -282,34 +207,96 @@ await_line() { # await_line FILE TEXT: for a minute at the most
   return 1
 }
 
+# A core of its own, and nothing that it does not need: the thread that serves has the processor, all threads are another
+# user's, without a capability, and behind the filter of system calls.
+case_e1000e-core() {
+  local options=(--cpu 0 --wait adaptive --lock-memory) policy=0
+  if chrt --fifo 10 true 2>/dev/null; then
+    options+=(--realtime 10)
+    policy=1
+  fi
+  # Whoever is root of a user namespace alone has no other user to become.
+  if [ "$(awk '{ print $3; exit }' /proc/self/uid_map)" -gt 1 ]; then options+=(--user nobody); fi
+  mkdir -p "$work/www" "$work/e1000e-core.logs"
+  chmod 755 "$work"
+  chmod 777 "$work/e1000e-core.logs"
+  echo -n second >"$work/www/stage"
+  serve_guest e1000e-core e1000e "$ALLY_IDS" -l "$work/e1000e-core.logs" -S "$here/attack.rules" "${options[@]}"
+  boot_guest e1000e-core
+  check "the guest comes up" await page
+  local task core=0 others=0
+  for task in /proc/"$ally"/task/*; do
+    if [ "$(field Cpus_allowed_list "$task/status")" = 0 ]; then
+      core=$((core + 1))
+      equal "its policy" "$(awk '{ print $41 }' "$task/stat")" "$policy"
+    else
+      others=$((others + 1))
+    fi
+    equal "capabilities" "$(field CapEff "$task/status")" 0000000000000000
+    equal "filter of system calls" "$(field Seccomp "$task/status")" 2
+    if [[ " ${options[*]} " == *" nobody "* ]]; then
+      equal "user" "$(field Uid "$task/status" | cut -f 1)" "$(id -u nobody)"
+    fi
+  done
+  equal "threads on the processor" "$core" 1
+  # With one processor there is no telling them apart.
+  if [ "$(nproc)" -gt 1 ]; then check "threads elsewhere" test "$others" -ge 1; fi
+  check "memory is locked" test "$(field VmLck "/proc/$ally/status" | tr -dc 0-9)" -gt 0
+  check "the guest comes to its end" await end
+  equal "page" "$(section page)" "The page is here."
+  power_off
+  end_ally e1000e-core
+  check "the alert" grep -q '"signature_id":1000001' "$work/e1000e-core.logs/eve.json"
+}
+field() { sed -n "s/^$1:[[:space:]]*//p" "$2"; }
+
+# A policy that knows connections: frames that the guest's NIC is to segment, and replies to what is rejected.
+case_e1000-firewall() { firewalled e1000-firewall e1000; }
+case_igb-firewall() { firewalled igb-firewall igb; }
+
+firewalled() { # firewalled CASE NIC
+  local name=$1 nic=$2
+  serve_guest "$name" "$nic" "$ALLY_FIREWALL" -f "$here/guest.nft" --log "$work/$name.refused"
+  busybox ip addr add 192.0.2.7/24 dev ally0
+  busybox ip addr add 192.0.2.8/24 dev ally0
+  start "$work/$name.closed" "$tools/busybox" sh -c "echo hello | '$tools/busybox' nc -l -p 9003"
+  boot_guest "$name"
+  check "the guest comes up" await listening
+  # Nothing that the guest has not asked for comes in.
+  timeout 5 "$tools/busybox" sh -c "echo knock | '$tools/busybox' nc 192.0.2.2 7000" || true
+  check "the guest comes to its end" await end
+  equal "page" "$(section page)" "The page is here."
+  equal "digest of what the guest got" "$(section download | awk '{ print $1 }')" \
+    "$(sha256sum <"$work/data" | awk '{ print $1 }')"
+  equal "digest of what came back" "$(sha256sum <"$work/received")" "$(sha256sum <"$work/data")"
+  check "a rejected connection is reset" grep -q 'Connection refused' <(section rejected)
+  check "at once" test "$(section rejected | sed -n 's/^after \([0-9]*\) s/\1/p')" -lt 3
+  check "the closed service saw nobody" test ! -s "$work/$name.closed"
+  equal "answers to rejected pings" "$(section icmp | head -n 1)" 3
+  equal "rejected pings lost" "$(loss unreachable)" 100
+  equal "dropped pings lost" "$(loss dropped)" 100
+  equal "other pings lost" "$(loss ping)" 0
+  check "the knock did not arrive" contains_no knock <(section knocked)
+  power_off
+  check "what is refused is in the log while the guest runs" grep -q 'closed .*DPT=9003' "$work/$name.refused"
+  end_ally "$name"
+  check "rejected connections counted" grep -Eq 'tcp dport 9003 counter packets [1-9]' "$summary"
+  check "rejected pings counted" grep -Eq 'ip daddr 192.0.2.7 .*counter packets 3 ' "$summary"
+  equal "malformed frames" "$(counted "malformed frames")" ""
+  equal "packets of no known connection" "$(counted "packets of no known connection (invalid)")" ""
+}
+
 # --- Preparing, running ---------------------------------------------------------------------------------------------
 
-# The driver's module, and before it those that it needs.
-declare -A needed=([e1000]=e1000 [e1000e]=e1000e [igb]='dca i2c-algo-bit igb'
-  [virtio_net]='virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net')
-module() { find "$tools/kernel/modules" -name "$1.ko" -print -quit; }
-
-for name in "${chosen[@]}"; do
-  began=$SECONDS
-  failures=0
-  nic=${name%%-*}
-  { echo "NAME=$nic MODULES='${needed[$nic]}'"; cat "$here/attached-guest.sh"; } >"$work/guest"
-  modules=()
-  for module in ${needed[$nic]}; do modules+=("$module.ko=$(module "$module")"); done
-  "$root/scripts/make-guest-initrd.sh" "$work/initrd" "$tools/busybox" "$work/guest" "${modules[@]}"
-  "case_$name"
-  stop_children
-  if [ "$failures" -eq 0 ]; then
-    echo "passed  $name ($((SECONDS - began)) s)"
-    passed=$((passed + 1))
-  else
-    tail -n 15 "$console" | tr -d '\r' | sed 's/^/  | /'
-    tail -n 5 "$work/$name.ids.log" | sed 's/^/  ids | /'
-    tail -n 5 "$work/$name.qemu.log" | sed 's/^/  qemu | /'
-    echo "FAILED  $name: $failures checks ($((SECONDS - began)) s)"
-    failed=$((failed + 1))
-  fi
-  rm -rf "$work"/www "$work"/nic.sock
-done
-echo "attached guests: $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+set_up() {
+  local script=attached-guest.sh
+  case $1 in *-firewall) script=firewalled-guest.sh ;; esac
+  make_initrd "$work/initrd" "${1%%-*}" "$here/$script"
+}
+show_logs() {
+  tail -n 15 "$console" | tr -d '\r' | sed 's/^/  | /'
+  tail -n 5 "$work/$1.ally.log" | sed 's/^/  ally | /'
+  tail -n 5 "$work/$1.qemu.log" | sed 's/^/  qemu | /'
+}
+tear_down() { rm -rf "$work"/www "$work"/nic.sock "$work/received"; }
+run_cases "attached guests"

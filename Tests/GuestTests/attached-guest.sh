@@ -1,29 +1,8 @@
 # shellcheck shell=sh
 # Runs inside a guest whose only NIC is served by Ally: a stock kernel, its stock driver, and traffic of all kinds with a
-# web server at 192.0.2.1. What it prints is checked by attach.sh. NAME is the driver's module, and
-# MODULES that and what it needs.
+# web server at 192.0.2.1. What it prints is checked by attach.sh.
 
-section() { printf '\n=== %s\n' "$1"; }
 stage=0
-
-bring_up() {
-  for module in $MODULES; do insmod "/$module.ko" 2>/dev/null; done
-  ip link set eth0 up
-  ip addr add 192.0.2.2/24 dev eth0
-  await_carrier
-}
-await_carrier() {
-  for _ in $(seq 100); do
-    if [ "$(cat /sys/class/net/eth0/carrier 2>/dev/null)" = 1 ]; then return; fi
-    sleep 0.1
-  done
-}
-
-# fetch PATH: a page's text. (busybox's wget needs a name service, which is not here.)
-fetch() {
-  printf 'GET %s HTTP/1.0\r\nHost: 192.0.2.1\r\n\r\n' "$1" | timeout 30 nc 192.0.2.1 80 | tr -d '\r' | sed '1,/^$/d'
-}
-
 dmesg -n 1
 ip link set lo up
 bring_up

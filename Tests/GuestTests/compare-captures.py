@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Compares what was inspected with what passed the wire: compare-captures.py INSPECTED WIRE
+
+Both are pcap files of Ethernet frames. An inspector sees a segment of 64 KiB once that a NIC cuts into many, and checksums
+that the NIC has yet to compute. So the TCP segments of each direction of a connection are put together where they continue
+each other with the same acknowledgment, window, flags and options, on both sides; every other frame is compared to the last
+byte of its packet. Prints what differs; exit status 1 then.
+"""
+import struct
+import sys
+from collections import defaultdict
+
+FIN, PSH, CWR = 0x01, 0x08, 0x80
+
+
+def frames(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:4] not in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"):
+        sys.exit(f"{path}: expected a pcap file")
+    place = 24
+    while place + 16 <= len(data):
+        length, on_wire = struct.unpack_from("<II", data, place + 8)
+        if length < on_wire:
+            sys.exit(f"{path}: a frame was cut")
+        yield data[place + 16 : place + 16 + length]
+        place += 16 + length
+
+
+class Segments:
+    """One direction of a connection."""
+
+    def __init__(self):
+        self.items = []
+
+    def add(self, sequence, rest, fin, payload):
+        if self.items and payload:
+            last = self.items[-1]
+            if last[3] and not last[2] and last[1] == rest and (last[0] + len(last[3])) & 0xFFFFFFFF == sequence:
+                last[2] = fin
+                last[3] += payload
+                return
+        self.items.append([sequence, rest, fin, bytearray(payload)])
+
+
+def summary(path):
+    """Frames by what they belong to, in their order there."""
+    streams = defaultdict(Segments)
+    others = defaultdict(list)
+    count = 0
+    for frame in frames(path):
+        count += 1
+        kind = struct.unpack_from(">H", frame, 12)[0]
+        if kind == 0x0800:
+            length = struct.unpack_from(">H", frame, 16)[0]
+            end = 14 + length if length else len(frame)
+            if frame[23] == 6 and not struct.unpack_from(">H", frame, 20)[0] & 0x3FFF:
+                start = 14 + (frame[14] & 15) * 4
+                data = start + (frame[start + 12] >> 4) * 4
+                source, target, sequence, acknowledgment = struct.unpack_from(">HHII", frame, start)
+                flags = frame[start + 13]
+                rest = (acknowledgment, flags & ~(FIN | PSH | CWR), frame[start + 14 : start + 16], frame[start + 20 : data])
+                streams[frame[26:34], source, target].add(sequence, rest, flags & FIN, frame[data:end])
+                continue
+        elif kind == 0x86DD:
+            end = 54 + struct.unpack_from(">H", frame, 18)[0]
+        elif kind == 0x0806:
+            end = 42
+        else:
+            end = len(frame)
+        others[frame[6:12], kind].append(bytes(frame[:end]))
+    found = {key: [tuple(map(bytes, (str(item[:3]).encode(), item[3]))) for item in value.items] for key, value in streams.items()}
+    found.update(others)
+    return count, found
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    (inspected_count, inspected), (wire_count, wire) = map(summary, sys.argv[1:])
+    if not inspected_count or not wire_count:
+        sys.exit("a capture without frames proves nothing")
+    differences = 0
+    for key in sorted(set(inspected) | set(wire), key=repr):
+        ours, theirs = inspected.get(key, []), wire.get(key, [])
+        if ours == theirs:
+            continue
+        differences += 1
+        place = next((i for i, pair in enumerate(zip(ours, theirs)) if pair[0] != pair[1]), min(len(ours), len(theirs)))
+        print(f"{key}: {len(ours)} inspected, {len(theirs)} on the wire; they differ at {place}:")
+        for name, side in (("inspected", ours), ("wire", theirs)):
+            print(f"  {name}: {repr(side[place])[:200] if place < len(side) else 'nothing'}")
+    print(f"{inspected_count} frames inspected, {wire_count} on the wire, {len(wire)} streams: {differences} differ")
+    sys.exit(1 if differences else 0)
+
+
+main()
