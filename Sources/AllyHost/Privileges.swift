@@ -5,10 +5,15 @@ internal import Glibc
 public enum Privileges {
   /// Becomes a user, for good, and loses every capability.
   ///
-  /// - Parameter user: a name; nil keeps the user and gives the capabilities alone up.
-  public static func drop(to user: String?) throws(HostError) {
+  /// - Parameters:
+  ///   - user: a name; nil keeps the user and gives the capabilities alone up.
+  ///   - locksMemory: whether memory is locked (``CoreSettings/locksMemory``). What is mapped later would not fit into the
+  ///     limit for those without the right; where that could not be lifted, this one capability stays.
+  public static func drop(to user: String?, locksMemory: Bool = false) throws(HostError) {
     if let user, unsafe ally_become(user) != 0 { throw HostError("cannot become the user \(user)", code: errno) }
-    guard ally_drop_capabilities() == 0 else { throw HostError("cannot give capabilities up", code: errno) }
+    guard ally_keep_capabilities(locksMemory ? 1 : 0) == 0 else {
+      throw HostError("cannot give capabilities up", code: errno)
+    }
     if user != nil, geteuid() == 0 { throw HostError("the user is root still: expected another") }
   }
 

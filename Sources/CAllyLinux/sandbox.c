@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,16 +36,22 @@ int ally_become(const char *name) {
     if (errno == 0) errno = ENOENT;
     return -1;
   }
+  // What is kept of root's capabilities is for ally_keep_capabilities to say.
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -1;
   if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
       setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
     return -1;
   return 0;
 }
 
-int ally_drop_capabilities(void) {
+int ally_keep_capabilities(int locks_memory) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct none[2] = {{0}};
-  return (int)syscall(SYS_capset, &header, none);
+  struct __user_cap_data_struct data[2] = {{0}};
+  struct rlimit limit = {0, 0};
+  if (syscall(SYS_capget, &header, data) < 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return -1;
+  unsigned kept = locks_memory && limit.rlim_cur != RLIM_INFINITY ? 1u << CAP_IPC_LOCK & data[0].permitted : 0;
+  struct __user_cap_data_struct wanted[2] = {{.effective = kept, .permitted = kept}};
+  return (int)syscall(SYS_capset, &header, wanted);
 }
 
 // What a server of guests, or a listener, needs once all is set up: its descriptors, memory, time, waiting, and files for

@@ -19,7 +19,7 @@ public struct PrivilegeOptions: ParsableArguments {
   public var areSaid: Bool { user != nil || hasNoSandbox }
 
   /// Becomes the user, and gives capabilities up.
-  func drop() throws(HostError) { try Privileges.drop(to: user) }
+  func drop(locksMemory: Bool = false) throws(HostError) { try Privileges.drop(to: user, locksMemory: locksMemory) }
 
   /// Limits system calls.
   func enterSandbox() throws(HostError) {

@@ -93,7 +93,9 @@ public struct GuestRun {
       Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
     }
     let start = ContinuousClock.now
-    try DPIThread.run(core, giveUp: privileges.drop) { () throws(HostError) in
+    try DPIThread.run(core) { () throws(HostError) in
+      try privileges.drop(locksMemory: core.locksMemory)
+    } _: { () throws(HostError) in
       try privileges.enterSandbox()
       try server.run(until: stop, waiting: core.waiting) {
         shared.withInspector { $0.isSound && often(&$0.inspector) }

@@ -69,8 +69,9 @@ ssize_t ally_packet_send(int socket, const void *buffer, size_t length);
 // Becomes a user, with its group and no other, for good. Returns 0, or -1 with errno (ENOENT when there is no such user).
 int ally_become(const char *name);
 
-// Gives all capabilities up. Returns 0, or -1 with errno.
-int ally_drop_capabilities(void);
+// Gives all capabilities up, but for the one to lock memory where that is needed: when memory is locked and the limit for
+// those without it could not be lifted. Returns 0, or -1 with errno.
+int ally_keep_capabilities(int locks_memory);
 
 // From here on the process ends at any system call but those that a server of guests needs once all is set up (seccomp(2)).
 // Returns 0, or -1 with errno.
