@@ -9,14 +9,19 @@ struct ApplicationLayer: ~Copyable {
   private static var maximumSessions: Int { 1 << 16 }
 
   let limits: ApplicationLimits
+  /// The protocols that the operator wants followed.
+  private let parsers: [any ApplicationParser.Type]
   private var files: FilePolicy
   private var sessions: [ApplicationSession?] = []
   private var free: [UInt32] = []
   private var expected = ExpectedFlows()
   private(set) var statistics = ApplicationStatistics()
+  /// What detection met since it was last asked.
+  private var events = DetectionEventSet()
 
   init(limits: ApplicationLimits, files: FilePolicy = FilePolicy()) {
     self.limits = limits
+    parsers = ApplicationParsers.all.filter { !limits.options.disabled.contains($0.applicationProtocol) }
     self.files = files
     self.files.kept = limits.file
   }
@@ -38,7 +43,7 @@ struct ApplicationLayer: ~Copyable {
     _ window: borrowing StreamWindow, from side: inout FlowSide, flow: inout Flow, mayRunTheOtherWay: Bool = false
   ) -> Bool {
     if flow.application == .max, mayRunTheOtherWay, window.streamOffset == 0, !flow.flags.contains(.noApplication) {
-      side = ApplicationLayer.likelySide(window.bytes, side, flow)
+      side = likelySide(window.bytes, side, flow)
     }
     if flow.application == .max {
       guard !flow.flags.contains(.noApplication) else { return false }
@@ -52,7 +57,10 @@ struct ApplicationLayer: ~Copyable {
         }
         guard let parser = recognize(window.bytes, IPProtocolNumber.tcp, from: side, flow: &flow) else { return false }
         guard open(parser, flow: &flow) else { return false }
+        noteSides(parser, recognizedFrom: side, &flow)
       }
+    } else if flow.protocols[side] == ApplicationParsers.none, window.streamOffset == 0 {
+      compareSide(window.bytes, side, &flow)
     }
     guard var session = session(flow) else { return false }
     if session.parser.isHandedOver, let next = successor(of: session, window, from: side, flow: &flow) {
@@ -61,6 +69,12 @@ struct ApplicationLayer: ~Copyable {
     let hasHeard = session.receive(window, from: side)
     while let expectation = session.parser.takeExpectation() { expected.add(expectation, announcedBy: flow) }
     return hasHeard
+  }
+
+  /// What detection met since it was last asked.
+  mutating func takeEvents() -> DetectionEventSet {
+    defer { events = DetectionEventSet() }
+    return events
   }
 
   /// Takes a datagram.
@@ -88,25 +102,43 @@ struct ApplicationLayer: ~Copyable {
     of session: ApplicationSession, _ window: borrowing StreamWindow, from side: FlowSide, flow: inout Flow
   ) -> ApplicationSession? {
     guard let fresh = session.fresh(window, from: side), session.mayBeSucceeded() else { return nil }
-    for type in ApplicationParsers.all where type.transports.contains(IPProtocolNumber.tcp) {
+    let announced = session.parser.announcedSuccessor
+    for type in parsers where type.transports.contains(IPProtocolNumber.tcp) {
       guard
         type.recognize(fresh, from: side, serverPort: flow.serverPort, transport: IPProtocolNumber.tcp) == .yes
       else { continue }
       let next = ApplicationSession(type, limits: limits, files: files, transport: flow.ipProtocol, after: session)
+      next.parser.follow(session.parser)
       sessions[Int(flow.application)] = next
+      flow.protocols = FlowProtocols()
+      flow.protocols.original = session.index
+      flow.protocols[side] = next.index
       flow.protocolNumber = next.index
+      if let announced, announced != next.application { noteUnexpected(announced) }
       statistics.sessions &+= 1
       return next
     }
+    if let announced, flow.protocols.original == ApplicationParsers.none {
+      flow.protocols = FlowProtocols()
+      flow.protocols.original = session.index
+      flow.protocols.expected = ApplicationParsers.index(of: announced)
+      flow.protocolNumber = ApplicationParsers.failed
+      noteUnexpected(announced)
+    }
     return nil
+  }
+
+  private mutating func noteUnexpected(_ announced: ApplicationProtocol) {
+    events.insert(.unexpectedProtocol)
+    if announced == .tls { events.insert(.noTLSAfterSTARTTLS) }
   }
 
   // MARK: protocol detection
 
   /// Which side says this: the one that it is taken for, unless a protocol knows it from the other alone.
-  private static func likelySide(_ start: RawSpan, _ side: FlowSide, _ flow: Flow) -> FlowSide {
+  private func likelySide(_ start: RawSpan, _ side: FlowSide, _ flow: Flow) -> FlowSide {
     func isKnown(_ side: FlowSide, port: UInt16) -> Bool {
-      ApplicationParsers.all.contains { parser in
+      parsers.contains { parser in
         parser.transports.contains(IPProtocolNumber.tcp)
           && parser.recognize(start, from: side, serverPort: port, transport: IPProtocolNumber.tcp) == .yes
       }
@@ -119,7 +151,7 @@ struct ApplicationLayer: ~Copyable {
     _ start: RawSpan, _ transport: UInt8, from side: FlowSide, flow: inout Flow
   ) -> (any ApplicationParser.Type)? {
     var needsMore = false
-    for parser in ApplicationParsers.all where parser.transports.contains(transport) {
+    for parser in parsers where parser.transports.contains(transport) {
       switch parser.recognize(start, from: side, serverPort: flow.serverPort, transport: transport) {
       case .yes: return parser
       case .needsMore: needsMore = true
@@ -128,6 +160,44 @@ struct ApplicationLayer: ~Copyable {
     }
     if !needsMore { giveUp(side, &flow) }
     return nil
+  }
+
+  /// A protocol was recognised from what one side said; of the other nothing may have been.
+  private mutating func noteSides(
+    _ parser: any ApplicationParser.Type, recognizedFrom side: FlowSide, _ flow: inout Flow
+  ) {
+    flow.protocols[side] = flow.protocolNumber
+    let other = side.opposite
+    let failed: Flow.Flags = other == .toServer ? .noApplicationToServer : .noApplicationToClient
+    guard parser.recognizesEachSide, flow.flags.contains(failed) else { return }
+    flow.protocols[other] = ApplicationParsers.failed
+    events.insert(.onlyOneDirection)
+  }
+
+  /// Looks at what the second side says first: it may be another protocol, or none.
+  private mutating func compareSide(_ start: RawSpan, _ side: FlowSide, _ flow: inout Flow) {
+    guard let session = session(flow) else { return }
+    let own = ApplicationParsers.all[Int(session.index)]
+    guard own.recognizesEachSide, flow.protocols.original == ApplicationParsers.none else {
+      flow.protocols[side] = session.index
+      return
+    }
+    let tcp = IPProtocolNumber.tcp
+    switch own.recognize(start, from: side, serverPort: flow.serverPort, transport: tcp) {
+    case .yes: flow.protocols[side] = session.index
+    case .needsMore: break
+    case .no:
+      for parser in parsers
+      where parser.recognizesEachSide && parser.transports.contains(tcp)
+        && parser.recognize(start, from: side, serverPort: flow.serverPort, transport: tcp) == .yes
+      {
+        flow.protocols[side] = ApplicationParsers.index(of: parser.applicationProtocol)
+        events.insert(.mismatchBothDirections)
+        return
+      }
+      flow.protocols[side] = ApplicationParsers.failed
+      events.insert(.onlyOneDirection)
+    }
   }
 
   private mutating func giveUp(_ side: FlowSide, _ flow: inout Flow) {
@@ -152,118 +222,6 @@ struct ApplicationLayer: ~Copyable {
     flow.protocolNumber = session.index
     statistics.sessions &+= 1
     return true
-  }
-}
-
-/// One flow's conversation in its protocol.
-final class ApplicationSession {
-  let application: ApplicationProtocol
-  /// The protocol's place in ``ApplicationParsers/all``.
-  let index: UInt8
-  let parser: any ApplicationParser
-  /// The kind of the protocol's records.
-  let recordKind: RecordKinds
-  let eventNames: [StaticString]
-  /// How far each side of the stream has been fed.
-  private var nextToServer: UInt64
-  private var nextToClient: UInt64
-  private var isClosedToServer = false
-  private var isClosedToClient = false
-
-  /// Its streams are read beyond the depth of reassembly.
-  let isReadToTheEnd: Bool
-  /// How often a conversation that was handed over has been looked at.
-  private var handoverLooks = 0
-
-  /// - Parameters:
-  ///   - type: the protocol's parser.
-  ///   - limits: what it may keep.
-  ///   - files: what is done with the files that it carries.
-  ///   - transport: TCP or UDP.
-  ///   - before: the conversation that this one goes on with, in the same streams.
-  init(
-    _ type: any ApplicationParser.Type, limits: ApplicationLimits, files: FilePolicy, transport: UInt8,
-    after before: ApplicationSession? = nil
-  ) {
-    isReadToTheEnd = type.isReadToTheEnd
-    nextToServer = before?.nextToServer ?? 0
-    nextToClient = before?.nextToClient ?? 0
-    application = type.applicationProtocol
-    index = ApplicationParsers.index(of: type.applicationProtocol)
-    recordKind = type.recordKind
-    eventNames = type.eventNames
-    parser = type.init(limits: limits, transport: transport)
-    parser.useFiles(files)
-  }
-
-  /// What of a window has not been fed; nil when there is nothing, or something before it is missing.
-  @_lifetime(copy window)
-  fileprivate func fresh(_ window: borrowing StreamWindow, from side: FlowSide) -> RawSpan? {
-    let fed = side == .toServer ? nextToServer : nextToClient
-    guard fed >= window.streamOffset, fed < window.streamOffset + UInt64(window.bytes.byteCount) else { return nil }
-    return window.bytes.extracting(Int(fed - window.streamOffset)...)
-  }
-
-  /// Whether it is worth looking for what comes after it: a few times, then it is nothing that is known.
-  fileprivate func mayBeSucceeded() -> Bool {
-    handoverLooks += 1
-    return handoverLooks <= 4
-  }
-
-  /// How often it heard something, and how far detection has followed on each side.
-  private var changes = 0
-  private var inspectedToServer = 0
-  private var inspectedToClient = 0
-
-  /// Whether it heard something since a packet of this side was last inspected.
-  func needsInspection(_ side: FlowSide) -> Bool {
-    changes != (side == .toServer ? inspectedToServer : inspectedToClient)
-  }
-
-  func setInspected(_ side: FlowSide) {
-    if side == .toServer { inspectedToServer = changes } else { inspectedToClient = changes }
-  }
-
-  fileprivate func receive(datagram: RawSpan, from side: FlowSide) {
-    changes &+= 1
-    parser.receive(datagram, from: side)
-  }
-
-  /// Feeds what is new in a window, and says what is missing before it.
-  ///
-  /// - Returns: whether there was anything new.
-  fileprivate func receive(_ window: borrowing StreamWindow, from side: FlowSide) -> Bool {
-    let fed = side == .toServer ? nextToServer : nextToClient
-    let end = window.streamOffset + UInt64(window.bytes.byteCount)
-    if fed > window.streamOffset {
-      guard fed < end else { return false }
-      parser.receive(window.bytes.extracting(Int(fed - window.streamOffset)...), from: side)
-    } else {
-      if window.streamOffset > fed { parser.skip(Int(clamping: window.streamOffset - fed), from: side) }
-      parser.receive(window.bytes, from: side)
-    }
-    if side == .toServer { nextToServer = end } else { nextToClient = end }
-    changes &+= 1
-    return true
-  }
-
-  /// One side's stream is over.
-  ///
-  /// - Returns: whether it was open.
-  func close(_ side: FlowSide) -> Bool {
-    if side == .toServer ? isClosedToServer : isClosedToClient { return false }
-    if side == .toServer { isClosedToServer = true } else { isClosedToClient = true }
-    parser.close(side)
-    changes &+= 1
-    return true
-  }
-
-  /// The transaction of this number; nil when it is done with.
-  func transaction(_ number: UInt64) -> (any ApplicationTransaction)? {
-    for index in 0..<parser.transactionCount where parser.transaction(at: index).number == number {
-      return parser.transaction(at: index)
-    }
-    return nil
   }
 }
 

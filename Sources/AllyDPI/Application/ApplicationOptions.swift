@@ -22,6 +22,12 @@ public struct ApplicationOptions: Sendable {
     public init() {}
   }
 
+  /// `enabled: no`: protocols that are not looked for.
+  public var disabled = ApplicationProtocolSet()
+  /// Rules or records ask for the frames of these, by their places in ``ApplicationParsers/all``.
+  var frames: UInt32 = 0
+  /// The stream itself is shown as a frame.
+  var showsStreamFrames = false
   /// Frames can be held back: what can be judged early is.
   var isInline = false
   public var tls = TLS()

@@ -30,6 +30,9 @@ protocol ApplicationParser: AnyObject {
   /// Whether records of anomalies write events in capitals.
   static var capitalizesEvents: Bool { get }
 
+  /// Whether each side can be told by its own first bytes: then one that says something else is worth an event.
+  static var recognizesEachSide: Bool { get }
+
   /// Whether its streams are read beyond `stream.reassembly.depth`, because files come at any time.
   static var isReadToTheEnd: Bool { get }
 
@@ -39,7 +42,13 @@ protocol ApplicationParser: AnyObject {
   /// Every event, by the name behind `app-layer-event:PROTOCOL.`; the place is the event's number, 0 to 127.
   static var eventNames: [StaticString] { get }
 
+  /// The names of its frames (`frame:NAME`); the place is the type.
+  static var frameTypes: [StaticString] { get }
+
   init(limits: ApplicationLimits, transport: UInt8)
+
+  /// Where it says which frames there are; told once, before the first bytes, and only when somebody asks for frames.
+  func useFrames(_ list: FrameList)
 
   /// What is done with the files that it carries; told once, before the first bytes.
   func useFiles(_ policy: FilePolicy)
@@ -52,6 +61,12 @@ protocol ApplicationParser: AnyObject {
 
   /// What follows is no longer this protocol's: a tunnel, or the start of encryption.
   var isHandedOver: Bool { get }
+
+  /// What was said to follow then; nil when it may be anything.
+  var announcedSuccessor: ApplicationProtocol? { get }
+
+  /// It goes on with what another protocol has begun; told once, before the first bytes.
+  func follow(_ before: any ApplicationParser)
 
   /// Takes the bytes that follow, of a stream, or a whole datagram.
   func receive(_ data: RawSpan, from side: FlowSide)
@@ -75,10 +90,15 @@ extension ApplicationParser {
   static var recordType: StaticString { recordName }
   static var capitalizesEvents: Bool { false }
   static var isReadToTheEnd: Bool { false }
+  static var recognizesEachSide: Bool { false }
+  static var frameTypes: [StaticString] { [] }
   func useFiles(_ policy: FilePolicy) {}
+  func useFrames(_ list: FrameList) {}
   func adopt(_ announcement: AnyObject) {}
   func takeExpectation() -> FlowExpectation? { nil }
   var isHandedOver: Bool { false }
+  var announcedSuccessor: ApplicationProtocol? { nil }
+  func follow(_ before: any ApplicationParser) {}
 }
 
 /// What ``ApplicationParser/recognize(_:from:serverPort:)`` found.

@@ -6,6 +6,7 @@ enum ApplicationParsers {
     ModbusParser.self, QUICParser.self, SIPParser.self, SNMPParser.self, KerberosParser.self, DHCPParser.self,
     RFBParser.self,
     SMTPParser.self, FTPParser.self, FTPDataParser.self, SMBParser.self, DCERPCParser.self,
+    PostgreSQLParser.self, NTPParser.self, IKEParser.self,
   ]
 
   /// No protocol.

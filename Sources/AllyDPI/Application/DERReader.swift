@@ -33,6 +33,16 @@ struct DERReader {
     return Value(tag: tag, content: content, whole: whole)
   }
 
+  /// Bytes of the first value with its tag and length, there or not; nil when the length itself is not there or has a form that is
+  /// not read.
+  static func declaredLength(_ bytes: ArraySlice<UInt8>) -> Int? {
+    var reader = ByteReader(bytes)
+    guard reader.skip(1), let first = reader.u8() else { return nil }
+    if first & 0x80 == 0 { return 2 + Int(first) }
+    guard first & 0x7F <= 4, let length = reader.take(Int(first & 0x7F)) else { return nil }
+    return 2 + length.count + length.reduce(0) { $0 << 8 | Int($1) }
+  }
+
   /// The next value when it has this tag; nothing is consumed otherwise.
   mutating func next(_ tag: UInt8) -> Value? {
     var copy = self

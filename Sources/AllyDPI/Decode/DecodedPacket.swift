@@ -58,6 +58,8 @@ struct DecodedPacket: BitwiseCopyable, Sendable {
   var tcp = TCPFields()
   var icmp = ICMPFields()
   var events = DecoderEventSet()
+  /// One of the events happened twice: records say so twice.
+  var repeatedEvent: DecoderEvent? = nil
 
   init() {}
 

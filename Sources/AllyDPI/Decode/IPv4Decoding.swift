@@ -94,6 +94,7 @@ extension PacketDecoder {
       }
       let length = Int(bytes.byte(at: offset + 1))
       guard length >= 2, length <= end - offset else {
+        if packet.events.contains(.ipv4OptionInvalidLength) { packet.repeatedEvent = .ipv4OptionInvalidLength }
         packet.reject(.ipv4OptionInvalidLength)
         return false
       }

@@ -14,7 +14,7 @@ struct ApplicationTables: Sendable {
 
   @inline(__always)
   func side(_ protocolNumber: UInt8, _ side: FlowSide) -> ApplicationSide? {
-    protocolNumber == ApplicationParsers.none ? nil : sides[Int(protocolNumber) &* 2 &+ Int(side.rawValue)]
+    protocolNumber >= ApplicationParsers.failed ? nil : sides[Int(protocolNumber) &* 2 &+ Int(side.rawValue)]
   }
 
   /// Frees everything; no copy may be used afterwards.

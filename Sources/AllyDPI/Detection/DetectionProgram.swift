@@ -6,6 +6,7 @@ public final class DetectionProgram: Sendable {
   /// By number: for records.
   let flowBitNames: [String]
   let integerNames: [String]
+  let variableNames: [String]
   /// Rules that could be read but not compiled (a pattern that PCRE2 refuses, an event that no decoder knows): they are left out.
   public let problems: [RuleProblem]
   /// The rules that are in effect.
@@ -24,10 +25,17 @@ public final class DetectionProgram: Sendable {
     problems = compiler.problems
     flowBitNames = compiler.flowBitNames
     integerNames = compiler.integerNames
+    variableNames = compiler.variableNames
   }
 
   // Engines hold the program, so nobody reads the tables any more.
   deinit { unsafe tables.deallocate() }
+
+  /// The protocols whose frames rules or records ask for: a bit for each parser.
+  func framesAskedFor(records: RecordKinds) -> UInt32 {
+    if records.contains(.frames) { return .max }
+    return (0..<tables.frames.count).reduce(0) { $0 | 1 &<< UInt32(tables.frames[$1].application) }
+  }
 
   /// What records say of a signature.
   func record(of signature: UInt32) -> SignatureRecord { records[Int(tables.records[signature])] }

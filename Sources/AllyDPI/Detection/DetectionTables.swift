@@ -15,6 +15,7 @@ struct DetectionTables: Sendable {
   var bitNumbers: ConstantTable<UInt32>
   var literals: ConstantTable<UInt8>
   var patterns: ConstantTable<CompiledPattern>
+  var captures: ConstantTable<CaptureRule>
   var addressLists: ConstantTable<TableRange>
   var addresses: ConstantTable<AddressInterval>
   var portLists: ConstantTable<TableRange>
@@ -30,6 +31,7 @@ struct DetectionTables: Sendable {
   var fileNeeds: FileNeeds
   var prefilter: PrefilterTables
   var application: ApplicationTables
+  var frames: ConstantTable<FrameSignature>
   /// Conditions on transactions that are about no buffer and no number.
   var conditions: [ApplicationCondition]
   var tags: ConstantTable<TagRule>
@@ -109,6 +111,7 @@ struct DetectionTables: Sendable {
     unsafe changes.deallocate()
     unsafe bitNumbers.deallocate()
     unsafe literals.deallocate()
+    unsafe captures.deallocate()
     unsafe patterns.deallocate()
     unsafe addressLists.deallocate()
     unsafe addresses.deallocate()
@@ -122,6 +125,7 @@ struct DetectionTables: Sendable {
     unsafe prefilter.deallocate()
     unsafe application.deallocate()
     unsafe tags.deallocate()
+    unsafe frames.deallocate()
     for chain in transforms { unsafe chain.deallocate() }
   }
 }

@@ -151,6 +151,7 @@ extension Detector {
       var isDone = false
       if stage >= candidate.earliest {
         statistics.evaluated &+= 1
+        evaluator.forgetCaptures()
         let signature = tables.signatures[candidate.signature]
         if matches(
           candidate.signature, signature, transaction, packet, context, bytes: bytes, window: window, marks: marks,
@@ -191,8 +192,14 @@ extension Detector {
       let buffer = tables.application.buffers[index]
       guard matches(buffer, transaction, context.side) else { return false }
     }
-    return signature.payload.isEmpty
-      || evaluatePayload(signature, packet, context, bytes: bytes, window: window) != .none
+    if signature.payload.isEmpty { return true }
+    // The transaction is what the rule is about: the payload may be anywhere in what is known of the stream.
+    if signature.data.contains(.stream), window.bytes.byteCount > 0,
+      window.bytes.withByteView({ evaluator.evaluate(signature.payload, on: $0) }) != nil
+    {
+      return true
+    }
+    return evaluatePayload(signature, packet, context, bytes: bytes, window: window) != .none
   }
 
   /// All steps must hold within one of the buffer's occurrences.

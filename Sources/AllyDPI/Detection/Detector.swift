@@ -13,6 +13,8 @@ struct Detector: ~Copyable {
     var isReplaced: Bool
     /// The application's transaction that it was found in; ``noTransaction`` for none.
     var transaction: UInt64 = noTransaction
+    /// The frame that it was found in; 0 for none.
+    var frame: UInt64 = 0
 
     static var noTransaction: UInt64 { .max }
   }
@@ -51,6 +53,7 @@ struct Detector: ~Copyable {
   private var thresholds: ThresholdCounter
   private var stateBits: StateBitTable
   private var integers: FlowIntegerTable
+  private var variables = FlowVariables()
   private var tagged: TagTable
   private var matches: FixedList<Match>
   /// The matches of the last packet that records are written for.
@@ -119,6 +122,7 @@ struct Detector: ~Copyable {
     collect(group, packet, context, bytes: bytes, window: window, marks: &marks)
     while let rank = candidates.popFirst() {
       statistics.evaluated &+= 1
+      evaluator.forgetCaptures()
       let signature = tables.signatures[rank]
       let found = evaluate(
         signature, packet, context, bytes: bytes, window: window, marks: marks, time: time)
@@ -130,6 +134,7 @@ struct Detector: ~Copyable {
     }
     if let session {
       let packetMatches = matches.count
+      inspectFrames(of: session, packet, context, bytes: bytes, marks: &marks, time: time)
       inspectTransactions(of: session, packet, context, bytes: bytes, window: window, marks: &marks, time: time)
       if matches.count > packetMatches {
         matches.sort { ($0.signature, $0.transaction) < ($1.signature, $1.transaction) }
@@ -153,6 +158,9 @@ struct Detector: ~Copyable {
       if stateBits.isSet(bit, for: nobody, marks, at: time) { notes.bits.append(name) }
     }
     guard hasNotes else { return notes }
+    for (number, text) in variables.noted(for: flow.identifier) where Int(number) < program.variableNames.count {
+      notes.variables.append((program.variableNames[Int(number)], text))
+    }
     for (number, name) in program.integerNames.enumerated() {
       if let value = integers.value(UInt32(number), flow: flow.identifier, at: time) {
         notes.integers.append((name, value))
@@ -168,6 +176,13 @@ struct Detector: ~Copyable {
 
   /// What a signature leaves behind for others.
   mutating func change(_ signature: Signature, for packet: DecodedPacket, _ marks: inout FlowMarks, at time: UInt64) {
+    if !evaluator.captured.isEmpty {
+      if marks.hasFlow {
+        variables.note(evaluator.captured, for: marks.identifier)
+        marks.flags.insert(.hasNotes)
+      }
+      evaluator.forgetCaptures()
+    }
     for index in signature.changes.indices {
       switch tables.changes[index] {
       case .bit(let change):
@@ -270,6 +285,8 @@ struct Detector: ~Copyable {
         guard condition.matches(marks, context) else { return false }
       case .applicationEvent(let event):
         guard transaction?.events.contains(event.number(in: marks.protocolNumber)) == true else { return false }
+      case .detectionEvent(let event):
+        guard context.detectionEvents.contains(event) else { return false }
       case .transaction(let condition):
         guard
           transaction?.matches(condition, in: packet, from: context.side, ranges: tables.numberRanges) == true

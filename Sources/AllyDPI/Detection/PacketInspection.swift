@@ -31,6 +31,8 @@ struct PacketInspection: ~Copyable {
     var limits = configuration.application
     limits.options.resolve(for: program)
     limits.options.isInline = configuration.isInline
+    limits.options.showsStreamFrames = configuration.records.contains(.frames)
+    limits.options.frames = program.framesAskedFor(records: configuration.records)
     application = ApplicationLayer(limits: limits, files: files)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
     if let fastLog {
@@ -62,6 +64,7 @@ struct PacketInspection: ~Copyable {
     _ dissector: borrowing FrameDissector
   ) -> Actions {
     let bytes = dissector.bytes(of: packet, in: frame.bytes)
+    context.detectionEvents = DetectionEventSet()
     var marks = FlowMarks()
     // The flow's application when there is something to inspect or to record.
     var session: ApplicationSession? = nil
@@ -110,9 +113,10 @@ struct PacketInspection: ~Copyable {
     context.side = context.side.opposite
     swap(&context.endsStream, &context.endsOther)
     swap(&context.clientSize, &context.serverSize)
-    let (application, number, flags) = (flow.application, flow.protocolNumber, flow.flags)
+    let (application, number, protocols, flags) = (flow.application, flow.protocolNumber, flow.protocols, flow.flags)
     flow = tracker.flow(context.flow)
     flow.application = application
+    flow.protocols = protocols
     flow.protocolNumber = number
     flow.flags = flags
   }
@@ -129,6 +133,11 @@ struct PacketInspection: ~Copyable {
     if flow.application == .max && flow.flags.isSuperset(of: .noApplication) { return false }
     var hasHeard = false
     let wasUnknown = flow.application == .max
+    // Beyond the depth nothing is heard any more; passively, what the receiver has not acknowledged until then is not, either.
+    let isBeyond = context.streamEvents.contains(.reassemblyDepthReached)
+    if isBeyond && !isImmediate, let session = application.session(flow), session.close(context.side) {
+      hasHeard = true
+    }
     let isMidstream = flow.application == .max && tracker.connection(context.flow)?.flags.contains(.midstream) == true
     if context.releasesOther && !context.isContinuation {
       var side = context.side.opposite
@@ -148,11 +157,13 @@ struct PacketInspection: ~Copyable {
     tracker.withFlow(context.flow) {
       $0.application = flow.application
       $0.protocolNumber = flow.protocolNumber
+      $0.protocols = flow.protocols
       $0.flags = flow.flags
     }
+    context.detectionEvents = application.takeEvents()
     guard let session = application.session(flow) else { return false }
     if wasUnknown && session.isReadToTheEnd { tracker.liftDepth(of: context.flow) }
-    if context.endsStream && session.close(context.side) { hasHeard = true }
+    if context.endsStream || isBeyond, session.close(context.side) { hasHeard = true }
     if (context.endsConnection || context.endsOther) && session.close(context.side.opposite) { hasHeard = true }
     return hasHeard
   }
@@ -215,10 +226,19 @@ struct PacketInspection: ~Copyable {
         session, records, waits: waits && !isImmediate, waitsIfLate: waits,
         filesWait: packet.transport == .tcp && !isImmediate, flow: flow, about: subject, &eve)
     }
+    if let session, let flow {
+      if records.contains(.frames) { eve.writeFrames(session, from: context.side, flow: flow, about: subject) }
+      session.frames?.removeDone(from: context.side)
+    }
+    if records.contains(.applicationAnomalies), let flow {
+      eve.writeAnomalies(context.detectionEvents, flow: flow, about: subject)
+    }
     if context.isContinuation { return }
     if records.contains(.decodeAnomalies) {
       for event in DecoderEvent.allCases where packet.events.contains(event) {
-        eve.writeAnomaly("decode", origin: "decoder.", event: event.name, flow: flow, about: subject)
+        for _ in 0..<(packet.repeatedEvent == event ? 2 : 1) {
+          eve.writeAnomaly("decode", origin: "decoder.", event: event.name, flow: flow, about: subject)
+        }
       }
     }
     if records.contains(.streamAnomalies) {
@@ -363,6 +383,8 @@ struct PacketInspection: ~Copyable {
       } while hasData
       let isClosing = application.session(flow)?.close(side) == true
       let isLast = first == .toClient
+      // The other side has been heard to its end, or has nothing to say.
+      if isLast { _ = application.session(flow)?.close(side.opposite) }
       if isClosing || isLast { endSide(&side, &flow, hasData: false, isLast: isLast) }
     }
   }
@@ -387,6 +409,7 @@ struct PacketInspection: ~Copyable {
     context.isEstablished = true
     context.isContinuation = true
     context.hasStreamData = hasData
+    context.detectionEvents = application.takeEvents()
     var marks = FlowMarks(flow)
     let session = application.session(flow)
     var decision = Detector.Decision()
@@ -402,7 +425,12 @@ struct PacketInspection: ~Copyable {
       PacketInspection.writeAlerts(
         detector, decision, flow: flow, session, about: subject, tracker, program, &counters, &eve, &fastLog)
     }
+    if configuration.records.contains(.applicationAnomalies) {
+      eve.writeAnomalies(context.detectionEvents, flow: flow, about: subject)
+    }
     guard let session, !flow.flags.contains(.drop) else { return }
+    if configuration.records.contains(.frames) { eve.writeFrames(session, from: side, flow: flow, about: subject) }
+    session.frames?.removeDone(from: side)
     PacketInspection.writeTransactions(
       session, configuration.records, waits: isInspected && !isLast, waitsIfLate: false, isEnd: isLast, flow: flow,
       about: subject, &eve)

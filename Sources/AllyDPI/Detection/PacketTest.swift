@@ -28,6 +28,7 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case bits(BitCondition)
   case applicationProtocol(ProtocolCondition)
   case applicationEvent(EventCondition)
+  case detectionEvent(DetectionEvent)
   case applicationNumber(ApplicationNumber, NumberTest)
   case icmpv6MTU(NumberTest)
   case checksum(ChecksumMatch.Layer, isValid: Bool)
@@ -117,7 +118,7 @@ extension PacketTest {
     case .checksum(let layer, let isValid): packet.checksum(of: layer, isValid: isValid, bytes: bytes)
     case .never: false
     case .bits, .applicationProtocol, .applicationEvent, .applicationNumber, .applicationCondition, .streamSize,
-      .flowAge, .flowInteger, .file, .transaction:
+      .flowAge, .flowInteger, .file, .transaction, .detectionEvent:
       true
     }
   }
@@ -144,13 +145,14 @@ struct ProtocolCondition: BitwiseCopyable, Sendable {
   }
 
   func matches(_ marks: FlowMarks, _ context: PacketContext) -> Bool {
-    let hasFailed = marks.flags.isSuperset(of: .noApplication)
+    let hasFailed =
+      marks.protocolNumber == ApplicationParsers.failed || marks.flags.isSuperset(of: .noApplication)
     // Before anything is known, neither the one nor the other is true.
     if marks.protocolNumber == ApplicationParsers.none && !hasFailed { return false }
     let isTrue =
       isFailed
       ? hasFailed
-      : marks.protocolNumber != ApplicationParsers.none && applications & 1 &<< UInt32(marks.protocolNumber) != 0
+      : marks.protocolNumber < 32 && applications & 1 &<< UInt32(marks.protocolNumber) != 0
     return isTrue != isNegated
   }
 }

@@ -12,6 +12,9 @@ struct PayloadEvaluator: ~Copyable {
   private let steps: ConstantTable<PayloadStep>
   private let literals: ConstantTable<UInt8>
   private let patterns: ConstantTable<CompiledPattern>
+  private let captures: ConstantTable<CaptureRule>
+  /// What groups captured since it was last emptied, of searches that led to a match or not.
+  private(set) var captured: [(name: UInt32, text: [UInt8])] = []
   private var variables: ByteVariables
   private(set) var patternScratch: PatternScratch
   /// How the transaction in hand writes its numbers, for options that follow it (`dce`).
@@ -34,6 +37,7 @@ struct PayloadEvaluator: ~Copyable {
     steps = program.steps
     literals = program.literals
     patterns = program.patterns
+    captures = program.captures
     variables = ByteVariables(count: program.variableCount)
     transforms = program.transforms
     dataSets = DataSets(program.dataSets)
@@ -228,6 +232,7 @@ struct PayloadEvaluator: ~Copyable {
         return step.isNegated ? match(index + 1, end, bytes, cursor: cursor, furthest: furthest) : -1
       case .found(let range):
         if step.isNegated { return -1 }
+        if !step.captures.isEmpty { capture(step.captures, in: subject) }
         let matchEnd = base + range.upperBound
         let result = match(index + 1, end, bytes, cursor: matchEnd, furthest: max(furthest, matchEnd))
         if result >= 0 { return result }
@@ -237,6 +242,21 @@ struct PayloadEvaluator: ~Copyable {
       }
     }
   }
+
+  private mutating func capture(_ rules: TableRange, in bytes: ByteView) {
+    for index in rules.indices {
+      let rule = captures[index]
+      guard let range = patternScratch.group(Int(rule.group), in: bytes) else { continue }
+      var text: [UInt8] = []
+      for place in range.prefix(PayloadEvaluator.longestCapture) { text.append(bytes[place]) }
+      captured.removeAll { $0.name == rule.name }
+      captured.append((rule.name, text))
+    }
+  }
+
+  mutating func forgetCaptures() { if !captured.isEmpty { captured.removeAll() } }
+
+  private static var longestCapture: Int { 1024 }
 
   // MARK: numbers
 

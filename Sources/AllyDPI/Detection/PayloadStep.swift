@@ -100,6 +100,15 @@ struct PatternStep: BitwiseCopyable, Sendable {
   var isRelative: Bool
   /// As in ``ContentStep/retries``.
   var retries: Bool
+  /// Into the program's ``CaptureRule``s.
+  var captures = TableRange.empty
+}
+
+/// A group whose text is noted for the flow.
+struct CaptureRule: BitwiseCopyable, Sendable {
+  var group: UInt32
+  /// Of ``DetectionProgram/variableNames``.
+  var name: UInt32
 }
 
 /// How a number is read from the bytes.

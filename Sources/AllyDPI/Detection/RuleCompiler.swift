@@ -14,6 +14,7 @@ struct RuleCompiler {
   private var bitNumbers: [UInt32] = []
   private var literals: [UInt8] = []
   private var patterns: [CompiledPattern] = []
+  private var captures: [CaptureRule] = []
   private var addressLists: [TableRange] = []
   private var addresses: [DetectionTables.AddressInterval] = []
   private var portLists: [TableRange] = []
@@ -22,6 +23,7 @@ struct RuleCompiler {
   private var rateFilters: [RateFilterRule] = []
   private var suppressions: [SuppressionTest] = []
   private var tags: [TagRule] = []
+  private var frames: [FrameSignature] = []
   private var transforms: [TransformChain] = []
   private var dataSets = DataSetCompiler()
   private var validatesChecksums = true
@@ -41,6 +43,7 @@ struct RuleCompiler {
   private var flowBitNumbers: [String: UInt32] = [:]
   private var hostBitNumbers: [String: UInt32] = [:]
   private var integerNumbers: [String: UInt32] = [:]
+  private var variableNumbers: [String: UInt32] = [:]
   private var transformNumbers: [[BufferTransform]: UInt32] = [:]
 
   /// Compiles rules; those that cannot be become ``problems``.
@@ -80,11 +83,13 @@ struct RuleCompiler {
       signatures: ConstantTable(signatures), records: ConstantTable(signatureRecords), tests: ConstantTable(tests),
       steps: ConstantTable(steps), headerSteps: ConstantTable(headerSteps), changes: ConstantTable(changes),
       bitNumbers: ConstantTable(bitNumbers), literals: ConstantTable(literals), patterns: ConstantTable(patterns),
+      captures: ConstantTable(captures),
       addressLists: ConstantTable(addressLists), addresses: ConstantTable(addresses),
       portLists: ConstantTable(portLists), ports: ConstantTable(ports), thresholds: ConstantTable(thresholds),
       rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions),
       numberRanges: ConstantTable(numberRanges), digests: ConstantTable(fileDigests.bytes), fileNeeds: fileNeeds,
-      prefilter: prefilterTables, application: applicationTables, conditions: conditions, tags: ConstantTable(tags),
+      prefilter: prefilterTables, application: applicationTables, frames: ConstantTable(frames), conditions: conditions,
+      tags: ConstantTable(tags),
       transforms: transforms,
       dataSets: dataSets.definitions, variableCount: variableCount)
   }
@@ -92,6 +97,8 @@ struct RuleCompiler {
   /// The names of flow bits and of flow integers, by their numbers.
   var flowBitNames: [String] { RuleCompiler.names(flowBitNumbers) }
   var integerNames: [String] { RuleCompiler.names(integerNumbers) }
+
+  var variableNames: [String] { RuleCompiler.names(variableNumbers) }
 
   private static func names(_ numbers: [String: UInt32]) -> [String] {
     numbers.sorted { $0.value < $1.value }.map(\.key)
@@ -101,6 +108,7 @@ struct RuleCompiler {
 
   private mutating func add(_ rule: Rule) throws(RuleProblem) {
     var traits = RuleTraits(rule)
+    if traits.kind == .frame { try checkFrames(of: rule) }
     let compiled = try compileOptions(of: rule)
     let source = addressList(rule.source)
     let destination = addressList(rule.destination)
@@ -157,12 +165,16 @@ struct RuleCompiler {
 
   private mutating func append(_ signature: Signature, _ buffers: TableRange, record: UInt32, _ rule: Rule) {
     let rank = UInt32(signatures.count)
-    if signature.kind == .transaction {
+    if signature.kind == .frame {
+      frames += frameSignatures(of: rule).map { FrameSignature(signature: rank, application: $0.0, type: $0.1) }
+    } else if signature.kind == .transaction {
       applicationPrefilter.add(
         ApplicationPrefilterBuilder.Entry(
           signature: rank, applications: signature.applications, flow: signature.flow,
           buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: searched(in: rule),
-          hasEvents: rule.options.contains { if case .applicationEvent = $0 { true } else { false } },
+          hasEvents: rule.options.contains {
+            if case .applicationEvent(let event) = $0 { event.protocols != nil } else { false }
+          },
           hasConditions: signature.tests.indices.contains { tests[$0].isAboutTransaction || tests[$0].isOfTransaction })
       )
     } else {
@@ -176,6 +188,36 @@ struct RuleCompiler {
     signatures.append(signature)
     signatureRecords.append(record)
     bufferRanges.append(buffers)
+  }
+
+  /// The frames that a rule is about, with their protocols' places; none when no protocol of the rule has them.
+  private func frameSignatures(of rule: Rule) -> [(UInt8, UInt8)] {
+    let name = rule.options.lazy.compactMap { $0.view?.parameter }.first ?? ""
+    var found: [(UInt8, UInt8)] = []
+    for (place, parser) in ApplicationParsers.all.enumerated()
+    where rule.applicationProtocols?.contains(parser.applicationProtocol) ?? false {
+      guard let type = parser.frameTypes.firstIndex(where: { $0.description == name }) else { continue }
+      found.append((UInt8(place), UInt8(type)))
+    }
+    return found
+  }
+
+  /// A rule on frames is about one kind of them, and about nothing of a transaction.
+  private func checkFrames(of rule: Rule) throws(RuleProblem) {
+    var reason: String?
+    let views = rule.options.compactMap(\.view).filter { $0.buffer == .frame }
+    if Set(views.map(\.parameter)).count > 1 { reason = "frame: expected frames of one name in a rule" }
+    if rule.options.contains(where: { $0.isAboutTransactions && $0.view?.buffer != .frame }) {
+      reason = "frame: expected no option about an application's messages beside one about a frame"
+    }
+    if rule.options.contains(where: { $0.view?.buffer == .payload }) {
+      reason = "frame: expected no option about the payload beside one about a frame"
+    }
+    if reason == nil && frameSignatures(of: rule).isEmpty {
+      reason = "frame: no frame is named \"\(views.first?.parameter ?? "")\""
+    }
+    guard let reason else { return }
+    throw RuleProblem(location: rule.location, sid: rule.sid, reason: reason, isUnsupported: true)
   }
 
   /// The literal that a rule on transactions is found by. Transforms of its view have a number already.
@@ -323,7 +365,9 @@ struct RuleCompiler {
       return (
         pattern.buffer,
         .pattern(
-          PatternStep(pattern: index, isNegated: pattern.isNegated, isRelative: pattern.relative, retries: false))
+          PatternStep(
+            pattern: index, isNegated: pattern.isNegated, isRelative: pattern.relative, retries: false,
+            captures: captures(of: pattern, patterns[Int(index)])))
       )
     case .byteTest(let test):
       return (
@@ -387,6 +431,23 @@ struct RuleCompiler {
     default:
       return nil
     }
+  }
+
+  /// The groups of a pattern whose text is noted: those that the rule names behind it, and those that are called `flow_NAME`.
+  private mutating func captures(of pattern: PatternMatch, _ compiled: CompiledPattern) -> TableRange {
+    let start = captures.count
+    for (index, capture) in pattern.captures.enumerated() where capture.scope == .flow {
+      captures.append(
+        CaptureRule(group: UInt32(index + 1), name: RuleCompiler.number(of: capture.name, in: &variableNumbers)))
+    }
+    let prefix = Array("flow_".utf8)
+    for part in pattern.pattern.split(separator: UInt8(ascii: "<")).dropFirst() where part.starts(with: prefix) {
+      let name = Array(part.prefix { $0 != UInt8(ascii: ">") })
+      guard name.count < part.count, let group = compiled.group(named: name) else { continue }
+      let text = String(decoding: name.dropFirst(prefix.count), as: UTF8.self)
+      captures.append(CaptureRule(group: UInt32(group), name: RuleCompiler.number(of: text, in: &variableNumbers)))
+    }
+    return TableRange(start: UInt32(start), count: UInt32(captures.count - start))
   }
 
   private mutating func compile(_ content: ContentMatch) -> ContentStep {
@@ -458,6 +519,11 @@ struct RuleCompiler {
       guard let condition = ApplicationCondition(option) else { return nil }
       conditions.append(condition)
       return .applicationCondition(UInt32(conditions.count - 1))
+    case .applicationEvent(let event) where event.protocols == nil:
+      guard let event = DetectionEvent.named(event.name) else {
+        throw unknownEvent("app-layer-event", event.name, of: rule)
+      }
+      return .detectionEvent(event)
     case .applicationEvent(let event):
       guard let condition = EventCondition(event) else { throw unknownEvent("app-layer-event", event.name, of: rule) }
       return .applicationEvent(condition)

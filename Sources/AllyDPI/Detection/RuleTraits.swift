@@ -12,6 +12,7 @@ struct RuleTraits {
   init(_ rule: Rule) {
     var hasPayload = false
     var hasTransaction = false
+    var hasFrame = false
     var needsPacket = rule.ruleProtocol == .tcpPkt
     var needsStream = rule.ruleProtocol == .tcpStream
     var hasFlow = false
@@ -26,6 +27,7 @@ struct RuleTraits {
           hasPayload = true
           hasAbsolutePositions = hasAbsolutePositions || option.countsFromStart
         case .header: needsPacket = true
+        case .transaction where view.buffer == .frame: hasFrame = true
         case .transaction: hasTransaction = true
         }
         continue
@@ -43,6 +45,9 @@ struct RuleTraits {
       case .ipProtocol: break  // part of the header, in effect
       case .streamSize, .flowInteger: others += 1
       case .applicationProtocol: others += 1
+      case .applicationEvent(let event) where event.protocols == nil:
+        needsPacket = true
+        others += 1
       case .applicationEvent, .applicationNumber, .applicationFlags, .tlsVersion, .tlsState, .certificateValidity,
         .modbus, .dnp3Object, .cipService, .http2Setting, .ikeAttribute, .krb5TicketEncryption, .fileDigest,
         .ftpDataCommand,
@@ -55,7 +60,9 @@ struct RuleTraits {
       }
     }
 
-    if hasTransaction || rule.storesFiles {
+    if hasFrame {
+      kind = .frame
+    } else if hasTransaction || rule.storesFiles {
       kind = .transaction
     } else if rule.applicationProtocols != nil && others == 0 && events == 0 {
       kind = .application

@@ -96,12 +96,14 @@ enum SignatureKind: UInt8, BitwiseCopyable, Sendable {
   case application
   /// A transaction of an application's protocol: its verdict is the flow's.
   case transaction
+  /// A frame of an application's protocol: likewise.
+  case frame
 
   /// Whether drop and pass stand for the whole flow.
   @inline(__always)
   func actsOnFlow(matchedStream: Bool) -> Bool {
     switch self {
-    case .addressesOnly, .negatedAddressesOnly, .application, .transaction: true
+    case .addressesOnly, .negatedAddressesOnly, .application, .transaction, .frame: true
     case .decoderEvents, .packet: false
     case .payload: matchedStream
     }

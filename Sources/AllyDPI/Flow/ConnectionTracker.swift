@@ -496,6 +496,8 @@ struct PacketContext: BitwiseCopyable, Sendable {
   /// What becomes of the packet's flow because the engine cannot follow it.
   var exception = ExceptionPolicy.ignore
   var streamEvents = StreamEventSet()
+  /// What finding out the protocol met with this packet.
+  var detectionEvents = DetectionEventSet()
   /// `stream_size`: sequence numbers that each side of a TCP connection has used, its SYN included; of use when
   /// ``isInConnection``.
   var clientSize: UInt32 = 0

@@ -61,6 +61,8 @@ struct Flow: BitwiseCopyable, Sendable {
   var application: UInt32 = .max
   /// The protocol that was found, by its place in ``ApplicationParsers/all``; kept for records.
   var protocolNumber: UInt8 = ApplicationParsers.none
+  /// What each of its sides was found to speak, and what was spoken before.
+  var protocols = FlowProtocols()
   /// Flow bits 0 to 255.
   var bits: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
@@ -134,6 +136,7 @@ struct Flow: BitwiseCopyable, Sendable {
     swap(&tcpFlagsToServer, &tcpFlagsToClient)
     swap(&hasGapToServer, &hasGapToClient)
     hopLimits.swapSides()
+    protocols.swapSides()
     let seen = flags.intersection([.seenToServer, .seenToClient])
     if seen == .seenToServer || seen == .seenToClient {
       flags.subtract(seen)

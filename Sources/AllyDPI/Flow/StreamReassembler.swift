@@ -178,6 +178,8 @@ struct StreamReassembler: ~Copyable {
     guard missing > 0 else { return }
     // A FIN takes a number of its own, whether it was seen or not.
     if missing == 1 && side.stream.waiting.isEmpty { return }
+    // Of a side that has shown nothing at all, the capture may be out of order.
+    if side.stream.delivered == 0 && side.stream.waiting.isEmpty { return }
     if side.flags.contains(.finSent) && acknowledgement == side.finSequence &+ 1 { missing -= 1 }
     side.stream.acknowledged = max(side.stream.acknowledged, side.stream.delivered + missing)
     // What was not shown yet would be lost with the gap: it is shown with this side's next packet, and then the gap.

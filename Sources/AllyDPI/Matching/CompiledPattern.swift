@@ -36,6 +36,13 @@ struct CompiledPattern: BitwiseCopyable, @unchecked Sendable {
     unsafe self.code = unsafe code
   }
 
+  /// The number of a group with a name; nil when there is none.
+  func group(named name: [UInt8]) -> Int? {
+    let text = name + [0]
+    let number = unsafe text.withUnsafeBufferPointer { unsafe pcre2_substring_number_from_name_8(code, $0.baseAddress) }
+    return number > 0 ? Int(number) : nil
+  }
+
   /// Frees the pattern; no copy may be used afterwards.
   @unsafe func deallocate() { unsafe pcre2_code_free_8(code) }
 
@@ -62,6 +69,9 @@ struct CompiledPattern: BitwiseCopyable, @unchecked Sendable {
 /// One core's working memory for patterns, with the limits that keep a hostile payload from holding the core.
 @safe
 struct PatternScratch: ~Copyable {
+  /// Groups whose places are kept.
+  static var mostGroups: UInt32 { 15 }
+
   private let context: OpaquePointer
   private let stack: OpaquePointer?
   private let match: OpaquePointer
@@ -72,7 +82,8 @@ struct PatternScratch: ~Copyable {
   ///   - matchLimit: how many times a search may back up (`pcre.match-limit`).
   ///   - depthLimit: how deep it may nest (`pcre.match-limit-recursion`).
   init(matchLimit: UInt32 = 3500, depthLimit: UInt32 = 1500) throws(DPIEngineError) {
-    guard let context = unsafe pcre2_match_context_create_8(nil), let match = unsafe pcre2_match_data_create_8(2, nil)
+    guard let context = unsafe pcre2_match_context_create_8(nil),
+      let match = unsafe pcre2_match_data_create_8(PatternScratch.mostGroups + 1, nil)
     else { throw .outOfMemory("PCRE2 match data") }
     unsafe self.context = unsafe context
     unsafe self.match = unsafe match
@@ -105,6 +116,17 @@ struct PatternScratch: ~Copyable {
     let ends = unsafe pcre2_get_ovector_pointer_8(match).unsafelyUnwrapped
     let upper = unsafe ends[1]
     return .found(unsafe min(ends[0], upper)..<upper)
+  }
+
+  /// The place of what a group captured in the search that found something last; nil when it took no part.
+  func group(_ number: Int, in bytes: ByteView) -> Range<Int>? {
+    guard number > 0, number <= Int(PatternScratch.mostGroups),
+      unsafe number < pcre2_get_ovector_count_8(match)
+    else { return nil }
+    let ends = unsafe pcre2_get_ovector_pointer_8(match).unsafelyUnwrapped
+    let (lower, upper) = unsafe (ends[2 * number], ends[2 * number + 1])
+    // A group that took no part has ends beyond any text.
+    return lower <= upper && upper <= bytes.count ? lower..<upper : nil
   }
 
   /// The place of what the pattern's first group captures; nil when there is no match, or none of the group.

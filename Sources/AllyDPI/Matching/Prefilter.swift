@@ -116,7 +116,7 @@ struct PrefilterBuilder {
           addresses.append(member.signature)
         }
       case .decoderEvents: decoderEvents.append(member.signature)
-      case .negatedAddressesOnly, .packet, .payload, .application, .transaction:
+      case .negatedAddressesOnly, .packet, .payload, .application, .transaction, .frame:
         if let pattern = member.pattern, !pattern.isWeak {
           searched.append(member.signature)
           if let place = places[pattern.literal] {

@@ -93,6 +93,9 @@ struct EVEWriter: ~Copyable {
       json.key("payload_printable")
       json.printable(shown)
     }
+    if match.frame != 0, let session, let frame = session.frames?.frame(match.frame, from: subject.side) {
+      self.frame(frame, session)
+    }
     json.key("stream")
     json.number(match.isStream ? 1 as UInt8 : 0)
     if options.packet { packet(subject) }
@@ -178,12 +181,21 @@ struct EVEWriter: ~Copyable {
   }
 
   mutating func applicationProtocol(of flow: Flow) {
-    let name: StaticString? =
-      flow.protocolNumber != ApplicationParsers.none
-      ? ApplicationParsers.all[Int(flow.protocolNumber)].recordName
-      : flow.flags.isSuperset(of: .noApplication) ? "failed" : nil
-    guard let name else { return }
-    json.key("app_proto")
+    var place = flow.protocolNumber
+    if place == ApplicationParsers.none && flow.flags.isSuperset(of: .noApplication) {
+      place = ApplicationParsers.failed
+    }
+    applicationProtocol("app_proto", place)
+    applicationProtocol("app_proto_orig", flow.protocols.original)
+    applicationProtocol("app_proto_expected", flow.protocols.expected)
+    if place == ApplicationParsers.failed { return }
+    if flow.protocols.toServer != place { applicationProtocol("app_proto_ts", flow.protocols.toServer) }
+    if flow.protocols.toClient != place { applicationProtocol("app_proto_tc", flow.protocols.toClient) }
+  }
+
+  private mutating func applicationProtocol(_ key: StaticString, _ place: UInt8) {
+    guard let name = ApplicationParsers.name(at: place) else { return }
+    json.key(key)
     json.string(name)
   }
 
@@ -394,20 +406,43 @@ struct EVEWriter: ~Copyable {
     json.key("type")
     json.string("applayer")
     json.key("event")
-    let isCapital = ApplicationParsers.all[Int(session.index)].capitalizesEvents
-    json.string { text in
-      event.withUTF8Buffer { name in
-        for index in 0..<name.count {
-          let byte = unsafe name[index]
-          text.append(isCapital && byte &- 0x61 < 26 ? byte & 0xDF : byte)
-        }
-      }
-    }
+    if ApplicationParsers.all[Int(session.index)].capitalizesEvents { capitals(event) } else { json.string(event) }
     json.key("layer")
     json.string("proto_parser")
     json.endObject()
     json.endObject()
     submit()
+  }
+
+  /// `anomaly` of protocol detection.
+  mutating func writeAnomalies(_ events: DetectionEventSet, flow: Flow, about subject: borrowing Subject) {
+    if events.isEmpty { return }
+    for event in DetectionEvent.allCases where events.contains(event) {
+      beginRecord("anomaly", flow: flow, about: subject)
+      json.key("anomaly")
+      json.beginObject()
+      if flow.protocolNumber != ApplicationParsers.failed { applicationProtocol("app_proto", flow.protocolNumber) }
+      json.key("type")
+      json.string("applayer")
+      json.key("event")
+      capitals(event.name)
+      json.key("layer")
+      json.string("proto_detect")
+      json.endObject()
+      json.endObject()
+      submit()
+    }
+  }
+
+  private mutating func capitals(_ name: StaticString) {
+    json.string { text in
+      name.withUTF8Buffer { name in
+        for index in 0..<name.count {
+          let byte = unsafe name[index]
+          text.append(byte &- 0x61 < 26 ? byte & 0xDF : byte)
+        }
+      }
+    }
   }
 
   // MARK: what all have in common

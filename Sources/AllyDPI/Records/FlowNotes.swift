@@ -2,8 +2,10 @@
 struct FlowNotes {
   var bits: [String] = []
   var integers: [(name: String, value: UInt32)] = []
+  /// What groups of patterns captured.
+  var variables: [(name: String, text: [UInt8])] = []
 
-  var isEmpty: Bool { bits.isEmpty && integers.isEmpty }
+  var isEmpty: Bool { bits.isEmpty && integers.isEmpty && variables.isEmpty }
 }
 
 extension EVEWriter {
@@ -40,6 +42,17 @@ extension EVEWriter {
         json.number(value)
       }
       json.endObject()
+    }
+    if !notes.variables.isEmpty {
+      json.key("flowvars")
+      json.beginArray()
+      for (name, text) in notes.variables {
+        json.beginObject()
+        json.key(name)
+        json.text(text[...])
+        json.endObject()
+      }
+      json.endArray()
     }
     json.endObject()
   }

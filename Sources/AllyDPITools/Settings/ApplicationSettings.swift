@@ -6,6 +6,13 @@ extension ApplicationOptions {
   /// `app-layer.protocols`.
   mutating func readProtocols(_ tree: SettingTree) throws(CommandFailure) {
     let protocols = "app-layer.protocols."
+    for one in ApplicationProtocol.allCases {
+      let path = protocols + (one == .http1 ? "http" : one.rawValue) + ".enabled"
+      guard let (text, _) = tree.text(path) else { continue }
+      // What is only to be detected has no transactions.
+      if text == "detection-only" { disabled.insert(one) } else if try tree.flag(path) == false { disabled.insert(one) }
+    }
+    if disabled.contains(.ftp) { disabled.insert(.ftpData) }
     try Self.read(&tls.ja3, tree, protocols + "tls.ja3-fingerprints")
     try Self.read(&tls.ja4, tree, protocols + "tls.ja4-fingerprints")
     try Self.read(&hassh, tree, protocols + "ssh.hassh")

@@ -48,6 +48,8 @@ struct DCERPCCall {
         request.append(reader.bytes(reader.left), limit: limit)
       }
       if header.isLast { isRequestDone = true }
+      // The third leg of an authentication has no answer (MS-RPCE 2.2.2.5).
+      if header.type == .auth3 { isResponseDone = true }
     } else {
       if responseType == nil { responseType = header.type }
       if header.type == .response {

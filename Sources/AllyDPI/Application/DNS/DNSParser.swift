@@ -11,7 +11,10 @@ final class DNSParser: ApplicationParser {
   /// The largest message over TCP with its length before it.
   private static var largestMessage: Int { 65_537 }
 
+  static var frameTypes: [StaticString] { ["pdu"] }
+
   private let limits: ApplicationLimits
+  private var frames: FrameList?
   private let isStream: Bool
   private var transactions: [DNSTransaction] = []
   private var transactionsBegun: UInt64 = 0
@@ -27,12 +30,16 @@ final class DNSParser: ApplicationParser {
     isStream = transport == IPProtocolNumber.tcp
   }
 
+  func useFrames(_ list: FrameList) { frames = list }
+
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
     buffer == .dnsQuery && side == .toServer ? BufferAvailability(stage: TransactionStage.complete) : nil
   }
 
   /// A header that makes sense, and a question that is one. Elsewhere than on port 53 the whole message must be sound.
   static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition {
+    // LLMNR and multicast DNS look alike and are protocols of their own (RFC 4795, RFC 6762).
+    if serverPort == 5355 || serverPort == 5353 { return .no }
     var message = start
     if transport == IPProtocolNumber.tcp {
       guard let prefix = Window<2>(start, at: 0) else { return .needsMore }
@@ -64,16 +71,16 @@ final class DNSParser: ApplicationParser {
   // MARK: data
 
   func receive(_ data: RawSpan, from side: FlowSide) {
-    guard isStream else { return take(data, from: side) }
+    guard isStream else { return take(data, from: side, at: 0) }
     if side == .toServer {
-      if !isLostToServer { DNSParser.split(data, &pendingToServer) { take($0, from: side) } }
+      if !isLostToServer { DNSParser.split(data, &pendingToServer) { take($0, from: side, at: $1) } }
     } else if !isLostToClient {
-      DNSParser.split(data, &pendingToClient) { take($0, from: side) }
+      DNSParser.split(data, &pendingToClient) { take($0, from: side, at: $1) }
     }
   }
 
   /// Messages over TCP have their length before them (RFC 1035 §4.2.2).
-  private static func split(_ data: RawSpan, _ pending: inout [UInt8], _ body: (RawSpan) -> Void) {
+  private static func split(_ data: RawSpan, _ pending: inout [UInt8], _ body: (RawSpan, Int) -> Void) {
     var offset = 0
     while offset < data.byteCount {
       var wanted = 2
@@ -83,15 +90,18 @@ final class DNSParser: ApplicationParser {
       offset += count
       guard pending.count >= 2, pending.count == 2 + (Int(pending[0]) << 8 | Int(pending[1])) else { continue }
       let message = pending[2...]
-      body(message.rawBytes)
+      body(message.rawBytes, offset - message.count)
       pending.removeAll(keepingCapacity: true)
     }
   }
 
-  private func take(_ data: RawSpan, from side: FlowSide) {
+  /// - Parameter offset: where the message begins in what was received.
+  private func take(_ data: RawSpan, from side: FlowSide, at offset: Int) {
+    let frame = frames?.begin(0, side, at: offset, data, length: data.byteCount)
     guard transactions.count < limits.transactions else { return }
     let transaction = DNSTransaction(number: transactionsBegun, side: side)
     guard let message = DNSMessage(data) else { return }
+    frame?.transaction = transactionsBegun
     transactionsBegun += 1
     transaction.message = message
     if message.isMalformed { transaction.note(.malformedData) }
@@ -120,8 +130,8 @@ enum DNSEvent: UInt8, CaseIterable, Sendable {
   var name: StaticString {
     switch self {
     case .malformedData: "malformed_data"
-    case .notRequest: "not_a_request"
-    case .notResponse: "not_a_response"
+    case .notRequest: "not_request"
+    case .notResponse: "not_response"
     case .zFlagSet: "z_flag_set"
     case .invalidOpcode: "invalid_opcode"
     }

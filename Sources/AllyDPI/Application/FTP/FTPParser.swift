@@ -21,6 +21,8 @@ final class FTPParser: ApplicationParser {
   private var dataPort: (number: UInt16, isActive: Bool)?
   private var expectations: [FlowExpectation] = []
   private(set) var isHandedOver = false
+  var announcedSuccessor: ApplicationProtocol? { .tls }
+  static var recognizesEachSide: Bool { true }
 
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 
@@ -36,11 +38,9 @@ final class FTPParser: ApplicationParser {
         || start.hasCaselessPrefix("auth ssl")
       return isCommand ? .yes : .no
     case .toClient:
-      guard start.byteCount >= 4 else { return .needsMore }
-      guard start.hasCaselessPrefix("220 ") || start.hasCaselessPrefix("220-") else { return .no }
-      let end = start.firstIndex(of: .lineFeed, from: 0) ?? start.byteCount
-      // Other protocols greet with 220, too: then the client tells.
-      return start.extracting(0..<min(end, 512)).array[...].containsCaseless("ftp") ? .yes : .needsMore
+      // Other protocols greet with 220, too: mostly the client tells.
+      if start.hasCaselessPrefix("220 (") { return .yes }
+      return start.byteCount < 5 ? .needsMore : .no
     }
   }
 

@@ -10,6 +10,10 @@ struct FilePolicy {
   var store: (any FileStore)? = nil
   /// Every file is kept, whatever rules say (`force-filestore`).
   var storesAll = false
+  /// Where HTTP's ranges become files; nil for nowhere.
+  var ranges: RangeFiles? = nil
+  /// What all files together may keep of content that comes before its time.
+  let budget = FileBudget()
 
   /// A file's kind is told when so many bytes have come, or all of it.
   static var magicBytes: Int { 512 }
@@ -25,6 +29,7 @@ extension FilePolicy {
   ) throws(DPIEngineError) {
     let settings = configuration.files
     let shown = configuration.recordOptions.files
+    ranges = RangeFiles()
     digests = needs.digests
     for kind in settings.digests where !digests.contains(kind.function) { digests.append(kind.function) }
     for (function, isAskedFor) in [(Digest.Function.md5, shown.md5), (.sha1, shown.sha1), (.sha256, shown.sha256)]

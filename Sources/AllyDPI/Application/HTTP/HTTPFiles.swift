@@ -11,6 +11,13 @@ extension HTTPTransaction {
   func markGap(_ count: Int, from side: FlowSide) { openFile(from: side)?.skip(count) }
 
   func closeFile(from side: FlowSide, isWhole: Bool) { openFile(from: side)?.close(isWhole: isWhole) }
+
+  /// A range is over: when it was the last that was missing, there is a whole file.
+  func finishRange(_ policy: FilePolicy) {
+    guard let part = range else { return }
+    range = nil
+    if files.count < 64, let file = policy.ranges?.takeWhole(part.key) { files.append(file) }
+  }
 }
 
 extension HTTPParser {
@@ -19,9 +26,17 @@ extension HTTPParser {
     let disposition = transaction.response.fields.value(of: "content-disposition")
     let name = disposition.flatMap(HTTPDisposition.fileName) ?? transaction.request.uri.normalizedPath
     transaction.openFile(from: .toClient, name: name, policy: filePolicy, keepsBytes: false)
-    if let range = transaction.response.fields.value(of: "content-range").flatMap({ HTTPContentRange($0) }) {
-      transaction.openFile(from: .toClient)?.range = range.bounds
+    guard let range = transaction.response.fields.value(of: "content-range").flatMap({ HTTPContentRange($0) }) else {
+      return
     }
+    transaction.openFile(from: .toClient)?.range = range.bounds
+    guard let bounds = range.bounds, let size = range.size, bounds.upperBound < size else { return }
+    let key = (transaction.request.fields.value(of: "host").map { Array($0) } ?? []) + [0] + Array(name)
+    let policy = filePolicy
+    let assembly = policy.ranges?.assembly(key, size: size, policy.budget) {
+      TransferredFile(name: name, side: .toClient, policy: policy)
+    }
+    transaction.range = assembly.map { HTTPRangePart(key: key, assembly: $0, offset: bounds.lowerBound) }
   }
 
   /// What is posted or put is a file, named by the path; a form (RFC 7578) carries its files in parts.
@@ -51,7 +66,18 @@ extension HTTPParser {
   func appendResponseContent(_ data: RawSpan, to transaction: HTTPTransaction) {
     transaction.response.body.append(data, limit: limits.responseBody)
     transaction.openFile(from: .toClient)?.append(data)
+    guard let part = transaction.range else { return }
+    part.assembly.take(data, at: part.offset)
+    transaction.range?.offset = part.offset &+ UInt64(data.byteCount)
   }
+}
+
+/// A range of a file that an answer brings.
+struct HTTPRangePart {
+  var key: [UInt8]
+  var assembly: FileAssembly
+  /// Of the next byte.
+  var offset: UInt64
 }
 
 /// `Content-Disposition`.

@@ -9,6 +9,7 @@ final class HTTPParser: ApplicationParser {
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static var recordName: StaticString { "http" }
   static var recordKind: RecordKinds { .http }
+  static var recognizesEachSide: Bool { true }
   static var capitalizesEvents: Bool { true }
   static let eventNames: [StaticString] = HTTPEvent.allCases.map(\.name)
 
@@ -34,7 +35,29 @@ final class HTTPParser: ApplicationParser {
 
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 
+  /// The request and the response that are being read, as frames.
+  private var frames: FrameList?
+  private var requestFrame: ProtocolFrame?
+  private var responseFrame: ProtocolFrame?
+
   // MARK: the seam
+
+  static var frameTypes: [StaticString] { ["request", "response"] }
+
+  func useFrames(_ list: FrameList) { frames = list }
+
+  func beginFrame(of transaction: HTTPTransaction, _ side: FlowSide, _ input: HTTPInput) {
+    guard let frames else { return }
+    let rest = input.data.extracting(input.offset...)
+    let frame = frames.begin(side == .toServer ? 0 : 1, side, at: input.offset, rest, length: nil)
+    frame?.transaction = transaction.number
+    if side == .toServer { requestFrame = frame } else { responseFrame = frame }
+  }
+
+  func endFrame(of side: FlowSide, at offset: Int) {
+    frames?.end(side == .toServer ? requestFrame : responseFrame, at: offset)
+    if side == .toServer { requestFrame = nil } else { responseFrame = nil }
+  }
 
   func useFiles(_ policy: FilePolicy) { filePolicy = policy }
 

@@ -22,7 +22,10 @@ extension HTTPParser {
   func receiveRequest(_ data: RawSpan) {
     var input = HTTPInput(data)
     while true {
-      switch requestStep(&input) {
+      let before = currentRequest
+      let step = requestStep(&input)
+      if let before, before !== currentRequest { endFrame(of: .toServer, at: input.offset) }
+      switch step {
       case .continue: continue
       case .needsMore: return
       case .stop:
@@ -37,7 +40,9 @@ extension HTTPParser {
     case .stopped: return .needsMore
     case .idle:
       if input.isEmpty { return .needsMore }
-      return beginRequest() ? .continue : .stop
+      guard beginRequest(), let transaction = currentRequest else { return .stop }
+      beginFrame(of: transaction, .toServer, input)
+      return .continue
     case .finished: return finishRequest(&input)
     case .line, .headers, .trailer, .chunkLength, .chunkEnd:
       guard input.takeLine(into: &requestSide.line) else { return requestLineIsTooLong ? .stop : .needsMore }
@@ -194,6 +199,7 @@ extension HTTPParser {
   private func endRequestFields(of transaction: HTTPTransaction) {
     let fields = transaction.request.fields
     checkHost(of: transaction)
+    checkAuthorization(of: transaction)
     transaction.request.stage = .body
     if let encoding = fields.value(of: "transfer-encoding") {
       if encoding.containsCaseless("chunked") {
@@ -226,6 +232,16 @@ extension HTTPParser {
       let named = HTTPHost.name(host)
       if !named.elementsEqual(transaction.request.target[authority]) { transaction.note(.hostHeaderAmbiguous) }
     }
+  }
+
+  /// Ways to say who one is that are known (RFC 7617, RFC 7616, RFC 6750).
+  private static let authorizations: [StaticString] = ["basic", "digest", "bearer"]
+
+  private func checkAuthorization(of transaction: HTTPTransaction) {
+    guard let value = transaction.request.fields.value(of: "authorization") else { return }
+    let scheme = value.prefix { !$0.isWhiteSpace }
+    if HTTPParser.authorizations.contains(where: { scheme.isCaselessEqual(to: $0) }) { return }
+    transaction.note(.requestAuthorizationUnrecognized)
   }
 
   // MARK: body

@@ -22,7 +22,10 @@ extension HTTPParser {
   func receiveResponse(_ data: RawSpan) {
     var input = HTTPInput(data)
     while true {
-      switch responseStep(&input) {
+      let before = currentResponse
+      let step = responseStep(&input)
+      if let before, before !== currentResponse { endFrame(of: .toClient, at: input.offset) }
+      switch step {
       case .continue: if tunnel == .unknown || tunnel == .other { return }
       case .needsMore: return
       case .stop:
@@ -41,6 +44,7 @@ extension HTTPParser {
       guard let transaction = nextForResponse() else { return .stop }
       currentResponse = transaction
       transaction.response.stage = .line
+      beginFrame(of: transaction, .toClient, input)
       responseSide.state = .line
       return .continue
     case .finished: return finishResponse(&input)
@@ -366,6 +370,7 @@ extension HTTPParser {
   private func completeResponse(_ transaction: HTTPTransaction) {
     transaction.response.stage = .complete
     transaction.closeFile(from: .toClient, isWhole: true)
+    transaction.finishRange(filePolicy)
     responseSide.decoder = nil
     currentResponse = nil
     responseSide.state = .idle

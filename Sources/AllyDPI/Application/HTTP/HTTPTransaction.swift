@@ -74,6 +74,8 @@ final class HTTPTransaction: ApplicationTransaction {
   var response = Response()
   var events = ApplicationEvents()
   var files: [TransferredFile] = []
+  /// The range of a file that the answer brings.
+  var range: HTTPRangePart?
   let inspection = TransactionInspection()
   /// Buffers that are put together when somebody asks for them.
   private var composed = HTTPComposedBuffers()
@@ -85,6 +87,7 @@ final class HTTPTransaction: ApplicationTransaction {
     response.removeAll()
     events = ApplicationEvents()
     files.removeAll(keepingCapacity: true)
+    range = nil
     inspection.reset()
     composed.removeAll()
   }

@@ -9,6 +9,7 @@ struct MIMEMessage {
     case headerStarted = "HEADER_STARTED"
     case headerReady = "HEADER_READY"
     case bodyStarted = "BODY_STARTED"
+    case bodyEnded = "BODY_END_BOUND"
     case done = "PARSE_DONE"
     case failed = "PARSE_ERROR"
   }
@@ -16,7 +17,7 @@ struct MIMEMessage {
   private(set) var status = Status.headerReady
   /// The fields of the message's own header.
   private(set) var header = MIMEHeader()
-  /// Names of attachments, in the order of appearance.
+  /// Names of attachments that are whole, in the order of appearance.
   private(set) var attachments: [[UInt8]] = []
   private(set) var links = MIMELinks()
   var events = MIMEEvents()
@@ -28,6 +29,7 @@ struct MIMEMessage {
   private var isInHeader = true
   /// The attachment that is open.
   private(set) var file: TransferredFile?
+  private var openName: [UInt8]?
   private var decoder = MIMEDecoder()
 
   /// Parts within parts.
@@ -85,6 +87,7 @@ struct MIMEMessage {
       if isLast {
         // What follows is the outer part's again.
         isInHeader = false
+        status = .bodyEnded
       } else {
         stack.append(MIMEPart(isChild: true))
         partHeader = MIMEHeader()
@@ -147,7 +150,7 @@ struct MIMEMessage {
         events.insert(.longFileName)
         name = name.prefix(MIMELimits.fileName)
       }
-      if attachments.count < MIMEMessage.mostAttachments { attachments.append(Array(name)) }
+      openName = Array(name)
       file = open(name)
     }
   }
@@ -169,6 +172,8 @@ struct MIMEMessage {
     decoder.finish(events: &events)
     file?.close(isWhole: isWhole)
     file = nil
+    if let openName, isWhole, attachments.count < MIMEMessage.mostAttachments { attachments.append(openName) }
+    openName = nil
     if let top = stack.indices.last { stack[top].isAttachment = false }
   }
 }

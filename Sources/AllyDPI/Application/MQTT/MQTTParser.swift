@@ -8,7 +8,10 @@ final class MQTTParser: ApplicationParser {
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static let eventNames: [StaticString] = MQTTEvent.allCases.map(\.name)
 
+  static var frameTypes: [StaticString] { ["pdu", "header", "data"] }
+
   private let limits: ApplicationLimits
+  private var frames: FrameList?
   private let options: ApplicationOptions.MQTT
   private var transactions: [MQTTTransaction] = []
   private var transactionsBegun: UInt64 = 0
@@ -31,6 +34,8 @@ final class MQTTParser: ApplicationParser {
     self.limits = limits
     options = limits.options.mqtt
   }
+
+  func useFrames(_ list: FrameList) { frames = list }
 
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
     switch buffer {
@@ -96,6 +101,7 @@ final class MQTTParser: ApplicationParser {
       reading.pending.append(data.extracting(offset..<(offset + count)))
       offset += count
       guard reading.pending.count == header + length else { return }
+      show(reading.pending, header: header, side, at: offset - header - length)
       let first = reading.pending[0]
       // The version that a CONNECT asks for is in force from there on.
       if first >> 4 == 1 { version = MQTTParser.version(reading.pending[header...]) ?? version }
@@ -106,6 +112,15 @@ final class MQTTParser: ApplicationParser {
       reading.pending.removeAll(keepingCapacity: true)
       take(message, side)
     }
+  }
+
+  /// A message is there.
+  private func show(_ message: [UInt8], header: Int, _ side: FlowSide, at offset: Int) {
+    guard let frames else { return }
+    let bytes = message.rawBytes
+    frames.begin(0, side, at: offset, bytes, length: message.count)
+    frames.begin(1, side, at: offset, bytes.extracting(0..<header), length: header)
+    frames.begin(2, side, at: offset + header, bytes.extracting(header...), length: message.count - header)
   }
 
   /// Length of the fixed header and of what follows; nil while it is not there as a whole.

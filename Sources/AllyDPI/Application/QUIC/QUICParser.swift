@@ -17,6 +17,7 @@ final class QUICParser: ApplicationParser {
   private var transactionsBegun: UInt64 = 0
   private var clientKeys: QUICKeys? = nil
   private var serverKeys: QUICKeys? = nil
+  private var hasRetried = false
   private var toServer = Hello()
   private var toClient = Hello()
 
@@ -96,8 +97,9 @@ final class QUICParser: ApplicationParser {
   private func take(_ header: QUICHeader, _ packet: ArraySlice<UInt8>, _ side: FlowSide) -> Bool {
     guard let transaction = begin(header, side) else { return false }
     guard header.kind == .initial else {
-      if header.kind == .retry {
-        // The client begins again, with other keys (RFC 9000 §17.2.5).
+      if header.kind == .retry, !hasRetried {
+        // The client begins again, with other keys, and once only (RFC 9000 §17.2.5).
+        hasRetried = true
         (clientKeys, serverKeys) = (nil, nil)
         (toServer, toClient) = (Hello(), Hello())
       }
@@ -108,7 +110,7 @@ final class QUICParser: ApplicationParser {
       GoogleHello.read(packet.dropFirst(header.length), into: transaction)
       return true
     }
-    if clientKeys == nil {
+    if clientKeys == nil, side == .toServer {
       clientKeys = QUICKeys(version: header.version, connection: header.destination, from: .toServer)
       serverKeys = QUICKeys(version: header.version, connection: header.destination, from: .toClient)
     }

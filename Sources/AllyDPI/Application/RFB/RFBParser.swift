@@ -14,14 +14,21 @@ final class RFBParser: ApplicationParser {
     case failureReason, clientInit, serverInit, done
   }
 
+  static var frameTypes: [StaticString] { ["pdu"] }
+
   private let limits: ApplicationLimits
   private let current = RFBTransaction()
   private var isOver = false
+  private var frames: FrameList?
+  /// Bytes that were received last: what is pending ends with them.
+  private var received = 0
   private var step = Step.serverVersion
   private var toServer: [UInt8] = []
   private var toClient: [UInt8] = []
 
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
+
+  func useFrames(_ list: FrameList) { frames = list }
 
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
     buffer == .rfbName && side == .toClient ? BufferAvailability(stage: TransactionStage.complete) : nil
@@ -39,6 +46,7 @@ final class RFBParser: ApplicationParser {
   func receive(_ data: RawSpan, from side: FlowSide) {
     if step == .done || isOver { return }
     let room = limits.handshake
+    received = data.byteCount
     if side == .toServer {
       toServer.append(data.extracting(0..<min(data.byteCount, max(0, room - toServer.count))))
     } else {
@@ -56,54 +64,53 @@ final class RFBParser: ApplicationParser {
   /// - Returns: whether there was enough for it.
   private func advance() -> Bool {
     switch step {
-    case .serverVersion: return readVersion(&toClient, isServer: true)
-    case .clientVersion: return readVersion(&toServer, isServer: false)
+    case .serverVersion: return readVersion(.toClient)
+    case .clientVersion: return readVersion(.toServer)
     case .serverSecurity:
-      guard let bytes = RFBParser.take(4, &toClient) else { return false }
+      guard let bytes = take(4, .toClient) else { return false }
       var reader = ByteReader(bytes)
       choose(reader.u32() ?? 0)
     case .serverSecurityTypes:
-      guard let count = toClient.first, RFBParser.take(1 + Int(count), &toClient) != nil else { return false }
+      guard let count = toClient.first, take(1 + Int(count), .toClient) != nil else { return false }
       step = count == 0 ? .failureReason : .clientSecurity
     case .clientSecurity:
-      guard let type = RFBParser.take(1, &toServer)?.first else { return false }
+      guard let type = take(1, .toServer)?.first else { return false }
       choose(UInt32(type))
     case .challenge:
-      guard let bytes = RFBParser.take(16, &toClient) else { return false }
+      guard let bytes = take(16, .toClient) else { return false }
       current.challenge = bytes
       step = .response
     case .response:
-      guard let bytes = RFBParser.take(16, &toServer) else { return false }
+      guard let bytes = take(16, .toServer) else { return false }
       current.response = bytes
       step = .result
     case .result:
-      guard let bytes = RFBParser.take(4, &toClient) else { return false }
+      guard let bytes = take(4, .toClient) else { return false }
       var reader = ByteReader(bytes)
       let result = reader.u32() ?? 0
       current.result = result
       if result > 2 { current.note(.unknownSecurityResult) }
       step = result == 0 ? .clientInit : .failureReason
     case .failureReason:
-      guard let reason = RFBParser.takeText(&toClient) else { return false }
-      current.failureReason = reason
+      guard let reason = takeText(.toClient, behind: 0) else { return false }
+      current.failureReason = Array(reason[4...])
       step = .done
     case .clientInit:
-      guard let shared = RFBParser.take(1, &toServer)?.first else { return false }
+      guard let shared = take(1, .toServer)?.first else { return false }
       current.isShared = shared != 0
       step = .serverInit
     case .serverInit:
-      guard toClient.count >= 24 else { return false }
-      var rest = Array(toClient[20...])
-      guard let name = RFBParser.takeText(&rest) else { return false }
-      current.readScreen(toClient[..<20], name: name)
+      guard let screen = takeText(.toClient, behind: 20) else { return false }
+      current.readScreen(screen[..<20], name: Array(screen[24...]))
       step = .done
     case .done: return false
     }
     return true
   }
 
-  private func readVersion(_ bytes: inout [UInt8], isServer: Bool) -> Bool {
-    guard let line = RFBParser.take(12, &bytes) else { return false }
+  private func readVersion(_ side: FlowSide) -> Bool {
+    guard let line = take(12, side) else { return false }
+    let isServer = side == .toClient
     guard current.readVersion(line, isServer: isServer) else {
       current.note(.malformedMessage)
       step = .done
@@ -126,17 +133,23 @@ final class RFBParser: ApplicationParser {
     }
   }
 
-  private static func take(_ count: Int, _ bytes: inout [UInt8]) -> [UInt8]? {
+  /// Takes a message of a known length; nil while it is not there.
+  private func take(_ count: Int, _ side: FlowSide) -> [UInt8]? {
+    let bytes = side == .toServer ? toServer : toClient
     guard bytes.count >= count else { return nil }
-    defer { bytes.removeFirst(count) }
-    return Array(bytes.prefix(count))
+    let message = Array(bytes.prefix(count))
+    frames?.begin(0, side, at: received - bytes.count, message.rawBytes, length: count)
+    if side == .toServer { toServer.removeFirst(count) } else { toClient.removeFirst(count) }
+    return message
   }
 
-  private static func takeText(_ bytes: inout [UInt8]) -> [UInt8]? {
-    var reader = ByteReader(bytes)
-    guard let length = reader.u32(), let text = reader.take(Int(length)) else { return nil }
-    bytes.removeFirst(bytes.count - reader.count)
-    return Array(text)
+  /// Takes a text with its length in front, and what stands before that.
+  ///
+  /// - Returns: all of it; nil while it is not there.
+  private func takeText(_ side: FlowSide, behind count: Int) -> [UInt8]? {
+    var reader = ByteReader(side == .toServer ? toServer : toClient)
+    guard reader.skip(count), let length = reader.u32(), reader.count >= Int(length) else { return nil }
+    return take(count + 4 + Int(length), side)
   }
 
   func skip(_ count: Int, from side: FlowSide) { step = .done }

@@ -8,13 +8,20 @@ final class SIPParser: MessageParser {
   static var transports: [UInt8] { [IPProtocolNumber.udp] }
   static let eventNames: [StaticString] = SIPEvent.allCases.map(\.name)
 
+  static let frameTypes: [StaticString] = [
+    "pdu", "request.line", "request.headers", "request.body", "response.line", "response.headers", "response.body",
+  ]
+
   var list: TransactionList<SIPTransaction>
+  private var frames: FrameList?
   private let limits: ApplicationLimits
 
   init(limits: ApplicationLimits, transport: UInt8) {
     self.limits = limits
     list = TransactionList(limits: limits)
   }
+
+  func useFrames(_ list: FrameList) { frames = list }
 
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
     switch buffer {
@@ -48,7 +55,18 @@ final class SIPParser: MessageParser {
     bytes.append(data)
     // Empty lines between messages keep the way through firewalls open (RFC 5626 §3.5.1).
     if bytes.allSatisfy({ $0 == .lineFeed || $0 == .carriageReturn || $0 == 0 }) { return }
-    list.begin { SIPTransaction(number: $0, side: side) }?.read(bytes)
+    let transaction = list.begin { SIPTransaction(number: $0, side: side) }
+    transaction?.read(bytes)
+    if let frames, let transaction { show(transaction.layout, data, frames, side) }
+  }
+
+  private func show(_ layout: SIPLayout, _ data: RawSpan, _ frames: FrameList, _ side: FlowSide) {
+    frames.begin(0, side, at: 0, data, length: data.byteCount)
+    let parts = [side == .toServer ? layout.line : 0..<0, layout.fields, layout.body]
+    for (place, part) in parts.enumerated() where !part.isEmpty {
+      let type = UInt8(place + (side == .toServer ? 1 : 4))
+      frames.begin(type, side, at: part.lowerBound, data.extracting(part), length: part.count)
+    }
   }
 }
 
@@ -57,6 +75,15 @@ enum SIPEvent: UInt8, CaseIterable, Sendable {
   case incompleteData, invalidData
 
   var name: StaticString { self == .incompleteData ? "incomplete_data" : "invalid_data" }
+}
+
+/// Where the parts of a message are.
+struct SIPLayout {
+  /// With its line end.
+  var line: Range<Int>
+  /// Without the empty line behind them.
+  var fields: Range<Int>
+  var body: Range<Int>
 }
 
 /// A request or a response.
@@ -99,6 +126,18 @@ final class SIPTransaction: ApplicationTransaction {
       if isEmpty { return place }
     }
     return bytes.count
+  }
+
+  var layout: SIPLayout {
+    var end = header.upperBound
+    if !header.isEmpty, bytes[end - 1] == .lineFeed {
+      var blank = end - 1
+      while blank > header.lowerBound, bytes[blank - 1] == .carriageReturn { blank -= 1 }
+      if blank == header.lowerBound || bytes[blank - 1] == .lineFeed { end = blank }
+    }
+    return SIPLayout(
+      line: 0..<header.lowerBound, fields: header.lowerBound..<end,
+      body: header.upperBound..<max(header.upperBound, bytes.count))
   }
 
   private func note(_ event: SIPEvent) { events.insert(event.rawValue) }

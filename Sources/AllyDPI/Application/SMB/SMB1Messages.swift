@@ -93,7 +93,7 @@ extension SMBParser {
       if trees[header.treeKey]?.isPipe ?? false {
         takePipeData(block.slice(write.start, write.length), write.identifier, from: .toServer, header)
       } else if let content = content1(header, write) {
-        content.transaction.files.first?.append(block.slice(content.start, content.length))
+        content.transaction.take(block.slice(content.start, content.length), at: content.offset)
       }
     case SMB1Command.transaction: transact1(header, block)
     case SMB1Command.close:
@@ -188,7 +188,7 @@ extension SMBParser {
       } else if header.status == 0, place.length > 0,
         let content = content(of: read, start: place.start, length: place.length, header)
       {
-        content.transaction.files.first?.append(block.slice(content.start, content.length))
+        content.transaction.take(block.slice(content.start, content.length), at: content.offset)
       }
     case SMB1Command.writeAndX, SMB1Command.write: writes.remove(header.messageID)?.noteStatus(header)
     case SMB1Command.transaction:
@@ -222,7 +222,7 @@ extension SMBParser {
   private func content1(_ header: SMBHeader, _ write: SMB1Write) -> SMBContent? {
     guard let transaction = fileTransaction(write.identifier, from: .toServer, header) else { return nil }
     writes[header.messageID] = transaction
-    return place(SMBContent(transaction: transaction, start: write.start, length: write.length), write.offset)
+    return SMBContent(transaction: transaction, start: write.start, length: write.length, offset: write.offset)
   }
 }
 

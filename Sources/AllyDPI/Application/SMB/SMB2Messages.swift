@@ -92,10 +92,11 @@ extension SMBParser {
       if isPipe { break }
     case SMB2Command.write:
       guard let write = SMB2Write(message) else { break }
-      if isPipe {
-        takePipeData(slice(message, write.start, write.length), write.identifier, from: .toServer, header)
+      let data = slice(message, write.start, write.length)
+      if isPipe || carriesCalls(header, write.identifier, data) {
+        takePipeData(data, write.identifier, from: .toServer, header)
       } else if let content = content2(header, write) {
-        append(slice(message, content.start, content.length), to: content)
+        content.transaction.take(data, at: content.offset)
       }
     case SMB2Command.ioctl:
       body.skip(2)
@@ -103,7 +104,8 @@ extension SMBParser {
       let identifier = body.bytes(16).array
       let offset = Int(body.u32())
       let length = Int(body.u32())
-      if isPipe && function == 0x0011_C017 {
+      // Only pipes are asked to transceive.
+      if function == 0x0011_C017, isPipe || trees[header.treeKey] == nil {
         takePipeData(slice(message, offset, length), identifier, from: .toServer, header)
       } else {
         _ = begin(header, .control(function))
@@ -114,7 +116,11 @@ extension SMBParser {
     }
   }
 
-  private func append(_ data: RawSpan, to content: SMBContent) { content.transaction.files.first?.append(data) }
+  /// Whether an open file is a pipe though its tree was not seen: it is known as one, or carries DCE/RPC.
+  private func carriesCalls(_ header: SMBHeader, _ identifier: [UInt8], _ data: RawSpan) -> Bool {
+    guard trees[header.treeKey] == nil else { return false }
+    return pipes[identifier] != nil || DCERPCHeader(data).map { $0.fragmentLength == data.byteCount } ?? false
+  }
 
   private func setInfo(_ header: SMBHeader, _ message: RawSpan) {
     var body = FieldReader(message, at: SMBHeader.length2 + 2)
@@ -177,21 +183,24 @@ extension SMBParser {
       body.skip(1)
       let length = Int(body.u32())
       if header.status == 0 || header.status == 0x8000_0005 {
-        if isPipe {
-          takePipeData(slice(message, start, length), read.identifier, from: .toClient, header)
+        let data = slice(message, start, length)
+        if isPipe || carriesCalls(header, read.identifier, data) {
+          takePipeData(data, read.identifier, from: .toClient, header)
         } else if let content = content(of: read, start: start, length: length, header) {
-          append(slice(message, content.start, content.length), to: content)
+          content.transaction.take(data, at: content.offset)
         }
       } else if header.status == 0xC000_0011 {
         // The end of the file.
         if let transaction = files[SMBFileKey(identifier: read.identifier, side: .toClient)] {
-          transaction.files.first?.close(isWhole: true)
+          transaction.closeFile(isWhole: true)
           transaction.complete()
         }
       }
     case SMB2Command.write: writes.remove(header.messageID)?.noteStatus(header)
-    case SMB2Command.ioctl where isPipe:
-      body.skip(6)
+    case SMB2Command.ioctl:
+      body.skip(2)
+      guard isPipe || trees[header.treeKey] == nil && body.u32() == 0x0011_C017 else { break }
+      if isPipe { body.skip(4) }
       let identifier = body.bytes(16).array
       body.skip(8)
       let offset = Int(body.u32())
@@ -224,29 +233,13 @@ extension SMBParser {
   private func content2(_ header: SMBHeader, _ write: SMB2Write) -> SMBContent? {
     guard let transaction = fileTransaction(write.identifier, from: .toServer, header) else { return nil }
     writes[header.messageID] = transaction
-    return place(SMBContent(transaction: transaction, start: write.start, length: write.length), write.offset)
+    return SMBContent(transaction: transaction, start: write.start, length: write.length, offset: write.offset)
   }
 
   func content(of read: SMBRead, start: Int, length: Int, _ header: SMBHeader) -> SMBContent? {
     guard let transaction = fileTransaction(read.identifier, from: .toClient, header) else { return nil }
     transaction.noteStatus(header)
-    return place(SMBContent(transaction: transaction, start: start, length: length), read.offset)
-  }
-
-  /// Content that does not follow what has come: what is missing is a gap, what is known is left out.
-  func place(_ content: SMBContent, _ offset: UInt64) -> SMBContent? {
-    guard let file = content.transaction.files.first else { return nil }
-    var content = content
-    if offset > file.size {
-      file.skip(Int(clamping: offset - file.size))
-    } else if offset < file.size {
-      let known = Int(clamping: file.size - offset)
-      content.transaction.note(.fileOverlap)
-      guard known < content.length else { return nil }
-      content.start += known
-      content.length -= known
-    }
-    return content
+    return SMBContent(transaction: transaction, start: start, length: length, offset: read.offset)
   }
 }
 

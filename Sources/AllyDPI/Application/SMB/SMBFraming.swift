@@ -10,7 +10,7 @@ struct SMBFraming {
   /// The session header and as much of the message as has come.
   private var pending: [UInt8] = []
   /// Content that is passing.
-  private var content: (transaction: SMBTransaction, left: Int)?
+  private var content: (transaction: SMBTransaction, offset: UInt64, left: Int)?
   /// Bytes to be passed over.
   private var skipping = 0
   private var isLost = false
@@ -21,9 +21,9 @@ struct SMBFraming {
       if isLost && !findMessage(data, &offset) { return }
       if let current = content {
         let count = min(current.left, data.byteCount - offset)
-        current.transaction.files.first?.append(data.extracting(offset..<(offset + count)))
+        current.transaction.take(data.extracting(offset..<(offset + count)), at: current.offset)
         offset += count
-        content = count == current.left ? nil : (current.transaction, current.left - count)
+        pass(count)
         continue
       }
       if skipping > 0 {
@@ -32,12 +32,13 @@ struct SMBFraming {
         offset += count
         continue
       }
-      offset += take(data.extracting(offset...), from: side, parser)
+      offset += take(data.extracting(offset...), from: side, at: offset, parser)
     }
   }
 
+  /// - Parameter place: where the data begins in what was received.
   /// - Returns: how many bytes were used.
-  private mutating func take(_ data: RawSpan, from side: FlowSide, _ parser: SMBParser) -> Int {
+  private mutating func take(_ data: RawSpan, from side: FlowSide, at place: Int, _ parser: SMBParser) -> Int {
     var used = 0
     if pending.count < 4 {
       used = min(4 - pending.count, data.byteCount)
@@ -58,19 +59,22 @@ struct SMBFraming {
     used += count
     guard pending.count == wanted else { return used }
     let message = pending[4...]
+    if !isLarge || message.count == SMBFraming.headBytes {
+      parser.show(pending, data.extracting(used...), length: length, from: side, at: place + used - pending.count)
+    }
     if isLarge, message.count == SMBFraming.headBytes {
       if let passing = parser.content(in: message.rawBytes, length: length, from: side) {
         let rest = length - message.count
         let inHead = max(0, min(message.count - passing.start, passing.length))
         if inHead > 0 {
           let head = message.dropFirst(passing.start).prefix(inHead)
-          passing.transaction.files.first?.append(head.rawBytes)
+          passing.transaction.take(head.rawBytes, at: passing.offset)
         }
         let left = min(passing.length - inHead, rest)
         // Between the head and content that begins later there is padding.
         let gap = max(0, passing.start - message.count)
         let passes = left > 0 && gap == 0
-        if passes { content = (passing.transaction, left) }
+        if passes { content = (passing.transaction, passing.offset &+ UInt64(inHead), left) }
         skipping = passes ? rest - left : rest
         pending.removeAll(keepingCapacity: true)
       } else if length > SMBFraming.largestMessage {
@@ -88,14 +92,19 @@ struct SMBFraming {
     return used
   }
 
+  /// So much of the content has come, or is missing: then what follows it is ahead of the file.
+  private mutating func pass(_ count: Int) {
+    guard let current = content else { return }
+    content =
+      count == current.left ? nil : (current.transaction, current.offset &+ UInt64(count), current.left - count)
+  }
+
   mutating func skip(_ count: Int) {
     if let current = content, count <= current.left {
-      current.transaction.files.first?.skip(count)
-      content = count == current.left ? nil : (current.transaction, current.left - count)
+      pass(count)
     } else if content == nil, pending.isEmpty, count <= skipping {
       skipping -= count
     } else {
-      if let current = content { current.transaction.files.first?.skip(current.left) }
       content = nil
       skipping = 0
       pending.removeAll()
@@ -123,4 +132,6 @@ struct SMBContent {
   /// In the message.
   var start: Int
   var length: Int
+  /// In the file.
+  var offset: UInt64
 }

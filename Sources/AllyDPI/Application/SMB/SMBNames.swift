@@ -11,6 +11,34 @@ enum SMBNames {
   /// A code of NT (MS-ERREF 2.3.1), by its name or in digits.
   static func status(_ code: UInt32) -> String { statuses[code].map { "STATUS_\($0)" } ?? "\(code)" }
 
+  /// An error of DOS: its class, 1 for the system's and 2 for the server's, and its code (MS-CIFS 2.2.2.4); nil when it is not
+  /// known.
+  static func dosError(_ errorClass: UInt8, _ code: UInt32) -> String? {
+    switch errorClass {
+    case 1: systemErrors[code].map { "DOS_\($0)" }
+    case 2: serverErrors[code].map { "SRV_\($0)" }
+    default: nil
+    }
+  }
+
+  private static let systemErrors: [UInt32: String] = [
+    0x01: "INVALID_FUNCTION", 0x02: "FILE_NOT_FOUND", 0x03: "PATH_NOT_FOUND", 0x04: "TOO_MANY_OPEN_FILES",
+    0x05: "ACCESS_DENIED", 0x06: "INVALID_FID", 0x08: "INSUFFICIENT_MEMORY", 0x0C: "INVALID_ACCESS",
+    0x0D: "INVALID_DATA", 0x0F: "INVALID_DRIVE", 0x10: "REMOVE_CURRENT_DIRECTORY", 0x11: "NOT_SAME_DEVICE",
+    0x12: "NO_MORE_FILES", 0x1F: "GENERAL", 0x20: "SHARING_VIOLATION", 0x21: "LOCK_VIOLATION", 0x26: "END_OF_FILE",
+    0x32: "UNSUPPORTED", 0x50: "FILE_EXISTS", 0x57: "INVALID_PARAMETER", 0x7C: "INVALID_LEVEL",
+    0x9E: "NOT_LOCKED",
+  ]
+
+  private static let serverErrors: [UInt32: String] = [
+    0x01: "ERROR", 0x02: "BADPW", 0x03: "BADPATH", 0x04: "ACCESS", 0x05: "BADTID", 0x06: "INVNETNAME",
+    0x07: "INVDEVICE", 0x31: "QFULL", 0x32: "QTOOBIG", 0x33: "QEOF", 0x34: "INVPFID", 0x40: "BADCMD",
+    0x41: "SRVERROR", 0x42: "BADLINK", 0x43: "FILESPECS", 0x45: "BADPERMITS", 0x47: "SETATTRMODE", 0x58: "TIMEOUT",
+    0x59: "NORESOURCE", 0x5A: "TOOMANYUIDS", 0x5B: "BADUID", 0xFA: "USEMPX", 0xFB: "USESTD", 0xFC: "CONTMPX",
+    0x8BF: "ACCOUNT_EXPIRED", 0x8C0: "BADCLIENT", 0x8C1: "BADLOGONTIME", 0x8C2: "PASSWORD_EXPIRED",
+    0xFFFF: "NOSUPPORT",
+  ]
+
   static func dialect(_ number: UInt16) -> String {
     switch number {
     case 0x0202: "2.02"

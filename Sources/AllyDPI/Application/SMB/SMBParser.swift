@@ -7,10 +7,17 @@ final class SMBParser: ApplicationParser {
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static var recordName: StaticString { "smb" }
   static var recordKind: RecordKinds { .smb }
+  static var recognizesEachSide: Bool { true }
   static var isReadToTheEnd: Bool { true }
   static let eventNames: [StaticString] = SMBEvent.allCases.map(\.name)
 
+  static let frameTypes: [StaticString] = [
+    "nbss.pdu", "nbss.hdr", "nbss.data", "smb1.pdu", "smb1.hdr", "smb1.data", "smb2.pdu", "smb2.hdr", "smb2.data",
+    "smb3.pdu",
+  ]
+
   let limits: ApplicationLimits
+  private var frames: FrameList?
   private(set) var filePolicy = FilePolicy()
   private(set) var transactions: [SMBTransaction] = []
   private var transactionsBegun: UInt64 = 0
@@ -36,6 +43,39 @@ final class SMBParser: ApplicationParser {
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 
   func useFiles(_ policy: FilePolicy) { filePolicy = policy }
+
+  func useFrames(_ list: FrameList) { frames = list }
+
+  /// A message has come, or the head of a large one.
+  ///
+  /// - Parameters:
+  ///   - head: what has been kept of it, with the session's header.
+  ///   - rest: what else has come.
+  ///   - length: of the message without the session's header.
+  ///   - side: who sends it.
+  ///   - offset: where it begins in what was received.
+  func show(_ head: [UInt8], _ rest: RawSpan, length: Int, from side: FlowSide, at offset: Int) {
+    guard let frames, head.count >= 8 else { return }
+    let known = head + rest.extracting(first: max(0, 4 + length - head.count)).array
+    let message = known[4...]
+    frames.begin(0, side, at: offset, known.rawBytes, length: 4 + length)
+    let session = known[..<4]
+    frames.begin(1, side, at: offset, session.rawBytes, length: 4)
+    frames.begin(2, side, at: offset + 4, message.rawBytes, length: length)
+    let (type, header): (UInt8, Int)
+    switch known[4] {
+    case 0xFF: (type, header) = (3, SMBHeader.length1)
+    case 0xFE: (type, header) = (6, SMBHeader.length2)
+    case 0xFD: (type, header) = (9, 0)
+    default: return
+    }
+    frames.begin(type, side, at: offset + 4, message.rawBytes, length: length)
+    guard header > 0, length >= header, message.count >= header else { return }
+    let fields = message.prefix(header)
+    frames.begin(type + 1, side, at: offset + 4, fields.rawBytes, length: header)
+    let body = message.dropFirst(header)
+    frames.begin(type + 2, side, at: offset + 4 + header, body.rawBytes, length: length - header)
+  }
 
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
     switch buffer {
@@ -78,7 +118,7 @@ final class SMBParser: ApplicationParser {
 
   func close(_ side: FlowSide) {
     for transaction in transactions {
-      for file in transaction.files where file.side == side { file.close(isWhole: false) }
+      if transaction.files.first?.side == side { transaction.closeFile(isWhole: false) }
       transaction.close(side)
     }
   }
@@ -101,6 +141,7 @@ final class SMBParser: ApplicationParser {
   func beginSession(_ header: SMBHeader, _ blob: RawSpan, _ systems: SMBTransaction.Systems? = nil) {
     var session = SMBTransaction.Session()
     session.logon = NTLMSSP(in: blob)
+    if session.logon == nil { session.ticket = KerberosTicketNames(in: blob.array[...]) }
     session.request = systems
     let transaction = begin(header, .session(session))
     if session.logon?.hasUnusualOrder == true { transaction?.note(.unusualNTLMSSPOrder) }
@@ -140,7 +181,7 @@ final class SMBParser: ApplicationParser {
     guard
       let transaction = begin(header, .file(SMBTransaction.File(name: name, share: share, identifier: identifier)))
     else { return nil }
-    transaction.add(TransferredFile(name: name[...], side: side, policy: filePolicy))
+    transaction.add(TransferredFile(name: name[...], side: side, policy: filePolicy), filePolicy.budget)
     files[key] = transaction
     return transaction
   }
@@ -148,7 +189,7 @@ final class SMBParser: ApplicationParser {
   func closeFile(_ identifier: [UInt8]) {
     for side in [FlowSide.toServer, .toClient] {
       guard let transaction = files.remove(SMBFileKey(identifier: identifier, side: side)) else { continue }
-      transaction.files.first?.close(isWhole: true)
+      transaction.closeFile(isWhole: true)
       transaction.complete()
     }
     names.remove(identifier)
@@ -220,33 +261,5 @@ struct SMBPipe {
     // What is no unit is not kept.
     if pending.count >= DCERPCHeader.length && DCERPCHeader(pending.rawBytes) == nil { pending.removeAll() }
     if side == .toServer { swap(&pending, &toServer) } else { swap(&pending, &toClient) }
-  }
-}
-
-/// A dictionary that holds so many entries at most; the oldest give way.
-struct BoundedMap<Key: Hashable, Value> {
-  private var values: [Key: Value] = [:]
-  private var order: [Key] = []
-  private let capacity: Int
-
-  init(capacity: Int) { self.capacity = capacity }
-
-  subscript(key: Key) -> Value? {
-    get { values[key] }
-    set {
-      guard let newValue else {
-        remove(key)
-        return
-      }
-      if values.updateValue(newValue, forKey: key) == nil { order.append(key) }
-      if order.count > capacity { values.removeValue(forKey: order.removeFirst()) }
-    }
-  }
-
-  @discardableResult
-  mutating func remove(_ key: Key) -> Value? {
-    guard let value = values.removeValue(forKey: key) else { return nil }
-    if let index = order.firstIndex(of: key) { order.remove(at: index) }
-    return value
   }
 }

@@ -14,10 +14,11 @@ extension SMBTransaction {
     json.key("command")
     json.string(SMBNames.command(header))
     writeStatus(to: &json)
+    // A negotiation comes before there is a session.
     json.key("session_id")
-    json.number(header.sessionID)
+    json.number(isNegotiation ? 0 : header.sessionID)
     json.key("tree_id")
-    json.number(header.treeID)
+    json.number(isNegotiation ? 0 : header.treeID)
     writeKind(to: &json)
     json.endObject()
   }
@@ -31,7 +32,8 @@ extension SMBTransaction {
     if header.version == 1 && header.isDOSStatus && status != 0 {
       let code = status >> 16
       json.key("status")
-      json.string("UNKNOWN_\(status & 0xFF)_\(code)")
+      json.string(
+        SMBNames.dosError(UInt8(truncatingIfNeeded: status), code) ?? "UNKNOWN_\(status & 0xFF)_\(code)")
       json.key("status_code")
       let digits = String(code, radix: 16)
       json.string("0x" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits)
@@ -119,6 +121,16 @@ extension SMBTransaction {
       }
       json.endObject()
     }
+    if let ticket = session.ticket {
+      json.key("kerberos")
+      json.beginObject()
+      text("realm", ticket.realm, to: &json)
+      json.key("snames")
+      json.beginArray()
+      for name in ticket.serverNames { json.text(name[...]) }
+      json.endArray()
+      json.endObject()
+    }
     for (name, systems) in [("request" as StaticString, session.request), ("response", session.response)] {
       guard let systems else { continue }
       json.key(name)
@@ -146,7 +158,7 @@ extension SMBTransaction {
 
   private func write(_ create: Create, to json: inout JSONWriter) {
     let name = create.name.isEmpty ? Array("<share_root>".utf8) : create.name
-    text("filename", name, to: &json)
+    text(create.isDirectory && !create.name.isEmpty ? "directory" : "filename", name, to: &json)
     json.key("disposition")
     json.string(SMBNames.disposition(create.disposition))
     json.key("access")
@@ -218,10 +230,8 @@ extension SMBTransaction {
     json.string { text in
       switch value.count {
       case 16:
-        var written = UUIDText.written(value.rawBytes, isLittleEndian: true)
-        // The fourth group is shown as a number, too.
-        written.swapAt(8, 9)
-        UUIDText.append(written, to: &text)
+        // Suricata shows the last groups as numbers, too.
+        UUIDText.append([3, 2, 1, 0, 5, 4, 7, 6, 9, 8, 11, 10, 15, 14, 13, 12].map { value[$0] }, to: &text)
       case 2: text.appendHexadecimal(value[...])
       default: break
       }

@@ -16,6 +16,7 @@ final class SMBTransaction: ApplicationTransaction {
 
   struct Session {
     var logon: NTLMSSP? = nil
+    var ticket: KerberosTicketNames? = nil
     var request: Systems? = nil
     var response: Systems? = nil
   }
@@ -76,6 +77,7 @@ final class SMBTransaction: ApplicationTransaction {
   let conversation: SMBConversation
   var interfaces: DCERPCInterfaces?
   private(set) var files: [TransferredFile] = []
+  private var assembly: FileAssembly?
   private(set) var events = ApplicationEvents()
   let inspection = TransactionInspection()
   /// The response has come, and its status.
@@ -93,7 +95,19 @@ final class SMBTransaction: ApplicationTransaction {
   }
 
   func note(_ event: SMBEvent) { events.insert(event.rawValue) }
-  func add(_ file: TransferredFile) { files.append(file) }
+  func add(_ file: TransferredFile, _ budget: FileBudget) {
+    files.append(file)
+    assembly = FileAssembly(file, budget)
+  }
+
+  /// Takes content of the file at its place: clients read and write out of order.
+  func take(_ data: RawSpan, at offset: UInt64) {
+    if assembly?.take(data, at: offset) == true { note(.fileOverlap) }
+  }
+
+  /// No more content comes.
+  func closeFile(isWhole: Bool) { assembly?.close(isWhole: isWhole) }
+
   func complete() { isComplete = true }
   func close(_ side: FlowSide) { if side == .toServer { isClosedToServer = true } else { isClosedToClient = true } }
 

@@ -4,7 +4,7 @@ internal import AllyPacket
 extension SMTPParser {
   func request(_ line: borrowing LineReader.Line) {
     if mode == .data { return takeDataLine(line) }
-    if line.isCut && !line.isContinuation { note(.commandTooLong) }
+    if line.isCut && !line.isContinuation { note(.truncatedLine) }
     if line.isContinuation { return }
     guard let transaction = transactionForCommand() else { return }
     if !hasGreeted && !line.isCut { transaction.note(.noWelcome) }

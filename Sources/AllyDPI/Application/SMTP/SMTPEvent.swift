@@ -4,7 +4,7 @@ enum SMTPEvent: UInt8, CaseIterable, Sendable {
   case noWelcome, tlsRejected, dataRejected, failedProtocolChange
   case mimeParseFailed, mimeMalformed, mimeInvalidBase64, mimeInvalidQuotedPrintable, mimeLongLine, mimeLongEncodedLine
   case mimeLongHeaderName, mimeLongHeaderValue, mimeLongBoundary, mimeLongFileName
-  case duplicateFields, unparsableContent, truncatedData
+  case duplicateFields, unparsableContent, truncatedLine
 
   var name: StaticString {
     switch self {
@@ -30,7 +30,7 @@ enum SMTPEvent: UInt8, CaseIterable, Sendable {
     case .mimeLongFileName: "mime_long_filename"
     case .duplicateFields: "duplicate_fields"
     case .unparsableContent: "unparsable_content"
-    case .truncatedData: "truncated_data"
+    case .truncatedLine: "truncated_line"
     }
   }
 

@@ -7,9 +7,10 @@ final class SMTPParser: ApplicationParser {
   static var recordName: StaticString { "smtp" }
   static var recordKind: RecordKinds { .smtp }
   static let eventNames: [StaticString] = SMTPEvent.allCases.map(\.name)
+  static var capitalizesEvents: Bool { true }
 
-  /// Bytes of a command or reply.
-  private static var longestLine: Int { 4096 }
+  /// Bytes of a line without its end: with it, 4,096.
+  private static var longestLine: Int { 4095 }
   /// Commands that wait for a reply.
   static var mostCommands: Int { 256 }
 
@@ -42,6 +43,8 @@ final class SMTPParser: ApplicationParser {
   func useFiles(_ policy: FilePolicy) { filePolicy = policy }
 
   var isHandedOver: Bool { mode == .tunnel }
+  var announcedSuccessor: ApplicationProtocol? { .tls }
+  static var recognizesEachSide: Bool { true }
 
   static func availability(of buffer: InspectionBuffer, from side: FlowSide) -> BufferAvailability? {
     switch buffer {
@@ -59,11 +62,8 @@ final class SMTPParser: ApplicationParser {
       let isGreeting = start.hasCaselessPrefix("ehlo") || start.hasCaselessPrefix("helo")
       return isGreeting || start.hasCaselessPrefix("quit\r") ? .yes : .no
     case .toClient:
-      guard start.byteCount >= 4 else { return .needsMore }
-      guard start.hasCaselessPrefix("220 ") || start.hasCaselessPrefix("220-") else { return .no }
-      let end = start.firstIndex(of: .lineFeed, from: 0) ?? start.byteCount
-      // Other protocols greet with 220, too: then the client tells.
-      return start.extracting(0..<min(end, 512)).array[...].containsCaseless("smtp") ? .yes : .needsMore
+      // Other protocols greet with 220, too: the client tells.
+      return .no
     }
   }
 
@@ -123,12 +123,8 @@ final class SMTPParser: ApplicationParser {
   }
 
   func close(_ side: FlowSide) {
-    if side == .toServer {
-      if mode == .data || mode == .chunk { current?.note(.truncatedData) }
-      current?.mail?.abort()
-      for transaction in transactions { transaction.endRequest() }
-      current = nil
-    }
+    if side == .toServer { current?.mail?.abort() }
+    for transaction in transactions { transaction.close(side) }
   }
 
   // MARK: transactions

@@ -3,7 +3,7 @@ internal import AllyPacket
 /// What the server says.
 extension SMTPParser {
   func reply(_ line: borrowing LineReader.Line) {
-    if line.isCut && !line.isContinuation { note(.replyTooLong) }
+    if line.isCut && !line.isContinuation { note(.truncatedLine) }
     if line.isContinuation || line.bytes.byteCount == 0 { return }
     guard let code = SMTPParser.code(line.bytes) else { return note(.invalidReply) }
     let isMore = line.bytes.byteCount >= 4 && line.bytes.byte(at: 3) == UInt8(ascii: "-")

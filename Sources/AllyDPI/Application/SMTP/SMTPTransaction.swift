@@ -20,6 +20,9 @@ final class SMTPTransaction: ApplicationTransaction {
   let inspection = TransactionInspection()
   /// The client has said all about it.
   private(set) var isDone = false
+  /// Sides of a stream that ended before.
+  private var isClosedToServer = false
+  private var isClosedToClient = false
 
   init(number: UInt64) { self.number = number }
 
@@ -30,6 +33,11 @@ final class SMTPTransaction: ApplicationTransaction {
   }
 
   func endRequest() { isDone = true }
+
+  /// One side says no more: of a mail that is not done with, that side is complete all the same.
+  func close(_ side: FlowSide) {
+    if side == .toServer { isClosedToServer = true } else { isClosedToClient = true }
+  }
 
   func openFile(_ name: ArraySlice<UInt8>, _ policy: FilePolicy) -> TransferredFile? {
     guard files.count < 64 else { return nil }
@@ -45,7 +53,7 @@ final class SMTPTransaction: ApplicationTransaction {
   }
 
   func stage(of side: FlowSide) -> UInt8 {
-    isDone ? Stage.complete : Stage.commands
+    isDone || (side == .toServer ? isClosedToServer : isClosedToClient) ? Stage.complete : Stage.commands
   }
 
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {

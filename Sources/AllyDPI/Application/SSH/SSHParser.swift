@@ -5,6 +5,7 @@ final class SSHParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .ssh }
   static var recordName: StaticString { "ssh" }
   static var recordKind: RecordKinds { .ssh }
+  static var recognizesEachSide: Bool { true }
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static let eventNames: [StaticString] = SSHEvent.allCases.map(\.name)
 

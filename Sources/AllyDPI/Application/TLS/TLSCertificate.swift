@@ -11,7 +11,9 @@ struct TLSCertificate {
   init(_ der: ArraySlice<UInt8>) throws(TLSCertificateProblem) {
     var outer = DERReader(der)
     guard var certificate = outer.enter(DERTag.sequence) else {
-      throw TLSCertificateProblem(event: .certificateInvalidDER)
+      // It says that it is longer than what there is, or it is none.
+      let isShort = der.first == DERTag.sequence && DERReader.declaredLength(der).map { $0 > der.count } ?? true
+      throw TLSCertificateProblem(event: isShort ? .certificateInvalidLength : .certificateInvalidDER)
     }
     guard var fields = certificate.enter(DERTag.sequence) else {
       throw TLSCertificateProblem(event: .certificateInvalidDER)

@@ -6,11 +6,13 @@ final class TLSParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .tls }
   static var recordName: StaticString { "tls" }
   static var recordKind: RecordKinds { .tls }
+  static var recognizesEachSide: Bool { true }
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static var capitalizesEvents: Bool { true }
   static let eventNames: [StaticString] = TLSEvent.allCases.map(\.name)
 
   private let limits: ApplicationLimits
+  private var frames: FrameList?
   private let current: TLSTransaction
   private var isOver = false
   private var toServer = TLSRecordLayer()
@@ -43,6 +45,10 @@ final class TLSParser: ApplicationParser {
       guard let header = Window<3>(start, at: 0) else { return .needsMore }
       return header.u8(1) == 3 && header.u8(2) <= 4 ? .yes : .no
     }
+    if side == .toClient, first == TLSContentType.alert || first == TLSContentType.applicationData {
+      guard let header = Window<3>(start, at: 0) else { return .needsMore }
+      return header.u8(1) == 3 && header.u8(2) <= 4 ? .yes : .no
+    }
     guard first & 0x80 != 0, side == .toServer else { return .no }
     guard let hello = Window<5>(start, at: 0) else { return .needsMore }
     let version = hello.u16(3)
@@ -67,6 +73,7 @@ final class TLSParser: ApplicationParser {
     while offset < data.byteCount, !layer.isLost {
       if !layer.isOpen {
         guard layer.begin(data, &offset) else { break }
+        show(layer, data.extracting(offset...), side, at: offset)
         open(&layer, side)
         continue
       }
@@ -77,6 +84,41 @@ final class TLSParser: ApplicationParser {
       }
     }
   }
+
+  /// A record's header is there.
+  private func show(_ layer: TLSRecordLayer, _ rest: RawSpan, _ side: FlowSide, at offset: Int) {
+    guard let frames else { return }
+    let header = layer.headerBytes
+    let start = offset - header.count
+    frames.begin(layer.isSSL2 ? Frame.header2 : Frame.header, side, at: start, header.rawBytes, length: header.count)
+    let whole = header + rest.extracting(first: layer.length).array
+    let length = header.count + layer.length
+    frames.begin(layer.isSSL2 ? Frame.record2 : Frame.record, side, at: start, whole.rawBytes, length: length)
+    if layer.isSSL2 { return }
+    let type =
+      switch layer.type {
+      case TLSContentType.alert: Frame.alert
+      case TLSContentType.heartbeat: Frame.heartbeat
+      default: Frame.data
+      }
+    frames.begin(type, side, at: offset, rest, length: layer.length)
+  }
+
+  private enum Frame {
+    static var record: UInt8 { 0 }
+    static var header: UInt8 { 1 }
+    static var data: UInt8 { 2 }
+    static var alert: UInt8 { 3 }
+    static var heartbeat: UInt8 { 4 }
+    static var header2: UInt8 { 5 }
+    static var record2: UInt8 { 6 }
+  }
+
+  static let frameTypes: [StaticString] = ["pdu", "hdr", "data", "alert", "heartbeat", "ssl2.hdr", "ssl2.pdu"]
+
+  func useFrames(_ list: FrameList) { frames = list }
+
+  func follow(_ before: any ApplicationParser) { current.protocolBefore = type(of: before).recordName }
 
   /// Looks at a record's header, and decides whether its bytes are wanted.
   private func open(_ layer: inout TLSRecordLayer, _ side: FlowSide) {
@@ -230,7 +272,7 @@ final class TLSParser: ApplicationParser {
       let certificate = try TLSCertificate(first[...])
       current.withSide(side) { $0.certificate = certificate }
     } catch {
-      current.note(.invalidCertificate)
+      if error.event != .certificateInvalidLength { current.note(.invalidCertificate) }
       current.note(error.event)
     }
   }

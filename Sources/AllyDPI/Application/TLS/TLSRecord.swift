@@ -39,6 +39,10 @@ extension TLSTransaction {
       if fields.contains(.notBefore) { time("notbefore", certificate.notBefore, to: &json) }
       if fields.contains(.notAfter) { time("notafter", certificate.notAfter, to: &json) }
     }
+    if let protocolBefore {
+      json.key("from_proto")
+      json.string(protocolBefore)
+    }
     if fields.contains(.certificate) { writeCertificate(server, to: &json) }
     if fields.contains(.chain) { writeChain(server, to: &json) }
     writeFingerprints(fields, to: &json)

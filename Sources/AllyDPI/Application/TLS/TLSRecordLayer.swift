@@ -19,6 +19,7 @@ struct TLSRecordLayer {
   /// Where records begin is not known any more.
   var isLost = false
 
+  var headerBytes: [UInt8] { header }
   var isSSL2: Bool { (header.first ?? 0) & 0xC0 != 0 }
   var type: UInt8 { header.first ?? 0 }
   var version: UInt16 { header.count > 2 ? UInt16(header[1]) << 8 | UInt16(header[2]) : 0 }

@@ -9,6 +9,9 @@ final class TLSTransaction: ApplicationTransaction {
     static var certificate: UInt8 { 3 }
   }
 
+  /// What was spoken before encryption began; nil when that was at the start.
+  var protocolBefore: StaticString?
+
   /// What one side said.
   struct Side {
     var stage = Stage.opened

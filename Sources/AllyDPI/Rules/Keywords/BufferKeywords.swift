@@ -50,10 +50,11 @@ enum BufferKeywords {
   /// `PROTOCOL.NAME`, or `NAME` alone when the rule's header says the protocol.
   @Sendable
   private static func frame(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
-    let name = option.value.string
+    var name = option.value.string
     let prefix = name.prefix { $0 != "." }
     if name.contains("."), let protocols = ApplicationProtocolSet(named: String(prefix)) {
       try builder.restrict(to: protocols, at: option.value)
+      name.removeFirst(prefix.count + 1)
     } else if builder.rule.applicationProtocols == nil {
       throw option.value.expected("a frame with its protocol in front, such as 'dns.pdu'")
     }

@@ -3,6 +3,9 @@ public struct BufferView: Sendable, Hashable {
   public var buffer: InspectionBuffer
   /// The frame's name behind ``InspectionBuffer/frame``; nil for the other buffers.
   public var parameter: String? = nil
+  /// Which time a rule asks for a buffer of which a transaction may have several (``InspectionBuffer/isRepeated``): all options
+  /// behind one keyword must hold in one of them, those behind another may hold in another.
+  var instance = 0
   /// Done one after the other before anything is searched.
   public var transforms: [BufferTransform] = []
 

@@ -22,7 +22,8 @@ public struct PatternMatch: Sendable {
   public var relative: Bool = false
   /// `O`: the configured match limit does not count; the bound that protects the core does.
   public var overridesMatchLimit: Bool = false
-  /// Where the text of the first groups goes. Only records show it: no verdict depends on it.
+  /// Where the text of groups goes: of the first ones, and of those that are named `flow_NAME`. Only records show it: no verdict
+  /// depends on it.
   public var captures: [Capture] = []
   /// Of the pattern's first byte.
   public var location: RuleLocation

@@ -24,7 +24,8 @@ public struct EngineSupport: Sendable {
   /// What this version of the engine evaluates.
   public static let current = EngineSupport(
     buffers: [
-      .payload, .base64Data, .ipSource, .ipDestination, .ipv4Header, .ipv6Header, .tcpHeader, .udpHeader, .icmpv4Header,
+      .payload, .frame, .base64Data, .ipSource, .ipDestination, .ipv4Header, .ipv6Header, .tcpHeader, .udpHeader,
+      .icmpv4Header,
       .icmpv6Header,
       .httpURI, .httpURIRaw, .httpMethod, .httpProtocol, .httpRequestLine, .httpResponseLine, .httpHeader,
       .httpHeaderRaw, .httpHeaderNames, .httpRequestHeader, .httpResponseHeader, .httpHost, .httpHostRaw,
@@ -41,15 +42,16 @@ public struct EngineSupport: Sendable {
       .dnp3Data, .quicVersion, .quicServerName, .quicUserAgent, .quicCYUHash, .quicCYUString,
       .sipMethod, .sipURI, .sipProtocol, .sipStatusCode, .sipStatusMessage, .sipRequestLine, .sipResponseLine,
       .sipHeader, .sipBody, .snmpCommunity, .snmpUser, .krb5ClientName, .krb5ServerName, .rfbName,
+      .ikeInitiatorSPI, .ikeResponderSPI, .ikeVendor, .ikeKeyExchangePayload, .ikeNoncePayload,
     ],
     protocols: [
       .http1, .http2, .dns, .tls, .ssh, .mqtt, .dnp3, .modbus, .quic, .sip, .snmp, .krb5, .dhcp, .rfb, .smtp, .ftp,
-      .ftpData, .dcerpc, .smb,
+      .ftpData, .dcerpc, .smb, .pgsql, .ntp, .ike,
     ],
     features: [
       .applicationProtocol, .applicationEvents, .transforms, .base64, .dataSets, .dataReputations, .flowIntegers,
       .streamSizes, .flowAge, .checksums, .icmpv6MTU, .services, .bypass, .tlsVersion, .tlsState, .certificateValidity,
-      .dnp3Objects, .modbus, .krb5TicketEncryption, .http2Settings, .fileDigests, .ftpDataCommand,
+      .dnp3Objects, .modbus, .krb5TicketEncryption, .http2Settings, .ikeAttributes, .fileDigests, .ftpDataCommand,
       .ftpBounce, .dcerpc, .dcerpcByteOrder,
     ],
     numbers: [
@@ -58,6 +60,7 @@ public struct EngineSupport: Sendable {
       .mqttType, .mqttQualityOfService, .mqttProtocolVersion, .mqttReasonCode, .mqttSessionPresent, .dnp3Function,
       .snmpVersion, .snmpPDUType, .krb5MessageType, .krb5ErrorCode,
       .dhcpLeaseTime, .dhcpRenewalTime, .dhcpRebindingTime, .rfbSecurityType, .rfbSecurityResult,
+      .ikeExchangeType, .ikeKeyExchangePayloadLength, .ikeNoncePayloadLength,
     ],
     flags: [.mqttHeader, .mqttConnect, .dnp3Indications])
 

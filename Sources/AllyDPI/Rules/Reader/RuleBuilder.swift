@@ -133,6 +133,10 @@ struct RuleBuilder {
       throw place.error("expected 'pkt_data' behind 'base64_data' before any other buffer")
     }
     try restrict(toBuffer: view.buffer, at: place)
+    var view = view
+    if view.buffer.isRepeated, view.buffer.protocols != .files {
+      view.instance = idle.count { $0.view.buffer == view.buffer }
+    }
     self.view = view
     takesTransforms = view.buffer != .payload
     sticky = view.buffer == .payload ? nil : place

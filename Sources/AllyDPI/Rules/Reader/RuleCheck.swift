@@ -145,7 +145,8 @@ extension RuleOption {
   /// Whether the option asks about a message of an application.
   var isAboutTransactions: Bool {
     switch self {
-    case .applicationEvent, .applicationNumber, .applicationFlags, .fileDigest, .dcerpcInterface, .dcerpcOperation,
+    case .applicationEvent(let event): event.protocols != nil
+    case .applicationNumber, .applicationFlags, .fileDigest, .dcerpcInterface, .dcerpcOperation,
       .tlsVersion, .certificateValidity, .modbus, .dnp3Object, .cipService, .http2Setting, .ikeAttribute,
       .krb5TicketEncryption, .ftpDataCommand, .ftpBounce:
       true

@@ -1,0 +1,74 @@
+internal import AllyPacket
+
+/// Bytes that the files of one core may keep of content that came before what stands in front of it.
+final class FileBudget {
+  var left = 64 << 20
+}
+
+/// A file whose content comes in pieces that name their place in it, in any order.
+final class FileAssembly {
+  let file: TransferredFile
+  /// Content that came before what stands in front of it in the file, in the order of the file.
+  private var ahead: [(offset: UInt64, bytes: [UInt8])] = []
+  private var bytesAhead = 0
+
+  /// Bytes that are kept until what is in front of them comes, and pieces of them; what is more makes a gap.
+  private static var mostAhead: Int { 4 << 20 }
+  private static var mostPiecesAhead: Int { 4096 }
+
+  private let budget: FileBudget
+
+  init(_ file: TransferredFile, _ budget: FileBudget) {
+    self.file = file
+    self.budget = budget
+  }
+
+  deinit { budget.left += bytesAhead }
+
+  /// Takes content at its place.
+  ///
+  /// - Returns: whether some of it had come before.
+  @discardableResult
+  func take(_ data: RawSpan, at offset: UInt64) -> Bool {
+    if data.byteCount == 0 { return false }
+    if offset > file.size {
+      let isRoom = bytesAhead + data.byteCount <= FileAssembly.mostAhead && data.byteCount <= budget.left
+      if isRoom, ahead.count < FileAssembly.mostPiecesAhead {
+        let place = ahead.firstIndex { $0.offset > offset } ?? ahead.count
+        ahead.insert((offset, data.array), at: place)
+        bytesAhead += data.byteCount
+        budget.left -= data.byteCount
+        return false
+      }
+      release(through: offset)
+      if offset > file.size { file.skip(Int(clamping: offset - file.size)) }
+    }
+    let known = Int(clamping: file.size - min(file.size, offset))
+    if known < data.byteCount { file.append(data.extracting(known...)) }
+    release(through: file.size)
+    return known > 0
+  }
+
+  /// No more content comes.
+  func close(isWhole: Bool) {
+    release(through: .max)
+    file.close(isWhole: isWhole)
+  }
+
+  /// Hands on what was ahead and begins at or before a place; what is missing in front of it is a gap.
+  private func release(through end: UInt64) {
+    var end = end
+    while let next = ahead.first, next.offset <= end {
+      ahead.removeFirst()
+      bytesAhead -= next.bytes.count
+      budget.left += next.bytes.count
+      if next.offset > file.size { file.skip(Int(clamping: next.offset - file.size)) }
+      let known = Int(clamping: file.size - next.offset)
+      if known < next.bytes.count {
+        let rest = next.bytes[known...]
+        file.append(rest.rawBytes)
+      }
+      end = max(end, file.size)
+    }
+  }
+}

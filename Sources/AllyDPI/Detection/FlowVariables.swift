@@ -1,0 +1,23 @@
+/// Texts that patterns captured and flows keep for their records, under the numbers of their names: bounded, the oldest flows
+/// give way.
+struct FlowVariables {
+  private static var mostFlows: Int { 4096 }
+  private static var mostTexts: Int { 16 }
+
+  private var flows = BoundedMap<UInt64, [(name: UInt32, text: [UInt8])]>(capacity: mostFlows)
+
+  /// Keeps texts; a later one of the same name takes the place of an earlier one.
+  mutating func note(_ captured: [(name: UInt32, text: [UInt8])], for flow: UInt64) {
+    var texts = flows[flow] ?? []
+    for (name, text) in captured {
+      if let index = texts.firstIndex(where: { $0.name == name }) {
+        texts[index].text = text
+      } else if texts.count < FlowVariables.mostTexts {
+        texts.append((name, text))
+      }
+    }
+    flows[flow] = texts
+  }
+
+  func noted(for flow: UInt64) -> [(name: UInt32, text: [UInt8])] { flows[flow] ?? [] }
+}
