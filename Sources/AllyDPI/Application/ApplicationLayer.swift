@@ -38,9 +38,11 @@ struct ApplicationLayer: ~Copyable {
   ///   - side: whose data it is; the other one when a connection that was picked up in its midst turns out to run the other
   ///     way.
   ///   - mayRunTheOtherWay: whether which side is the server is a guess.
+  ///   - onlyDetects: the protocol is found out, and nothing is fed.
   /// - Returns: whether the flow has a session that was fed.
   mutating func receive(
-    _ window: borrowing StreamWindow, from side: inout FlowSide, flow: inout Flow, mayRunTheOtherWay: Bool = false
+    _ window: borrowing StreamWindow, from side: inout FlowSide, flow: inout Flow, mayRunTheOtherWay: Bool = false,
+    onlyDetects: Bool = false
   ) -> Bool {
     if flow.application == .max, mayRunTheOtherWay, window.streamOffset == 0, !flow.flags.contains(.noApplication) {
       side = likelySide(window.bytes, side, flow)
@@ -62,6 +64,7 @@ struct ApplicationLayer: ~Copyable {
     } else if flow.protocols[side] == ApplicationParsers.none, window.streamOffset == 0 {
       compareSide(window.bytes, side, &flow)
     }
+    if onlyDetects { return false }
     guard var session = session(flow) else { return false }
     if session.parser.isHandedOver, let next = successor(of: session, window, from: side, flow: &flow) {
       session = next

@@ -33,14 +33,15 @@ struct DERReader {
     return Value(tag: tag, content: content, whole: whole)
   }
 
-  /// Bytes of the first value with its tag and length, there or not; nil when the length itself is not there or has a form that is
-  /// not read.
-  static func declaredLength(_ bytes: ArraySlice<UInt8>) -> Int? {
+  /// Whether the first value goes on beyond the end, or its length does; lengths beyond any sense are none.
+  static func isCut(_ bytes: ArraySlice<UInt8>) -> Bool {
     var reader = ByteReader(bytes)
-    guard reader.skip(1), let first = reader.u8() else { return nil }
-    if first & 0x80 == 0 { return 2 + Int(first) }
-    guard first & 0x7F <= 4, let length = reader.take(Int(first & 0x7F)) else { return nil }
-    return 2 + length.count + length.reduce(0) { $0 << 8 | Int($1) }
+    guard reader.skip(1), let first = reader.u8() else { return true }
+    if first & 0x80 == 0 { return Int(first) > reader.count }
+    guard first & 0x7F <= 4 else { return false }
+    guard let length = reader.take(Int(first & 0x7F)) else { return true }
+    let value = length.reduce(0) { $0 << 8 | Int($1) }
+    return value > reader.count && value < 1 << 30
   }
 
   /// The next value when it has this tag; nothing is consumed otherwise.

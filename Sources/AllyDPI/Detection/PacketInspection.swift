@@ -127,7 +127,9 @@ struct PacketInspection: ~Copyable {
   private mutating func listen(to packet: DecodedPacket, _ context: inout PacketContext, bytes: RawSpan) -> Bool {
     let isDatagram = packet.transport == .udp && packet.payloadLength > 0 && !packet.carriesPacket
     let hasNews = context.hasStreamData || context.releasesOther || context.endsStream || context.endsOther
-    guard hasNews || isDatagram else { return false }
+    let isOver =
+      !isImmediate && packet.transport == .tcp && tracker.connection(context.flow)?.state == .closed
+    guard hasNews || isDatagram || isOver else { return false }
     var flow = tracker.flow(context.flow)
     if !flow.flags.isDisjoint(with: [.drop, .bypassed]) { return false }
     if flow.application == .max && flow.flags.isSuperset(of: .noApplication) { return false }
@@ -139,6 +141,9 @@ struct PacketInspection: ~Copyable {
       hasHeard = true
     }
     let isMidstream = flow.application == .max && tracker.connection(context.flow)?.flags.contains(.midstream) == true
+    if flow.application == .max && !flow.flags.isDisjoint(with: .noApplication) && !isDatagram {
+      hearFirst(&flow, context, bytes: bytes, mayRunTheOtherWay: isMidstream)
+    }
     if context.releasesOther && !context.isContinuation {
       var side = context.side.opposite
       hasHeard = application.receive(
@@ -163,9 +168,38 @@ struct PacketInspection: ~Copyable {
     context.detectionEvents = application.takeEvents()
     guard let session = application.session(flow) else { return false }
     if wasUnknown && session.isReadToTheEnd { tracker.liftDepth(of: context.flow) }
-    if context.endsStream || isBeyond, session.close(context.side) { hasHeard = true }
-    if (context.endsConnection || context.endsOther) && session.close(context.side.opposite) { hasHeard = true }
+    if isBeyond && session.close(context.side) { hasHeard = true }
+    // Passively a side is over when the connection is: what it said last has been acknowledged then.
+    if isImmediate || tracker.connection(context.flow)?.state == .closed {
+      if context.endsStream || isOver, session.close(context.side) { hasHeard = true }
+      if context.endsConnection || context.endsOther || isOver, session.close(context.side.opposite) { hasHeard = true }
+    }
     return hasHeard
+  }
+
+  /// When a side tells the protocol of a flow in which the other spoke first and said nothing that is known, as servers of mail do,
+  /// the other is heard first.
+  private mutating func hearFirst(
+    _ flow: inout Flow, _ context: PacketContext, bytes: RawSpan, mayRunTheOtherWay: Bool
+  ) {
+    let knows: FlowSide = flow.flags.contains(.noApplicationToClient) ? .toServer : .toClient
+    var side = knows
+    let isOwn = knows == context.side
+    guard isOwn ? context.hasStreamData : context.releasesOther && !context.isContinuation else { return }
+    if isOwn {
+      _ = application.receive(
+        tracker.window(bytes: bytes), from: &side, flow: &flow, mayRunTheOtherWay: false, onlyDetects: true)
+    } else {
+      _ = application.receive(
+        tracker.otherWindow(bytes: bytes), from: &side, flow: &flow, mayRunTheOtherWay: false, onlyDetects: true)
+    }
+    guard flow.application != .max else { return }
+    side = knows.opposite
+    if isOwn {
+      _ = application.receive(tracker.otherWindow(bytes: bytes), from: &side, flow: &flow)
+    } else {
+      _ = application.receive(tracker.window(bytes: bytes), from: &side, flow: &flow)
+    }
   }
 
   /// What becomes of a packet that the engine cannot follow, and of its flow.
@@ -228,7 +262,7 @@ struct PacketInspection: ~Copyable {
     }
     if let session, let flow {
       if records.contains(.frames) { eve.writeFrames(session, from: context.side, flow: flow, about: subject) }
-      session.frames?.removeDone(from: context.side)
+      session.frames?.removeDone(from: context.side, areInspected: isInspected && detector.tables.frames.count > 0)
     }
     if records.contains(.applicationAnomalies), let flow {
       eve.writeAnomalies(context.detectionEvents, flow: flow, about: subject)
@@ -430,7 +464,7 @@ struct PacketInspection: ~Copyable {
     }
     guard let session, !flow.flags.contains(.drop) else { return }
     if configuration.records.contains(.frames) { eve.writeFrames(session, from: side, flow: flow, about: subject) }
-    session.frames?.removeDone(from: side)
+    session.frames?.removeDone(from: side, areInspected: isInspected && detector.tables.frames.count > 0)
     PacketInspection.writeTransactions(
       session, configuration.records, waits: isInspected && !isLast, waitsIfLate: false, isEnd: isLast, flow: flow,
       about: subject, &eve)

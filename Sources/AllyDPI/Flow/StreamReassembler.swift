@@ -23,6 +23,9 @@ struct StreamSide: BitwiseCopyable, Sendable {
   /// How much of ``window`` is filled; its end is ``delivered``.
   fileprivate(set) var windowLength = 0
 
+  /// Nothing of it has come.
+  var isFresh: Bool { delivered == 0 && waiting.isEmpty }
+
   /// Begins with the byte of this sequence number.
   mutating func begin(at sequence: UInt32) {
     if waiting.isEmpty && window.isNone { expected = sequence }
@@ -42,8 +45,9 @@ struct StreamReassembler: ~Copyable {
   static var maximumFresh: Int { 65_536 }
   /// Segments of one side that may wait beyond a gap.
   static var maximumPieces: UInt32 { 512 }
-  /// Contiguous bytes of one side that may wait for an acknowledgement; more are released without.
-  static var maximumUnacknowledged: Int { 49_152 }
+  /// Contiguous bytes of one side that may wait for an acknowledgement, a window of TCP without scaling; more are released
+  /// without.
+  static var maximumUnacknowledged: Int { 65_535 }
   /// Windows grow up to this size before their begin is given up.
   private static var settledWindow: Int { 8192 }
 

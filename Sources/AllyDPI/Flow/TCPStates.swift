@@ -163,7 +163,7 @@ extension TCPConnection {
     }
     let end = tcp.sequence &+ packet.payloadLength
     if packet.payloadLength > 0 && !isLenient && SequenceNumber.lessOrEqual(end, own.lastACK)
-      && SequenceNumber.less(tcp.sequence, own.lastACK)
+      && SequenceNumber.less(tcp.sequence, own.lastACK) && !own.stream.isFresh
     {
       // All of it was acknowledged before.
       if state == .established { events.insert(.establishedPacketBeforeLastACK) }
@@ -297,6 +297,8 @@ extension TCPConnection {
   private func noteRetransmission(_ packet: DecodedPacket, _ own: TCPSide, events: inout StreamEventSet) {
     guard packet.payloadLength > 0 else { return }
     let end = packet.tcp.sequence &+ packet.payloadLength
+    // Of a side that has shown nothing, the capture may be out of order.
+    if own.stream.isFresh { return }
     if SequenceNumber.lessOrEqual(end, own.lastACK) {
       events.insert(.packetSpuriousRetransmission)
     } else if SequenceNumber.lessOrEqual(end, own.nextSequence) || SequenceNumber.less(packet.tcp.sequence, own.lastACK)

@@ -193,7 +193,7 @@ struct EVEWriter: ~Copyable {
     if flow.protocols.toClient != place { applicationProtocol("app_proto_tc", flow.protocols.toClient) }
   }
 
-  private mutating func applicationProtocol(_ key: StaticString, _ place: UInt8) {
+  mutating func applicationProtocol(_ key: StaticString, _ place: UInt8) {
     guard let name = ApplicationParsers.name(at: place) else { return }
     json.key(key)
     json.string(name)
@@ -234,7 +234,7 @@ struct EVEWriter: ~Copyable {
   ) {
     beginRecord("fileinfo", flow: flow, from: file.side, about: subject)
     transaction.writeFields(to: &json, configuration.recordOptions)
-    applicationProtocol(of: flow)
+    applicationProtocol("app_proto", session.index)
     json.key("fileinfo")
     json.beginObject()
     file.writeFields(transaction: transaction.number, rules: program, to: &json)

@@ -63,8 +63,9 @@ final class FileAssembly {
       bytesAhead -= next.bytes.count
       budget.left += next.bytes.count
       if next.offset > file.size { file.skip(Int(clamping: next.offset - file.size)) }
-      let known = Int(clamping: file.size - next.offset)
-      if known < next.bytes.count {
+      // A file that was closed before takes nothing, and no gap either.
+      let known = Int(clamping: file.size - min(file.size, next.offset))
+      if file.size >= next.offset, known < next.bytes.count {
         let rest = next.bytes[known...]
         file.append(rest.rawBytes)
       }

@@ -10,7 +10,7 @@ extension EVEWriter {
     for frame in list.frames where frame.side == side && !frame.isRecorded && (frame.isComplete || frame.isOver) {
       frame.isRecorded = true
       beginRecord("frame", flow: flow, about: subject)
-      applicationProtocol(of: flow)
+      applicationProtocol("app_proto", session.index)
       self.frame(frame, session)
       json.endObject()
       submit()

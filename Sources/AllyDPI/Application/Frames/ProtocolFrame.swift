@@ -77,8 +77,12 @@ final class FrameList {
   }
 
   /// Lets go of what nobody looks at any more.
-  func removeDone(from side: FlowSide) {
-    frames.removeAll { $0.side == side && ($0.isComplete || $0.isOver) && $0.inspected >= $0.received }
+  ///
+  /// - Parameter areInspected: there are rules on frames; then each stays until they have seen it.
+  func removeDone(from side: FlowSide, areInspected: Bool) {
+    frames.removeAll {
+      $0.side == side && ($0.isComplete || $0.isOver) && (!areInspected || $0.inspected >= $0.received)
+    }
   }
 
   func frame(_ number: UInt64, from side: FlowSide) -> ProtocolFrame? {

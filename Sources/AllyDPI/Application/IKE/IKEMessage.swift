@@ -44,7 +44,7 @@ struct IKEMessage {
     self.exchange = exchange
     self.flags = flags
     self.messageID = messageID
-    isMalformed = Int(length) != data.count
+    isMalformed = Int(length) > data.count
     readPayloads(first, &reader)
   }
 

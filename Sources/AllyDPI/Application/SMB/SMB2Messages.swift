@@ -72,6 +72,7 @@ extension SMBParser {
       let offset = Int(body.u16())
       let length = Int(body.u16())
       let name = UTF16Text.utf8(slice(message, offset, length))
+      lastCreated = name
       _ = begin(
         header,
         .create(
@@ -119,7 +120,7 @@ extension SMBParser {
   /// Whether an open file is a pipe though its tree was not seen: it is known as one, or carries DCE/RPC.
   private func carriesCalls(_ header: SMBHeader, _ identifier: [UInt8], _ data: RawSpan) -> Bool {
     guard trees[header.treeKey] == nil else { return false }
-    return pipes[identifier] != nil || DCERPCHeader(data).map { $0.fragmentLength == data.byteCount } ?? false
+    return pipes[identifier] != nil || DCERPCHeader(data).map { $0.fragmentLength >= data.byteCount } ?? false
   }
 
   private func setInfo(_ header: SMBHeader, _ message: RawSpan) {
@@ -131,7 +132,8 @@ extension SMBParser {
     body.skip(6)
     let identifier = body.bytes(16).array
     let data = slice(message, offset, length)
-    let old = names[identifier] ?? []
+    // In a chain, all ones stand for the file that was opened before.
+    let old = identifier.allSatisfy { $0 == 0xFF } ? lastCreated : names[identifier] ?? []
     switch (kind, level) {
     case (1, 10):
       var reader = FieldReader(data, at: 16)
@@ -219,11 +221,14 @@ extension SMBParser {
   func content2(in head: RawSpan, _ header: SMBHeader, length: Int) -> SMBContent? {
     if header.next != 0 || trees[header.treeKey]?.isPipe ?? false { return nil }
     if !header.isResponse, header.command == SMB2Command.write {
-      return SMB2Write(head).flatMap { content2(header, $0) }
+      guard let write = SMB2Write(head), !carriesCalls(header, write.identifier, slice(head, write.start, write.length))
+      else { return nil }
+      return content2(header, write)
     }
     guard header.isResponse, header.command == SMB2Command.read, header.status == 0,
-      let read = reads.remove(header.messageID)
+      let read = reads[header.messageID], trees[header.treeKey] != nil || pipes[read.identifier] == nil
     else { return nil }
+    reads.remove(header.messageID)
     var body = FieldReader(head, at: SMBHeader.length2 + 2)
     let start = Int(body.u8())
     body.skip(1)

@@ -27,6 +27,8 @@ final class SMBParser: ApplicationParser {
 
   /// What the two sides know of each other.
   var trees = BoundedMap<UInt64, SMBTree>(capacity: 1024)
+  /// The file that was asked for last.
+  var lastCreated: [UInt8] = []
   /// Names of open files by session-wide identifiers.
   var names = BoundedMap<[UInt8], [UInt8]>(capacity: 2048)
   /// Which file, and which place in it, a read asked for.

@@ -73,13 +73,6 @@ extension SMBTransaction {
       json.endObject()
       identifier("fuid", rename.identifier, to: &json)
     case .disposition(let disposition):
-      json.key("set_info")
-      json.beginObject()
-      json.key("class")
-      json.string("FILE_INFO")
-      json.key("info_level")
-      json.string("SMB2_FILE_DISPOSITION_INFO")
-      json.endObject()
       text("filename", disposition.name, to: &json)
       json.key("access")
       json.string(disposition.deletes ? "delete on close" : "normal")

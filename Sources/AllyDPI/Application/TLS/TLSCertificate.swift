@@ -11,12 +11,11 @@ struct TLSCertificate {
   init(_ der: ArraySlice<UInt8>) throws(TLSCertificateProblem) {
     var outer = DERReader(der)
     guard var certificate = outer.enter(DERTag.sequence) else {
-      // It says that it is longer than what there is, or it is none.
-      let isShort = der.first == DERTag.sequence && DERReader.declaredLength(der).map { $0 > der.count } ?? true
-      throw TLSCertificateProblem(event: isShort ? .certificateInvalidLength : .certificateInvalidDER)
+      throw TLSCertificateProblem(event: DERReader.isCut(der) ? .certificateInvalidLength : .certificateInvalidDER)
     }
     guard var fields = certificate.enter(DERTag.sequence) else {
-      throw TLSCertificateProblem(event: .certificateInvalidDER)
+      let isCut = DERReader.isCut(certificate.rest)
+      throw TLSCertificateProblem(event: isCut ? .certificateInvalidLength : .certificateInvalidDER)
     }
     if var version = fields.enter(DERTag.context(0)) {
       guard let number = version.integer(), number >= 0, number <= 2 else {
