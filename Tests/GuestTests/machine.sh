@@ -131,9 +131,9 @@ make_initrd() {
   "$root/scripts/make-guest-initrd.sh" "$output" "$tools/busybox" "$work/guest" "${modules[@]}"
 }
 
-# boot CONSOLE LOG INITRD SOCKET NIC: starts the guest with the NIC that is served there, and sets $guest and $console.
+# boot CONSOLE LOG INITRD SOCKET [NIC]: starts the guest with the NIC that is served there, and sets $guest and $console.
 boot() {
-  if [ "$5" = virtio_net ]; then
+  if [ "${5:-}" = virtio_net ]; then
     boot_with "$1" "$2" "$3" -chardev "socket,id=ally,path=$4,reconnect-ms=200" \
       -netdev "vhost-user,id=net0,chardev=ally" -device "virtio-net-pci,netdev=net0"
     return
