@@ -155,11 +155,13 @@ public struct RTL8139OSDriver: OSDriverModel, ~Copyable {
 
   // MARK: - Reception
 
-  /// Takes all frames out of the ring, until the NIC says that it is empty (CR.BUFE) or that it is still writing.
+  /// Takes all frames out of the ring, until the NIC says that it is empty (CR.BUFE) or that it is still writing; no more
+  /// than the ring could hold.
   public mutating func poll<Environment: OSEnvironment & ~Copyable>(
     on environment: inout Environment, deliver: (RawSpan) -> Void
   ) {
-    while environment.readRegister(Register.command, width: .byte) & 1 == 0 {
+    for _ in 0..<(layout.ringLength / 16) {
+      guard environment.readRegister(Register.command, width: .byte) & 1 == 0 else { return }
       var header: [UInt8] = []
       guard environment.read(layout.ring.advanced(by: UInt64(readPlace)), count: 4, into: &header) else { return }
       let status = UInt32(header[0]) | UInt32(header[1]) << 8
