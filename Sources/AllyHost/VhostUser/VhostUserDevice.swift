@@ -243,6 +243,8 @@ final class VhostUserDevice: GuestProtocol {
       throw VhostUserRefusal("features 0x\(String(accepted, radix: 16)), which do not go together")
     }
     running = queues.map(\.index)
+    // Whoever worked on them before may have died before the guest heard of the last buffers.
+    for ring in running { rings[ring].raiseCall() }
     for ring in running where device.position(ofQueue: ring) == nil {
       rings[ring].error?.raise()
       throw VhostUserRefusal("ring \(ring) is none that can be served")
