@@ -81,6 +81,7 @@ public struct ChecksummedTransmitDescriptor<Core: TransmitDescriptor>: TransmitD
 
   @inlinable public static var ownershipWordOffset: Int { Core.ownershipWordOffset }
   @inlinable public static var hasFrameChecksum: Bool { true }
+  @inlinable public static var reportsContexts: Bool { Core.reportsContexts }
   @inlinable
   public var frameChecksum: UInt64? {
     get { words.value }

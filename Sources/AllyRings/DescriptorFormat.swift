@@ -200,6 +200,10 @@ public protocol TransmitDescriptor: Descriptor {
   /// All that another format can carry over.
   var request: TransmitRequest { get }
 
+  /// Whether the NIC completes context descriptors that ask for it; true by default. Where it does not, only later segments
+  /// tell that it is past them.
+  static var reportsContexts: Bool { get }
+
   /// Of a descriptor that ends its frame, when the NIC is past it: whether the NIC did not send the frame, because its
   /// checksum was another. False by default.
   var isRefused: Bool { get }
@@ -207,6 +211,8 @@ public protocol TransmitDescriptor: Descriptor {
 
 extension TransmitDescriptor {
   @inlinable public var isRefused: Bool { false }
+
+  @inlinable public static var reportsContexts: Bool { true }
 
   @inlinable
   @inline(__always)

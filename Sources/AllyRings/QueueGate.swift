@@ -13,8 +13,9 @@ struct QueueGate: ~Copyable {
   }
 
   private let holders = Atomic<UInt32>(0)
-  /// How often the pair was stopped or started anew; a report of a pass before that is void.
-  private let restarts = Atomic<UInt64>(0)
+  /// How often a direction was stopped or started anew; what a pass before that did to it is void.
+  private let receiveRestarts = Atomic<UInt64>(0)
+  private let transmitRestarts = Atomic<UInt64>(0)
   private let receiveTail = Atomic<UInt64>(0)
   private let transmitTail = Atomic<UInt64>(0)
 
@@ -24,17 +25,24 @@ struct QueueGate: ~Copyable {
   // MARK: The core that handles registers
 
   /// Has the pair to itself: waits for the end of the worker's pass, which is bounded, and keeps the next from beginning.
-  borrowing func close() {
+  borrowing func close(isTransmit: Bool) {
     _ = holders.bitwiseOr(Mark.control, ordering: .acquiringAndReleasing)
     while holders.load(ordering: .acquiring) & Mark.worker != 0 {}
-    _ = restarts.wrappingAdd(1, ordering: .acquiringAndReleasing)
-    receiveTail.store(0, ordering: .releasing)
-    transmitTail.store(0, ordering: .releasing)
+    // The other direction goes on where it is.
+    if isTransmit {
+      _ = transmitRestarts.wrappingAdd(1, ordering: .acquiringAndReleasing)
+      transmitTail.store(0, ordering: .releasing)
+    } else {
+      _ = receiveRestarts.wrappingAdd(1, ordering: .acquiringAndReleasing)
+      receiveTail.store(0, ordering: .releasing)
+    }
   }
 
   borrowing func open() { _ = holders.bitwiseAnd(~Mark.control, ordering: .acquiringAndReleasing) }
 
-  var generation: UInt64 { borrowing get { restarts.load(ordering: .acquiring) } }
+  borrowing func generation(isTransmit: Bool) -> UInt64 {
+    isTransmit ? transmitRestarts.load(ordering: .acquiring) : receiveRestarts.load(ordering: .acquiring)
+  }
 
   borrowing func post(tail: UInt32, isTransmit: Bool) {
     let word = UInt64(tail) | Self.isNew

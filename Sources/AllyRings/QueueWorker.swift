@@ -38,7 +38,9 @@ public struct QueueWorker<Driver: NICDriver>: ~Copyable, @unchecked Sendable {
   ) -> QueueReport? {
     guard unsafe gate.pointee.enter() else { return nil }
     defer { unsafe gate.pointee.leave() }
-    var report = QueueReport(queue: queue, generation: unsafe gate.pointee.generation)
+    var report = unsafe QueueReport(
+      queue: queue, receiveGeneration: gate.pointee.generation(isTransmit: false),
+      transmitGeneration: gate.pointee.generation(isTransmit: true))
     if let tail = unsafe gate.pointee.takeTail(isTransmit: false) {
       _ = unsafe pair.pointee.receive.moveTail(to: tail)
     }
@@ -57,7 +59,8 @@ public struct QueueReport: Sendable, BitwiseCopyable {
   public var queue: Int
   /// What the pass did.
   public var result = ServiceResult()
-  var generation: UInt64
+  var receiveGeneration: UInt64
+  var transmitGeneration: UInt64
   var receiveTail: UInt32?
   var transmitTail: UInt32?
   var published: UInt32 = 0
@@ -65,9 +68,10 @@ public struct QueueReport: Sendable, BitwiseCopyable {
   var completions = TransmitCompletions()
   var transmitHead: UInt32 = 0
 
-  init(queue: Int, generation: UInt64) {
+  init(queue: Int, receiveGeneration: UInt64, transmitGeneration: UInt64) {
     self.queue = queue
-    self.generation = generation
+    self.receiveGeneration = receiveGeneration
+    self.transmitGeneration = transmitGeneration
   }
 }
 
@@ -126,21 +130,25 @@ extension RingVirtualizer {
 
   /// Tells the NIC and the driver module what a worker's pass did; for the core that handles registers.
   ///
-  /// A report of a pass before the OS changed the pair's queues has no effect.
+  /// What a pass did to a queue before the OS changed that queue has no effect.
   public mutating func report<NIC: NICDevice & ~Copyable>(
     _ report: QueueReport, registers: RegisterFile, nic: inout NIC
   ) {
     let queue = report.queue
-    guard lent.contains(queue), unsafe gates[queue].generation == report.generation else { return }
-    if let tail = report.receiveTail { unsafe saved.pointee.driver.setReceiveTail(queue, tail, nic: &nic) }
-    if let tail = report.transmitTail { unsafe saved.pointee.driver.setTransmitTail(queue, tail, nic: &nic) }
-    if report.published > 0 {
-      unsafe saved.pointee.driver.notePublished(
-        queue, head: report.receiveHead, descriptors: report.published, registers: registers)
+    guard lent.contains(queue) else { return }
+    if unsafe gates[queue].generation(isTransmit: false) == report.receiveGeneration {
+      if let tail = report.receiveTail { unsafe saved.pointee.driver.setReceiveTail(queue, tail, nic: &nic) }
+      if report.published > 0 {
+        unsafe saved.pointee.driver.notePublished(
+          queue, head: report.receiveHead, descriptors: report.published, registers: registers)
+      }
     }
-    if report.completions.descriptors > 0 {
-      unsafe saved.pointee.driver.noteTransmitted(
-        queue, head: report.transmitHead, report.completions, registers: registers)
+    if unsafe gates[queue].generation(isTransmit: true) == report.transmitGeneration {
+      if let tail = report.transmitTail { unsafe saved.pointee.driver.setTransmitTail(queue, tail, nic: &nic) }
+      if report.completions.descriptors > 0 {
+        unsafe saved.pointee.driver.noteTransmitted(
+          queue, head: report.transmitHead, report.completions, registers: registers)
+      }
     }
   }
 }

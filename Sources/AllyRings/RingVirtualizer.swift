@@ -163,11 +163,11 @@ public struct RingVirtualizer<Driver: NICDriver>: NICVirtualizer, ~Copyable {
   /// Does what register accesses called for, each part of which may be done twice.
   private mutating func carryOut<NIC: NICDevice & ~Copyable>(memory: borrowing PhysicalMemory, nic: inout NIC) {
     while let queue = unsafe saved.pointee.pending.receiveQueues.first {
-      withPair(queue) { $0.restartReceive(queue, memory: memory, nic: &nic) }
+      withPair(queue, isTransmit: false) { $0.restartReceive(queue, memory: memory, nic: &nic) }
       unsafe saved.pointee.pending.receiveQueues.subtract(QueueSet(queue))
     }
     while let queue = unsafe saved.pointee.pending.transmitQueues.first {
-      withPair(queue) { $0.restartTransmit(queue, memory: memory, nic: &nic) }
+      withPair(queue, isTransmit: true) { $0.restartTransmit(queue, memory: memory, nic: &nic) }
       unsafe saved.pointee.pending.transmitQueues.subtract(QueueSet(queue))
     }
     while let queue = unsafe saved.pointee.pending.receiveTails.first {
@@ -191,9 +191,9 @@ public struct RingVirtualizer<Driver: NICDriver>: NICVirtualizer, ~Copyable {
   }
 
   /// Changes a queue pair while no worker is at it.
-  private mutating func withPair(_ queue: Int, _ body: (inout Self) -> Void) {
+  private mutating func withPair(_ queue: Int, isTransmit: Bool, _ body: (inout Self) -> Void) {
     guard lent.contains(queue) else { return body(&self) }
-    unsafe gates[queue].close()
+    unsafe gates[queue].close(isTransmit: isTransmit)
     body(&self)
     unsafe gates[queue].open()
   }

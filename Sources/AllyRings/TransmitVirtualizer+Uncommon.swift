@@ -99,6 +99,8 @@ extension TransmitVirtualizer {
       }
       // Later frames refer to it, so it goes on whatever becomes of the next frame.
       unsafe descriptor.remember(in: &ring.context(OSSide.self).pointee)
+      // A report that the NIC never makes would be waited for.
+      if !NICSide.reportsContexts { forwarded.reportsCompletion = false }
       nic.store(forwarded, at: pass.tail)
       unsafe ring.words[Int(pass.tail)] = pass.copyTail
       setDisposition(.forwarded, at: pass.taken)
@@ -305,18 +307,29 @@ extension TransmitVirtualizer {
   /// Has the NIC report the last descriptor of a pass even if the OS did not ask for it: only reports tell how far the NIC
   /// is.
   @inlinable
-  mutating func requestReport(of last: UInt32, taken: UInt32) {
+  mutating func requestReport(of last: UInt32, since first: UInt32, taken: UInt32) {
     let nic = nicSlots
-    var descriptor = nic.load(at: last)
-    descriptor.reportsCompletion = true
-    nic.store(descriptor, at: last)
-    // The slot of the OS queue that it came from: the last one that was not dropped. There is one, because the tail has
-    // moved.
+    var nicSlot = last
     var slot = taken
-    repeat {
-      slot = unsafe ring.state.pointee.osQueue.moved(slot, back: 1)
-    } while unsafe ring.dispositions[Int(slot)] == .dropped
-    setDisposition(.forwardedWithReport, at: slot)
+    // Back to the last descriptor of the pass that the NIC completes at all: contexts may follow it, whose frames were dropped.
+    while true {
+      // The slot of the OS queue that it came from: the last one that was not dropped. There is one for each slot of the
+      // DPI queue that is not an inspector's own.
+      repeat {
+        slot = unsafe ring.state.pointee.osQueue.moved(slot, back: 1)
+      } while unsafe ring.dispositions[Int(slot)] == .dropped
+      var descriptor = nic.load(at: nicSlot)
+      if NICSide.reportsContexts || descriptor.kind != .context {
+        guard !descriptor.reportsCompletion else { return }
+        descriptor.reportsCompletion = true
+        nic.store(descriptor, at: nicSlot)
+        return setDisposition(.forwardedWithReport, at: slot)
+      }
+      guard nicSlot != first else { return }
+      nicSlot = (nicSlot == 0 ? nic.count : nicSlot) &- 1
+      // These report.
+      if isInjected(nicSlot) { return }
+    }
   }
 
   /// The slot of the DPI queue after the staged ones.

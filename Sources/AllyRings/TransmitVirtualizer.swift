@@ -259,7 +259,9 @@ public struct TransmitVirtualizer<OSSide: TransmitDescriptor, NICSide: TransmitD
     let state = unsafe ring.state
     if tail != before.tail {
       let last = (tail == 0 ? nicSlots.count : tail) &- 1
-      if !nicSlots.loadOwnership(at: last).reportsCompletion { requestReport(of: last, taken: taken) }
+      if !nicSlots.loadOwnership(at: last).reportsCompletion {
+        requestReport(of: last, since: before.tail, taken: taken)
+      }
     }
     let packed = TransmitProgress.pack(copied: taken, tail: tail, isDiscarding: isDiscarding)
     unsafe withUnsafeMutablePointer(to: &state.pointee.transmit.packed) {

@@ -116,10 +116,14 @@ import Testing
       machine.osDriver.stop(on: &machine.hardware)
       #expect(!machine.hardware.dpi.virtualizer[0].receive.state.isRunning)
       #expect(!machine.hardware.dpi.virtualizer[0].transmit.state.isRunning)
-      // What comes meanwhile waits on the wire, and nothing moves.
+      // What comes meanwhile waits on the wire, and nothing moves: the OS finds what had been published before, no more.
       var inspector = ScriptedInspector()
-      machine.run(inspecting: &inspector) { _ in Issue.record("a frame while the NIC is disabled") }
+      let waiting = machine.hardware.wire.toNIC.count
+      _ = machine.takeSent()
+      machine.run(inspecting: &inspector) { _ in }
       #expect(inspector.seen.isEmpty)
+      #expect(machine.hardware.wire.toNIC.count == waiting)
+      #expect(machine.takeSent() == [])
       machine.bootOS()
     }
   }

@@ -87,6 +87,9 @@ public struct IGBTransmitDescriptor: TransmitDescriptor, Equatable {
     return excess < 0xFFFF ? UInt32(truncatingIfNeeded: fields & 0xFFFF) : nil
   }
 
+  /// Context descriptors are not written back (82576 datasheet 7.2.2.2).
+  @inlinable public static var reportsContexts: Bool { false }
+
   @inlinable
   public static var maximumPlainFrameLength: UInt32 { 0xFFFF }
 
