@@ -108,6 +108,7 @@ struct ApplicationsTarget: FuzzTarget {
     (Array("RFB 003.008\n".utf8), true),
     (Array("INVITE sip:a SIP/2.0\r\n\r\n".utf8), false),
     (Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8), false),
+    ([0, 0, 0, 16, 0, 3, 0, 0] + Array("user\0a\0\0".utf8), false),
   ]
 
   private static let rules = #"""
@@ -130,5 +131,9 @@ struct ApplicationsTarget: FuzzTarget {
     alert rfb any any -> any any (rfb.name; content:"a"; sid:17;)
     alert dhcp any any -> any any (dhcp.leasetime:>1; sid:18;)
     alert tls any any -> any any (app-layer-event:tls.invalid_record_type; sid:19;)
+    alert tls any any -> any any (frame:tls.pdu; content:"a"; sid:20;)
+    alert mqtt any any -> any any (frame:mqtt.header; content:"a"; sid:21;)
+    alert sip any any -> any any (frame:sip.request.line; content:"INVITE"; sid:22;)
+    alert rfb any any -> any any (frame:rfb.pdu; content:"a"; sid:23;)
     """#
 }

@@ -12,7 +12,9 @@ struct ConversationTarget: FuzzTarget {
   static let name = "conversation"
   static let longestInput = 16_384
 
-  private static let ports: [UInt16] = [80, 25, 21, 445, 135, 53, 443, 22]
+  private static let ports: [UInt16] = [
+    80, 25, 21, 445, 135, 53, 443, 22, 500, 123, 5432, 5060, 88, 161, 1883, 502,
+  ]
   private let program: DetectionProgram
 
   init() throws {
@@ -44,6 +46,10 @@ struct ConversationTarget: FuzzTarget {
     alert ftp any any -> any any (ftpbounce; sid:6;)
     alert dns any any -> any any (dns.query; content:"a"; sid:7;)
     alert tcp any any -> any any (filename:"a"; sid:8;)
+    alert ike any any -> any any (ike.chosen_sa_attribute:alg_enc=7; sid:9;)
+    alert http any any -> any any (frame:http1.request; content:"a"; sid:10;)
+    alert smb any any -> any any (frame:smb2.hdr; content:"a"; sid:11;)
+    alert http any any -> any any (http.uri; pcre:"/^(?P<flow_path>[a-z]+)/"; sid:12;)
     """
 
   mutating func run(_ input: [UInt8]) {
@@ -73,7 +79,7 @@ struct ConversationTarget: FuzzTarget {
       time += 1_000_000
       ordinal += 1
       let bytes = Self.frame(
-        data, fromServer: side == 1, port: Self.ports[Int(choice & 7)], isDatagram: choice & 128 != 0, next)
+        data, fromServer: side == 1, port: Self.ports[Int(choice & 15)], isDatagram: choice & 128 != 0, next)
       let stamp = FrameStamp(time: time, ordinal: ordinal, lengthOnWire: UInt32(bytes.count))
       // Bytes have no padding that could be uninitialized.
       _ = engine.inspect(Packet(bytes: unsafe bytes.span.bytes, stamp: stamp, direction: .receive))
