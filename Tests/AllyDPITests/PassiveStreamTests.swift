@@ -69,7 +69,7 @@ import Testing
     var connection = Connection()
     connection.open(&engine)
     connection.client("needle", &engine)
-    for _ in 0..<60 { connection.client(String(repeating: "x", count: 1000), &engine) }
+    for _ in 0..<65 { connection.client(String(repeating: "x", count: 1000), &engine) }
     #expect(engine.alerts == [1])
   }
 }

@@ -45,9 +45,9 @@ struct StreamReassembler: ~Copyable {
   static var maximumFresh: Int { 65_536 }
   /// Segments of one side that may wait beyond a gap.
   static var maximumPieces: UInt32 { 512 }
-  /// Contiguous bytes of one side that may wait for an acknowledgement, a window of TCP without scaling; more are released
-  /// without.
-  static var maximumUnacknowledged: Int { 65_535 }
+  /// Contiguous bytes of one side that may wait for an acknowledgement, as many as hosts without window scaling send; more
+  /// are released without.
+  static var maximumUnacknowledged: Int { 64_240 }
   /// Windows grow up to this size before their begin is given up.
   private static var settledWindow: Int { 8192 }
 
