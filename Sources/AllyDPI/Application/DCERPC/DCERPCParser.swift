@@ -184,8 +184,8 @@ struct DCERPCDatagramHeader {
     // A single fragment says neither "fragment" nor "last".
     isLastFragment = flags & 0x04 == 0 || flags & 0x02 != 0
     isLittleEndian = data.byte(at: 4) & 0x10 != 0
-    // Records show it as it was sent.
-    activity = data.extracting(40..<56).array
+    // Suricata's records show it so, whatever the byte order.
+    activity = UUIDText.written(data.extracting(40..<56), isLittleEndian: true)
     var reader = FieldReader(data, at: 64, isLittleEndian: isLittleEndian)
     sequence = reader.u32()
     operation = reader.u16()
