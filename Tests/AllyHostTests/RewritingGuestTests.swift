@@ -31,10 +31,12 @@ import Testing
       configuration.validatesChecksums = false
       let report = RuleReader(configuration: configuration).read(Array(RewritingGuestTests.rules.utf8), file: "test")
       #expect(report.problems.isEmpty)
-      engine = try DPIEngine(
-        program: DetectionProgram(rules: report.rules, configuration: configuration), configuration: configuration,
-        sink: Records())
-      firewall = FirewallInspector(policy: try FirewallPolicy(RewritingGuestTests.policy))
+      // All of it, or nothing: what fails comes first.
+      let policy = try FirewallPolicy(RewritingGuestTests.policy)
+      let program = try DetectionProgram(rules: report.rules, configuration: configuration)
+      let engine = try DPIEngine(program: program, configuration: configuration, sink: Records())
+      self.engine = engine
+      firewall = FirewallInspector(policy: policy)
       self.findings = findings
     }
 
