@@ -19,6 +19,8 @@ public struct NICBench<
   /// Other registers that must read as without Ally: those that clear when they are read, and those that pass through,
   /// statistics above all.
   public var alsoCompared: [ComparedRegister] = []
+  /// Intercepted registers that hold no addresses, whatever they read like: pairs of 16-bit fields.
+  public var holdNoAddress: [UInt32] = []
   /// See `TransparencyRun.comparesMemory`.
   public var comparesMemory = true
   /// See `TransparencyRun.ordersFlowsAlone`.
