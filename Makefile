@@ -37,7 +37,8 @@ test-guests: dependencies
 	Tests/GuestTests/attach.sh
 
 soak: dependencies
-	ALLY_TESTS=AllyDriverTestingTests ALLY_STEPS=1000000 swift test -c release --scratch-path .build/soak \
+	ALLY_TESTS=AllyDriverTestingTests swift build -c release --scratch-path .build/soak --product allyPackageTests
+	ALLY_TESTS=AllyDriverTestingTests ALLY_STEPS=1000000 swift test -c release --scratch-path .build/soak --skip-build \
 	  --filter anOSDriverCannotTell
 	scripts/hostile-guests.sh 60 3
 	scripts/fuzz.sh 600
