@@ -12,9 +12,7 @@ import Testing
 
 /// A server of guests' NICs on a thread of its own, over real sockets, with the far end of each cable in the test's hands.
 final class GuestBench<Inspector: PacketInspector & SendableMetatype & ~Copyable> {
-  enum Kind: String, CaseIterable, Sendable {
-    case e1000, e1000e, igb
-  }
+  typealias Kind = GuestBenchKind
 
   let folder: String
   /// The far ends of the cables.
@@ -102,6 +100,11 @@ final class GuestBench<Inspector: PacketInspector & SendableMetatype & ~Copyable
   }
 }
 
+/// The NICs that guests have.
+enum GuestBenchKind: String, CaseIterable, Sendable {
+  case e1000, e1000e, igb
+}
+
 /// A guest and its emulator: a vfio-user client with memory of its own, and the far end of the cable.
 @safe
 final class BenchGuest {
@@ -114,7 +117,7 @@ final class BenchGuest {
   static let receiveBuffers: UInt64 = 0x1_0000
   private static let slots = 64
 
-  let isIGB: Bool
+  let kind: GuestBenchKind
   private let socket: Int32
   private let cable: Int32
   private let cableServer: String
@@ -130,9 +133,9 @@ final class BenchGuest {
   struct Refused: Error, Equatable { var code: Int32 }
 
   init<Inspector: PacketInspector & SendableMetatype & ~Copyable>(
-    _ bench: borrowing GuestBench<Inspector>, _ number: Int, isIGB: Bool = false
+    _ bench: borrowing GuestBench<Inspector>, _ number: Int, _ kind: GuestBenchKind = .e1000
   ) throws {
-    self.isIGB = isIGB
+    self.kind = kind
     cable = bench.cables[number]
     cableServer = bench.folder + "/ours\(number)"
     socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -255,7 +258,13 @@ final class BenchGuest {
       try write(first + 8, UInt32(Self.slots * 16))
       try write(first + 0x10, 0)
       try write(first + 0x18, 0)
-      if isIGB { try write(first + 0x28, 1 << 25) }
+      if kind == .igb { try write(first + 0x28, 1 << 25) }
+    }
+    // Receive descriptors of the format that is served.
+    switch kind {
+    case .e1000: break
+    case .e1000e: try write(0x5008, 1 << 15)  // RFCTL: extended
+    case .igb: try write(0x280C, 1 << 25 | 2)  // SRRCTL: advanced, one buffer of 2 KiB
     }
     try write(0x0100, 0x0400_801A)  // RCTL: enable, all addresses, broadcasts, no frame check sequence
     try write(0x0400, 0x0000_000A)  // TCTL: enable, pad short frames
@@ -305,14 +314,16 @@ final class BenchGuest {
     let place = Self.receiveRing + UInt64(receiveHead) * 16 + 8
     for _ in 0..<2000 {
       let status = load(place)
-      guard status >> 32 & 1 != 0 else {
+      // Extended and advanced descriptors have the length behind the status.
+      guard (kind == .e1000 ? status >> 32 : status) & 1 != 0 else {
         usleep(10_000)
         continue
       }
       let start = Int(Self.receiveBuffers) + receiveHead * 2048
-      let frame = (0..<Int(status & 0xFFFF)).map {
+      let frame = (0..<Int((kind == .e1000 ? status : status >> 32) & 0xFFFF)).map {
         unsafe memory.load(fromByteOffset: start + $0, as: UInt8.self)
       }
+      store(Self.base + UInt64(start), at: place - 8)
       store(0, at: place)
       receiveHead = (receiveHead + 1) % Self.slots
       receiveTail = (receiveTail + 1) % Self.slots

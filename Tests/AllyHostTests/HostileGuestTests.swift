@@ -78,13 +78,13 @@ import Testing
     }
   }
 
-  @Test(arguments: GuestBench<AcceptAll>.Kind.allCases, [PacketProtection.copyToDPIMemory, .inPlace])
+  @Test(arguments: GuestBenchKind.allCases, [PacketProtection.copyToDPIMemory, .inPlace])
   func `A guest that writes anything harms nobody else, and recovers`(
-    kind: GuestBench<AcceptAll>.Kind, protection: PacketProtection
+    kind: GuestBenchKind, protection: PacketProtection
   ) throws {
     let seed = Self.seed()
     let bench = try GuestBench([kind, .e1000], protection: protection) { AcceptAll() }
-    let hostile = try BenchGuest(bench, 0, isIGB: kind == .igb)
+    let hostile = try BenchGuest(bench, 0, kind)
     let polite = try BenchGuest(bench, 1)
     try polite.bringUp()
     var random = SeededGenerator(seed: seed)

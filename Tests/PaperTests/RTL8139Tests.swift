@@ -137,7 +137,9 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
     #expect(delivered == expected)
     #expect(inspector.refused == 0 && machine.osDriver.counters.receiveErrors == 0)
     let counters = machine.hardware.dpi.virtualizer.counters(queue: 0).receive
-    #expect(counters.replaced == 80 && counters.dropped == 40 && counters.injected == 40)
+    #expect(counters.replaced == 80 && counters.dropped == 40)
+    // A replacement that waits for room goes like a frame of the inspector's own, and counts as one too.
+    #expect((40...120).contains(counters.injected))
     #expect(counters.faults.total == 0)
   }
 
