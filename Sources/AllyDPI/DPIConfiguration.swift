@@ -49,6 +49,8 @@ public struct DPIConfiguration: Sendable {
   public var application = ApplicationLimits()
   /// What records say of files, besides what rules need.
   public var files = FileSettings()
+  /// Where compiled pattern databases are kept from one start to the next; nil for nowhere.
+  public var databaseCache: (any DatabaseCache)? = nil
   /// Pattern databases use AVX2 at most, for tools that emulate a processor and stop at AVX-512.
   public var limitsVectorsToAVX2 = false
 

@@ -100,6 +100,24 @@ public struct DPIEngine: ~Copyable, PacketInspector {
     }
   }
 
+  /// Goes on with other rules, between two frames: flows, streams and conversations stay as they are, and what rules noted about
+  /// flows and hosts, as long as rules speak of it under the same name (a rule: under the same generator and signature id).
+  ///
+  /// What a transaction said before is looked at again by the new rules; a rule that matched it does not match it once more.
+  ///
+  /// - Parameter program: compiled with the engine's own configuration and with ``DetectionProgram/init(rules:configuration:following:)``
+  ///   after the rules in effect.
+  /// - Throws: ``DPIEngineError/outOfMemory(_:)``, ``DPIEngineError/noMagicDatabase``; then the rules before stay in effect.
+  public mutating func reload(_ program: DetectionProgram) throws(DPIEngineError) {
+    try inspection.reload(program)
+  }
+
+  /// The rules in effect.
+  public var program: DetectionProgram { inspection.program }
+
+  /// What rules cost so far, the dearest first; those that no measured packet came to are left out.
+  public var ruleCosts: [RuleCost] { inspection.ruleCosts }
+
   /// Ends the traffic: what streams and flows still hold is inspected and recorded, and then what was counted.
   public mutating func finish() {
     inspection.finish()

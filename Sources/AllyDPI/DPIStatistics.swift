@@ -32,6 +32,13 @@ public struct DPIStatistics: Sendable {
   public var streamGaps: UInt64 = 0
   /// Records that were given up because nobody took them in time.
   public var droppedRecords: UInt64 = 0
+  /// What was given up at memory caps: packets that no flow could be had for, TCP connections that were not followed, and bytes of
+  /// their streams that were not kept.
+  public var packetsWithoutFlow: UInt64 = 0
+  public var connectionsNotFollowed: UInt64 = 0
+  public var streamBytesNotKept: UInt64 = 0
+  /// Conversations whose application was not followed because too many were.
+  public var conversationsNotFollowed: UInt64 = 0
 
   public init() {}
 }

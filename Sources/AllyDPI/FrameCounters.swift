@@ -11,6 +11,8 @@ struct FrameCounters: ~Copyable {
   private(set) var alerts: UInt64 = 0
   private let alertsByRecord: UnsafeMutablePointer<UInt64>
   private let recordCount: Int
+  /// Alerts of rules before the last reload, by generator and signature id.
+  private var former: [UInt64: (sid: UInt32, gid: UInt32, message: String, count: UInt64)] = [:]
 
   init(recordCount: Int) {
     self.recordCount = recordCount
@@ -19,6 +21,23 @@ struct FrameCounters: ~Copyable {
   }
 
   deinit { unsafe alertsByRecord.deallocate() }
+
+  /// Goes on with what was counted under other rules.
+  ///
+  /// - Parameter records: those rules'.
+  mutating func takeOver(from counters: borrowing FrameCounters, records: [SignatureRecord]) {
+    var statistics = DPIStatistics()
+    counters.fill(&statistics, records: records)
+    packets = statistics.packets
+    bytes = statistics.bytes
+    accepted = statistics.accepted
+    dropped = statistics.dropped
+    rejected = statistics.rejected
+    alerts = counters.alerts
+    for rule in statistics.alertsBySignature { former[FrameCounters.key(rule.gid, rule.sid)] = rule }
+  }
+
+  private static func key(_ gid: UInt32, _ sid: UInt32) -> UInt64 { UInt64(gid) << 32 | UInt64(sid) }
 
   mutating func count(_ verdict: Verdict, bytes: Int) {
     packets &+= 1
@@ -42,11 +61,14 @@ struct FrameCounters: ~Copyable {
     statistics.accepted = accepted
     statistics.dropped = dropped
     statistics.rejected = rejected
+    var former = former
     for (index, record) in records.enumerated() where index < recordCount {
       // `index` was just compared with the number of counters.
-      let count = unsafe alertsByRecord[index]
+      let before = former.removeValue(forKey: FrameCounters.key(record.gid, record.sid))?.count ?? 0
+      let count = unsafe alertsByRecord[index] &+ before
       if count > 0 { statistics.alertsBySignature.append((record.sid, record.gid, record.message, count)) }
     }
+    statistics.alertsBySignature += former.values
     statistics.alertsBySignature.sort { ($1.count, $0.sid) < ($0.count, $1.sid) }
   }
 }

@@ -8,7 +8,7 @@ struct Ally: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ally",
     abstract: "Inspects captures, checks rules and edits firmware tables for a sequestered-core appliance.",
-    subcommands: [Inspect.self, Rules.self, Firmware.self])
+    subcommands: [Inspect.self, Rules.self, Control.self, Firmware.self])
 }
 
 struct Inspect: ParsableCommand {
@@ -29,9 +29,40 @@ struct Inspect: ParsableCommand {
   }
 }
 
+struct Control: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Ask a process that inspects for something: reload-rules, rules-top, ruleset-stats, command-list …",
+    discussion: "The process listens where --unix-socket says. The answer is one JSON object.")
+
+  @Option(help: ArgumentHelp("Where the process listens.", valueName: "path"))
+  var socket: String
+
+  @Argument(help: "What to ask for.")
+  var command: String
+
+  func run() throws {
+    try Command.run("ally") { () throws(CommandFailure) in
+      try ControlCommand(socket: socket, command: command).perform()
+    }
+  }
+}
+
 struct Rules: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Look at rule files.", subcommands: [Check.self])
+    abstract: "Look at rule files, and at what rules cost.", subcommands: [Check.self, Top.self])
+
+  struct Top: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show the rules that cost most, on a capture or in a process that inspects.")
+
+    @OptionGroup var options: RulesTopOptions
+
+    func run() throws {
+      try Command.run("ally") { () throws(CommandFailure) in
+        try RulesTopCommand(options: options).perform()
+      }
+    }
+  }
 
   struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -137,18 +137,18 @@ import Testing
     cat([5, 0, type, 3, 0x10, 0, 0, 0], little(UInt16(16 + body.count)), zeros(2), little(UInt32(1)), body)
   }
 
-  private static var bind: [UInt8] {
+  static var bind: [UInt8] {
     let uuid: [UInt8] = [
       0xC8, 0x4F, 0x32, 0x4B, 0x70, 0x16, 0xD3, 0x01, 0x12, 0x78, 0x5A, 0x47, 0xBF, 0x6E, 0xE1, 0x88,
     ]
     return unit(11, cat(zeros(8), [1, 0, 0, 0, 0, 0, 1, 0], uuid, little(UInt32(3)), zeros(20)))
   }
 
-  private static var bindAcknowledgement: [UInt8] {
+  static var bindAcknowledgement: [UInt8] {
     unit(12, cat(zeros(8), [2, 0, 0, 0, 1, 0, 0, 0], zeros(24)))
   }
 
-  private static func request(operation: UInt16, _ stub: [UInt8]) -> [UInt8] {
+  static func request(operation: UInt16, _ stub: [UInt8]) -> [UInt8] {
     unit(0, cat(zeros(6), little(operation), stub))
   }
 

@@ -32,6 +32,9 @@ struct TestFrame {
   var timeToLive: UInt8 = 64
   var icmp: (type: UInt8, code: UInt8) = (8, 0)
   var payload: [UInt8] = []
+  var identification: UInt16 = 1
+  /// The "don't fragment" bit is clear.
+  var mayFragment = false
 
   /// The same in the other direction.
   var reply: TestFrame {
@@ -61,7 +64,8 @@ struct TestFrame {
     default: set(&transport, 2, sum(transport))
     }
     var header: [UInt8] =
-      [0x45, 0] + big(UInt16(20 + transport.count)) + [0, 1, 0x40, 0, timeToLive, ipProtocol, 0, 0]
+      [0x45, 0] + big(UInt16(20 + transport.count)) + big(identification)
+      + [mayFragment ? 0 : 0x40, 0, timeToLive, ipProtocol, 0, 0]
     header += addresses
     set(&header, 10, sum(header))
     let link: [UInt8] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]
@@ -115,6 +119,7 @@ extension String {
 struct TestEngine: ~Copyable {
   private var engine: DPIEngine
   private let list: RecordList
+  private let configuration: DPIConfiguration
   private var ordinal: UInt64 = 0
   private var time: UInt64 = 1_285_250_638_123_456_000
 
@@ -130,6 +135,16 @@ struct TestEngine: ~Copyable {
     let program = try DetectionProgram(
       rules: TestRules.read(rules, configuration: configuration), configuration: configuration)
     engine = try DPIEngine(program: program, configuration: configuration, sink: list, store: store)
+    self.configuration = configuration
+  }
+
+  var program: DetectionProgram { engine.program }
+  var costs: [RuleCost] { engine.ruleCosts }
+
+  /// Goes on with other rules.
+  mutating func reload(_ rules: String) throws {
+    let rules = TestRules.read(rules, configuration: configuration)
+    try engine.reload(try DetectionProgram(rules: rules, configuration: configuration, following: engine.program))
   }
 
   var records: [String] { list.records }

@@ -50,7 +50,7 @@ import Testing
     let rule = ThresholdRule(Threshold(kind: .limit, track: .bySource, count: 1, seconds: 3600))
     for index in 0..<10_000 as Range<UInt32> {
       let subject = ThresholdCounter.Subject(
-        record: 0, source: IPAddress(v4: index), destination: IPAddress(v4: 1), flow: 0)
+        rule: 0, source: IPAddress(v4: index), destination: IPAddress(v4: 1), flow: 0)
       #expect(counter.count(subject, by: rule, place: 0, at: UInt64(index + 1)) == .alert)
     }
     #expect(counter.evictions == 10_000 - 64)
@@ -60,7 +60,7 @@ import Testing
     var counter = ThresholdCounter(capacity: 64, seed: 7)
     let rule = RateFilterRule(RateFilter(track: .byRule, count: 2, seconds: 10, newAction: .drop, timeout: 30))
     let subject = ThresholdCounter.Subject(
-      record: 0, source: IPAddress(v4: 1), destination: IPAddress(v4: 2), flow: 0)
+      rule: 0, source: IPAddress(v4: 1), destination: IPAddress(v4: 2), flow: 0)
     let outcomes = [0, 1, 2, 3, 32, 40].map { counter.count(subject, by: rule, at: 1 + $0 * 1_000_000_000) }
     #expect(outcomes == [.alert, .alert, .replaced, .replaced, .replaced, .alert])
   }

@@ -8,7 +8,7 @@ struct ApplicationLayer: ~Copyable {
   /// Conversations that are followed at once.
   private static var maximumSessions: Int { 1 << 16 }
 
-  let limits: ApplicationLimits
+  private(set) var limits: ApplicationLimits
   /// The protocols that the operator wants followed.
   private let parsers: [any ApplicationParser.Type]
   private var files: FilePolicy
@@ -24,6 +24,14 @@ struct ApplicationLayer: ~Copyable {
     parsers = ApplicationParsers.all.filter { !limits.options.disabled.contains($0.applicationProtocol) }
     self.files = files
     self.files.kept = limits.file
+  }
+
+  /// Goes on with other rules: transactions that go on are looked at anew.
+  mutating func reload(limits: ApplicationLimits, files: FilePolicy, _ translation: MatchTranslation) {
+    self.limits = limits
+    self.files = files
+    self.files.kept = limits.file
+    for case let session? in sessions { session.reload(translation) }
   }
 
   /// The session at a flow's place; nil without one.

@@ -81,11 +81,16 @@ protocol ApplicationParser: AnyObject {
   var transactionCount: Int { get }
   func transaction(at index: Int) -> any ApplicationTransaction
 
+  /// Which transactions may have changed since this was last asked. Others are not looked at again, so that a conversation of many
+  /// open transactions costs no more with each packet. Transactions lie in the order of their numbers.
+  func takeChanged() -> TransactionNumbers
+
   /// The engine is done with a transaction: it is inspected in both directions and recorded.
   func removeTransaction(at index: Int)
 }
 
 extension ApplicationParser {
+  func takeChanged() -> TransactionNumbers { .all }
   static var eventNames: [StaticString] { [] }
   static var recordType: StaticString { recordName }
   static var capitalizesEvents: Bool { false }

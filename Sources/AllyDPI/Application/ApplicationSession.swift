@@ -73,14 +73,54 @@ final class ApplicationSession {
     changes != (side == .toServer ? inspectedToServer : inspectedToClient)
   }
 
-  func setInspected(_ side: FlowSide) {
-    if side == .toServer { inspectedToServer = changes } else { inspectedToClient = changes }
+  /// A packet of this side is inspected now.
+  ///
+  /// - Returns: the transactions that may have changed since the last one was.
+  func setInspected(_ side: FlowSide) -> TransactionNumbers {
+    if side == .toServer {
+      defer { changedToServer = .none }
+      inspectedToServer = changes
+      return changedToServer
+    }
+    defer { changedToClient = .none }
+    inspectedToClient = changes
+    return changedToClient
+  }
+
+  /// Transactions that may have changed since a packet of a side was inspected.
+  private var changedToServer = TransactionNumbers.none
+  private var changedToClient = TransactionNumbers.none
+  /// Transactions that may have something to record, or wait to be forgotten.
+  private var unrecorded = TransactionNumbers.none
+
+  /// Where records are looked for. Until ``keepUnrecorded(_:)`` says otherwise, there will be nothing but what changes.
+  func takeUnrecorded() -> TransactionNumbers {
+    defer { unrecorded = .none }
+    return unrecorded
+  }
+
+  /// A transaction will have something to record, or be forgotten, without a change of its own.
+  func keepUnrecorded(_ number: UInt64) { unrecorded.insertAtFront(number) }
+
+  private func noteChange() {
+    changes &+= 1
+    let changed = parser.takeChanged()
+    changedToServer.formUnion(changed)
+    changedToClient.formUnion(changed)
+    unrecorded.formUnion(changed)
+  }
+
+  /// Other rules are in effect: every transaction is looked at again.
+  func reload(_ translation: MatchTranslation) {
+    changedToServer = .all
+    changedToClient = .all
+    for index in 0..<parser.transactionCount { parser.transaction(at: index).inspection.reload(translation) }
   }
 
   func receive(datagram: RawSpan, from side: FlowSide) {
-    changes &+= 1
     frames?.willReceive(datagram, from: side, at: 0)
     parser.receive(datagram, from: side)
+    noteChange()
   }
 
   /// Feeds what is new in a window, and says what is missing before it.
@@ -101,7 +141,7 @@ final class ApplicationSession {
       parser.receive(window.bytes, from: side)
     }
     if side == .toServer { nextToServer = end } else { nextToClient = end }
-    changes &+= 1
+    noteChange()
     return true
   }
 
@@ -113,7 +153,7 @@ final class ApplicationSession {
     if side == .toServer { isClosedToServer = true } else { isClosedToClient = true }
     parser.close(side)
     frames?.close(side)
-    changes &+= 1
+    noteChange()
     return true
   }
 

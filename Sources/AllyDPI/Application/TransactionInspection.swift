@@ -1,4 +1,5 @@
 /// What detection and records keep about one transaction.
+@safe
 final class TransactionInspection {
   /// About what one side says.
   struct Side {
@@ -27,6 +28,20 @@ final class TransactionInspection {
       matched.removeAll(keepingCapacity: true)
     }
 
+    mutating func reload(_ translation: MatchTranslation) {
+      // A side that is over stays over: what its packets showed was inspected with them.
+      if stage == TransactionStage.complete {
+        pending.removeAll(keepingCapacity: true)
+        matched = matched.flatMap(translation.signatures(of:))
+        searched = .max
+        unsearched = .max
+        return
+      }
+      let matched = matched
+      reset()
+      self.matched = matched.flatMap(translation.signatures(of:))
+    }
+
     func lengthSearched(of group: Int, at occurrence: Int) -> Int {
       grown.first { $0.group == group && $0.occurrence == occurrence }?.length ?? 0
     }
@@ -40,8 +55,9 @@ final class TransactionInspection {
     }
   }
 
-  var toServer = Side()
-  var toClient = Side()
+  /// To the server, to the client. Behind a pointer, so that no access is checked for others at the same time: this class alone
+  /// reaches them, for the time of a call.
+  private let sides: UnsafeMutablePointer<Side>
   /// Events that have been recorded.
   var eventsRecorded = ApplicationEvents()
   /// The transaction's own records are written.
@@ -49,18 +65,38 @@ final class TransactionInspection {
   /// How many of the transaction's files have been recorded.
   var filesRecorded = 0
 
+  init() {
+    unsafe sides = .allocate(capacity: 2)
+    unsafe sides.initialize(repeating: Side(), count: 2)
+  }
+
+  deinit {
+    unsafe sides.deinitialize(count: 2)
+    unsafe sides.deallocate()
+  }
+
   func reset() {
-    toServer.reset()
-    toClient.reset()
+    unsafe sides[0].reset()
+    unsafe sides[1].reset()
     eventsRecorded = ApplicationEvents()
     filesRecorded = 0
     isRecorded = false
   }
 
-  /// Whether packets of both sides were inspected since the transaction was complete.
-  var isOver: Bool { toServer.stage == TransactionStage.complete && toClient.stage == TransactionStage.complete }
+  /// Other rules are in effect: what was searched for is searched for again, what has matched does not match once more.
+  func reload(_ translation: MatchTranslation) {
+    unsafe sides[0].reload(translation)
+    unsafe sides[1].reload(translation)
+  }
 
+  /// Whether packets of both sides were inspected since the transaction was complete.
+  var isOver: Bool {
+    unsafe sides[0].stage == TransactionStage.complete && sides[1].stage == TransactionStage.complete
+  }
+
+  @inline(__always)
   func withSide<Result>(_ side: FlowSide, _ body: (inout Side) -> Result) -> Result {
-    side == .toServer ? body(&toServer) : body(&toClient)
+    // A side's number is 0 or 1.
+    unsafe body(&sides[Int(side.rawValue)])
   }
 }

@@ -10,6 +10,8 @@ struct ApplicationPrefilterBuilder {
     var buffers: [InspectionBuffer]
     /// The literal by which it is found, and the buffer that holds it.
     var pattern: (literal: FastPattern, view: SearchedView)?
+    /// Used when it is not searched for.
+    var anchor: ApplicationAnchor?
     /// It asks for events: whenever there are new ones, it is evaluated.
     var hasEvents: Bool
     /// It asks for something that may come to hold at any time.
@@ -31,17 +33,18 @@ struct ApplicationPrefilterBuilder {
   private var groups: [ApplicationGroup] = []
   private var literalUses: [TableRange] = []
   private var candidates: [ApplicationCandidate] = []
+  private var anchors: [ApplicationAnchor] = []
 
   mutating func add(_ entry: Entry) { entries.append(entry) }
 
   mutating func build(
-    buffers: [BufferSteps], bufferRanges: [TableRange], target: HyperscanDatabase.Target
+    buffers: [BufferSteps], bufferRanges: [TableRange], compiler: DatabaseCompiler
   ) throws(DetectionProgramError) -> ApplicationTables {
     do throws(DetectionProgramError) {
       for (number, parser) in ApplicationParsers.all.enumerated() {
         for side in [FlowSide.toServer, .toClient] {
           let members = entries.filter { $0.applications & 1 << UInt32(number) != 0 && $0.flow.admits(side) }
-          sides.append(try buildSide(members, parser, side, target: target))
+          sides.append(try buildSide(members, parser, side, compiler: compiler))
         }
       }
     } catch {
@@ -50,7 +53,8 @@ struct ApplicationPrefilterBuilder {
     }
     return ApplicationTables(
       sides: ConstantTable(sides), groups: ConstantTable(groups), literalUses: ConstantTable(literalUses),
-      candidates: ConstantTable(candidates), buffers: ConstantTable(buffers), bufferRanges: ConstantTable(bufferRanges))
+      candidates: ConstantTable(candidates), anchors: ConstantTable(anchors), buffers: ConstantTable(buffers),
+      bufferRanges: ConstantTable(bufferRanges))
   }
 
   private struct Member {
@@ -59,18 +63,25 @@ struct ApplicationPrefilterBuilder {
   }
 
   private mutating func buildSide(
-    _ entries: [Entry], _ parser: any ApplicationParser.Type, _ side: FlowSide, target: HyperscanDatabase.Target
+    _ entries: [Entry], _ parser: any ApplicationParser.Type, _ side: FlowSide, compiler: DatabaseCompiler
   ) throws(DetectionProgramError) -> ApplicationSide {
     var searched: [SearchedView: [Member]] = [:]
     var unsearched: [ApplicationCandidate] = []
     var events: [ApplicationCandidate] = []
     for entry in entries {
-      guard let candidate = ApplicationPrefilterBuilder.candidate(entry, parser, side) else { continue }
+      guard var candidate = ApplicationPrefilterBuilder.candidate(entry, parser, side) else { continue }
       if entry.hasEvents {
         events.append(candidate)
       } else if let pattern = entry.pattern, !pattern.literal.isWeak {
         searched[pattern.view, default: []].append(Member(candidate: candidate, pattern: pattern))
       } else {
+        // A buffer that is there once and whole decides at once.
+        if let anchor = entry.anchor, !anchor.buffer.isRepeated,
+          parser.availability(of: anchor.buffer, from: side)?.grows == false
+        {
+          candidate.anchor = UInt32(anchors.count)
+          anchors.append(anchor)
+        }
         unsearched.append(candidate)
       }
     }
@@ -87,9 +98,15 @@ struct ApplicationPrefilterBuilder {
         < ($1.availability.stage, $1.view.buffer.rawValue, $1.view.transform)
     }
     for (view, availability) in ordered {
-      groups.append(try buildGroup(searched[view] ?? [], view, availability, target: target))
+      groups.append(try buildGroup(searched[view] ?? [], view, availability, compiler: compiler))
     }
-    unsearched.sort { ($0.earliest, $0.signature) < ($1.earliest, $1.signature) }
+    // Those that look at one buffer stand together.
+    unsearched.sort { (left, right) in
+      func buffer(_ candidate: ApplicationCandidate) -> String {
+        candidate.anchor == Signature.any ? "" : anchors[Int(candidate.anchor)].buffer.rawValue
+      }
+      return (left.earliest, buffer(left), left.signature) < (right.earliest, buffer(right), right.signature)
+    }
     return ApplicationSide(
       groups: TableRange(start: UInt32(firstGroup), count: UInt32(groups.count - firstGroup)),
       unsearched: append(unsearched), events: append(events))
@@ -112,7 +129,7 @@ struct ApplicationPrefilterBuilder {
 
   private mutating func buildGroup(
     _ members: [Member], _ view: SearchedView, _ availability: BufferAvailability,
-    target: HyperscanDatabase.Target
+    compiler: DatabaseCompiler
   ) throws(DetectionProgramError) -> ApplicationGroup {
     var literals: [HyperscanDatabase.Literal] = []
     var places: [HyperscanDatabase.Literal: Int] = [:]
@@ -131,7 +148,7 @@ struct ApplicationPrefilterBuilder {
     for use in uses { literalUses.append(append(use)) }
     return ApplicationGroup(
       buffer: view.buffer, transform: view.transform, availability: availability,
-      database: literals.isEmpty ? nil : try HyperscanDatabase(literals: literals, target: target), firstUse: firstUse,
+      database: literals.isEmpty ? nil : try compiler.database(of: literals), firstUse: firstUse,
       searched: append(members.map(\.candidate)))
   }
 

@@ -7,6 +7,7 @@ struct ApplicationTables: Sendable {
   /// For each literal of each group, the candidates.
   var literalUses: ConstantTable<TableRange>
   var candidates: ConstantTable<ApplicationCandidate>
+  var anchors: ConstantTable<ApplicationAnchor>
   /// The buffers that each signature looks at.
   var buffers: ConstantTable<BufferSteps>
   /// For each signature its range of ``buffers``.
@@ -24,6 +25,7 @@ struct ApplicationTables: Sendable {
     unsafe groups.deallocate()
     unsafe literalUses.deallocate()
     unsafe candidates.deallocate()
+    unsafe anchors.deallocate()
     unsafe buffers.deallocate()
     unsafe bufferRanges.deallocate()
   }
@@ -61,6 +63,14 @@ struct ApplicationCandidate: BitwiseCopyable, Sendable {
   var stage: UInt8
   /// The stage from which on it may match buffers that still grow; the same as ``stage`` when it has none.
   var earliest: UInt8
+  /// Into ``ApplicationTables/anchors``; ``Signature/any`` for none.
+  var anchor = Signature.any
+}
+
+/// Bytes that a buffer must hold at their place for a signature to be worth evaluating.
+struct ApplicationAnchor: BitwiseCopyable, Sendable {
+  var buffer: InspectionBuffer
+  var literal: AnchoredLiteral
 }
 
 /// Steps that look at one buffer.

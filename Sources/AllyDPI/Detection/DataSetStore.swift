@@ -60,11 +60,14 @@ struct DataSetDefinition: Sendable {
 /// Cores do not see what others add: a packet's verdict never waits for another core.
 struct DataSets {
   private struct Set {
+    var name: String
     var kind: DataSetMatch.Kind
     var values: [[UInt8]: UInt32]
     var bytes: UInt64
     var memoryCap: UInt64
     var save: String?
+    /// A rule has added or removed a value.
+    var isChanged = false
   }
 
   private var sets: [Set]
@@ -77,8 +80,19 @@ struct DataSets {
     sets = definitions.map { definition in
       let bytes = definition.values.keys.reduce(0) { $0 + UInt64($1.count) + DataSets.overhead }
       return Set(
-        kind: definition.kind, values: definition.values, bytes: bytes, memoryCap: definition.memoryCap,
+        name: definition.name, kind: definition.kind, values: definition.values, bytes: bytes,
+        memoryCap: definition.memoryCap,
         save: definition.save)
+    }
+  }
+
+  /// Goes on with what rules have made of sets of the same name and type. Sets that no rule has changed are as their files are now.
+  mutating func takeOver(from former: DataSets) {
+    for known in former.sets where known.isChanged {
+      guard let place = sets.firstIndex(where: { $0.name == known.name && $0.kind == known.kind }) else { continue }
+      sets[place].values = known.values
+      sets[place].bytes = known.bytes
+      sets[place].isChanged = true
     }
   }
 
@@ -97,10 +111,12 @@ struct DataSets {
         return false
       }
       sets[place].values[key] = 0
+      sets[place].isChanged = true
       sets[place].bytes += size
       return true
     case .unset:
       guard sets[place].values.removeValue(forKey: key) != nil else { return false }
+      sets[place].isChanged = true
       sets[place].bytes -= min(sets[place].bytes, UInt64(key.count) + DataSets.overhead)
       return true
     }

@@ -5,6 +5,7 @@ public final class DetectionProgram: Sendable {
   let records: [SignatureRecord]
   /// By number: for records.
   let flowBitNames: [String]
+  let hostBitNames: [String]
   let integerNames: [String]
   let variableNames: [String]
   /// Rules that could be read but not compiled (a pattern that PCRE2 refuses, an event that no decoder knows): they are left out.
@@ -17,13 +18,17 @@ public final class DetectionProgram: Sendable {
   /// - Parameters:
   ///   - rules: as ``RuleReader`` gave them.
   ///   - configuration: what the engines will run with.
+  ///   - former: the rules that these take the place of (``DPIEngine/reload(_:)``).
   /// - Throws: ``DetectionProgramError/matcher(_:)`` when Hyperscan refuses.
-  public init(rules: [Rule], configuration: DPIConfiguration) throws(DetectionProgramError) {
-    var compiler = RuleCompiler()
+  public init(
+    rules: [Rule], configuration: DPIConfiguration, following former: DetectionProgram? = nil
+  ) throws(DetectionProgramError) {
+    var compiler = RuleCompiler(following: former)
     tables = try compiler.compile(rules, configuration)
     records = compiler.records
     problems = compiler.problems
     flowBitNames = compiler.flowBitNames
+    hostBitNames = compiler.hostBitNames
     integerNames = compiler.integerNames
     variableNames = compiler.variableNames
   }

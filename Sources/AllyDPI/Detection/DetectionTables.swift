@@ -8,6 +8,10 @@ struct DetectionTables: Sendable {
   var signatures: ConstantTable<Signature>
   /// Which of the program's records belongs to each signature: both directions of a `<>` rule have one.
   var records: ConstantTable<UInt32>
+  /// How many records there are.
+  var recordCount: Int
+  /// For each signature the number of its rule, by generator and signature id: the same when rules are read again.
+  var identities: ConstantTable<UInt32>
   var tests: ConstantTable<PacketTest>
   var steps: ConstantTable<PayloadStep>
   var headerSteps: ConstantTable<HeaderSteps>
@@ -105,6 +109,7 @@ struct DetectionTables: Sendable {
     for index in 0..<patterns.count { unsafe patterns[index].deallocate() }
     unsafe signatures.deallocate()
     unsafe records.deallocate()
+    unsafe identities.deallocate()
     unsafe tests.deallocate()
     unsafe steps.deallocate()
     unsafe headerSteps.deallocate()

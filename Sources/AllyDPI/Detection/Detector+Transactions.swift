@@ -12,23 +12,36 @@ extension Detector {
     of session: ApplicationSession, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
     window: borrowing StreamWindow, marks: inout FlowMarks, time: UInt64
   ) {
-    session.setInspected(context.side)
-    guard let side = tables.application.side(session.index, context.side), !side.isEmpty else {
-      for index in 0..<session.parser.transactionCount {
-        let transaction = session.parser.transaction(at: index)
+    let (front, back) = session.setInspected(context.side).runs
+    let side = tables.application.side(session.index, context.side)
+    inspectTransactions(
+      front, of: session.parser, side, packet, context, bytes: bytes, window: window, marks: &marks, time: time)
+    if back.isEmpty { return }
+    inspectTransactions(
+      back, of: session.parser, side, packet, context, bytes: bytes, window: window, marks: &marks, time: time)
+  }
+
+  private mutating func inspectTransactions(
+    _ run: TransactionNumbers.Run, of parser: any ApplicationParser, _ side: ApplicationSide?,
+    _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan, window: borrowing StreamWindow,
+    marks: inout FlowMarks, time: UInt64
+  ) {
+    if run.isEmpty { return }
+    var index = parser.place(of: run.first)
+    while index < parser.transactionCount {
+      let transaction = parser.transaction(at: index)
+      if transaction.number > run.last { return }
+      index &+= 1
+      guard let side, !side.isEmpty else {
         let stage = transaction.stage(of: context.side)
         transaction.inspection.withSide(context.side) { $0.stage = stage }
+        continue
       }
-      return
-    }
-    // What the other side said may have completed nothing of this side's; the loop is over few transactions.
-    for index in 0..<session.parser.transactionCount {
-      let transaction = session.parser.transaction(at: index)
       // What is complete and has nothing pending only waits for the other side.
-      let isSpent = transaction.inspection.withSide(context.side) {
-        $0.stage == TransactionStage.complete && $0.pending.isEmpty
+      let (isSpent, events) = transaction.inspection.withSide(context.side) {
+        ($0.stage == TransactionStage.complete && $0.pending.isEmpty, $0.events)
       }
-      if isSpent && transaction.events == transaction.inspection.withSide(context.side, { $0.events }) { continue }
+      if isSpent && transaction.events == events { continue }
       guard take(side, transaction, context.side) || growth == 1 else { continue }
       evaluatePending(
         transaction, packet, context, bytes: bytes, window: window, marks: &marks, time: time)
@@ -50,27 +63,22 @@ extension Detector {
       inspection.withSide(flowSide) { $0.stage = stage }
       return false
     }
-    var hasNews = inspection.withSide(flowSide) { $0.stage != stage }
-    // There are at most ``ApplicationPrefilterBuilder/mostGroups``.
+    var (hasNews, searched) = inspection.withSide(flowSide) { ($0.stage != stage, $0.searched) }
+    // There are at most ``ApplicationPrefilterBuilder/mostGroups``, in the order of their stages.
     for (place, index) in side.groups.indices.enumerated() {
-      let group = tables.application.groups[index]
       let mask: UInt64 = 1 &<< UInt64(place)
-      if inspection.withSide(flowSide, { $0.searched & mask != 0 }) { continue }
+      if searched & mask != 0 { continue }
+      let group = tables.application.groups[index]
       let isComplete = stage >= group.availability.stage
-      if !isComplete && !(group.availability.grows && stage == group.availability.stage &- 1) { continue }
-      if search(group, place: place, isComplete: isComplete, transaction, flowSide) { hasNews = true }
-      if isComplete { inspection.withSide(flowSide) { $0.searched |= mask } }
-    }
-    let unsearched = tables.application.candidates
-    inspection.withSide(flowSide) { state in
-      while state.unsearched < side.unsearched.count {
-        let candidate = unsearched[Int(side.unsearched.start) &+ state.unsearched]
-        if candidate.earliest > stage { break }
-        state.pending.append(candidate)
-        state.unsearched &+= 1
+      if !isComplete {
+        if stage &+ 1 < group.availability.stage { break }
+        if !group.availability.grows || stage != group.availability.stage &- 1 { continue }
       }
-      state.stage = stage
+      if search(group, place: place, isComplete: isComplete, transaction, flowSide) { hasNews = true }
+      if isComplete { searched |= mask }
     }
+    inspection.withSide(flowSide) { $0.searched = searched }
+    takeUnsearched(side, transaction, flowSide, stage)
     let events = transaction.events
     if !side.events.isEmpty, inspection.withSide(flowSide, { $0.events != events }) {
       for index in side.events.indices { propose(tables.application.candidates[index], inspection, flowSide) }
@@ -78,6 +86,35 @@ extension Detector {
     }
     inspection.withSide(flowSide) { $0.events = events }
     return hasNews
+  }
+
+  /// Makes candidates of signatures that are not searched for, once their buffers are there: all of them, but those whose bytes do not
+  /// stand at their place.
+  private mutating func takeUnsearched(
+    _ side: ApplicationSide, _ transaction: any ApplicationTransaction, _ flowSide: FlowSide, _ stage: UInt8
+  ) {
+    let inspection = transaction.inspection
+    var next = inspection.withSide(flowSide) { $0.unsearched }
+    var buffer: InspectionBuffer? = nil
+    var bytes: ArraySlice<UInt8>? = nil
+    while next < side.unsearched.count {
+      let candidate = tables.application.candidates[Int(side.unsearched.start) &+ next]
+      if candidate.earliest > stage { break }
+      next &+= 1
+      if candidate.anchor != Signature.any {
+        let anchor = tables.application.anchors[candidate.anchor]
+        if buffer != anchor.buffer {
+          buffer = anchor.buffer
+          bytes = transaction.bytes(of: anchor.buffer, from: flowSide, at: 0)
+        }
+        guard let bytes, bytes.rawBytes.withByteView({ anchor.literal.isIn($0) }) else { continue }
+      }
+      inspection.withSide(flowSide) { $0.pending.append(candidate) }
+    }
+    inspection.withSide(flowSide) {
+      $0.unsearched = next
+      $0.stage = stage
+    }
   }
 
   /// Searches a buffer for the literals of its signatures.
@@ -152,11 +189,13 @@ extension Detector {
       if stage >= candidate.earliest {
         statistics.evaluated &+= 1
         evaluator.forgetCaptures()
+        let start = costs.isMeasuring ? RuleCosts.now : 0
         let signature = tables.signatures[candidate.signature]
-        if matches(
+        let isMatch = matches(
           candidate.signature, signature, transaction, packet, context, bytes: bytes, window: window, marks: marks,
           time: time)
-        {
+        if costs.isMeasuring { costs.count(tables.records[candidate.signature], since: start, isMatch: isMatch) }
+        if isMatch {
           isDone = true
           inspection.withSide(context.side) { $0.matched.append(candidate.signature) }
           if signature.storesFiles {

@@ -47,7 +47,7 @@ struct Detector: ~Copyable {
   private let maximumAlerts: Int
   /// New bytes of a growing buffer that are worth a search.
   let growth: Int
-  private var candidates: CandidateSet
+  var candidates: CandidateSet
   var scratch: HyperscanScratch
   var evaluator: PayloadEvaluator
   private var thresholds: ThresholdCounter
@@ -56,14 +56,19 @@ struct Detector: ~Copyable {
   private var variables = FlowVariables()
   private var tagged: TagTable
   private var matches: FixedList<Match>
+  /// Where in the stream of the last packet literals may begin; all before was searched. nil when the stream was not searched,
+  /// or not in vain.
+  var quietUntil: Int? = nil
   /// The matches of the last packet that records are written for.
   private(set) var alerts: FixedList<Match>
   var statistics = DetectionStatistics()
+  var costs: RuleCosts
 
   init(tables: DetectionTables, configuration: DPIConfiguration, seed: UInt64) throws(DPIEngineError) {
     var databases: [HyperscanDatabase] = []
     for index in 0..<tables.prefilter.groups.count {
-      if let database = tables.prefilter.groups[index].database { databases.append(database) }
+      let group = tables.prefilter.groups[index]
+      databases += [group.streams.database, group.payloads.database].compactMap(\.self)
     }
     for index in 0..<tables.application.groups.count {
       if let database = tables.application.groups[index].database { databases.append(database) }
@@ -86,6 +91,18 @@ struct Detector: ~Copyable {
     // A transaction's signatures may match in several transactions that one packet completes.
     matches = FixedList(capacity: tables.signatures.count + 256)
     alerts = FixedList(capacity: maximumAlerts)
+    costs = RuleCosts(recordCount: tables.recordCount)
+  }
+
+  /// Takes over what is remembered of flows and hosts from the detector of the rules before: counts, bits, numbers, sets and tags.
+  mutating func takeOver(from former: inout Detector) {
+    thresholds.takeOver(from: &former.thresholds)
+    stateBits.takeOver(from: &former.stateBits)
+    integers.takeOver(from: &former.integers)
+    tagged.takeOver(from: &former.tagged)
+    swap(&variables, &former.variables)
+    evaluator.dataSets.takeOver(from: former.evaluator.dataSets)
+    statistics = former.statistics
   }
 
   /// Evaluations given up at ``PayloadEvaluator/attemptLimit``.
@@ -117,6 +134,8 @@ struct Detector: ~Copyable {
   ) -> Decision {
     matches.removeAll()
     alerts.removeAll()
+    quietUntil = nil
+    costs.begin()
     guard tables.signatures.count > 0 else { return Decision() }
     let group = tables.prefilter.groups[PrefilterTables.groupIndex(TransportClass(packet), context.side)]
     collect(group, packet, context, bytes: bytes, window: window, marks: &marks)
@@ -124,8 +143,10 @@ struct Detector: ~Copyable {
       statistics.evaluated &+= 1
       evaluator.forgetCaptures()
       let signature = tables.signatures[rank]
+      let start = costs.isMeasuring ? RuleCosts.now : 0
       let found = evaluate(
         signature, packet, context, bytes: bytes, window: window, marks: marks, time: time)
+      if costs.isMeasuring { costs.count(tables.records[rank], since: start, isMatch: found != .none) }
       if found == .none { continue }
       _ = append(
         Match(
@@ -194,54 +215,6 @@ struct Detector: ~Copyable {
         marks.flags.insert(.hasNotes)
       }
     }
-  }
-
-  // MARK: candidates
-
-  private mutating func collect(
-    _ group: PrefilterGroup, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
-    window: StreamWindow, marks: inout FlowMarks
-  ) {
-    if !context.isContinuation && !packet.events.isEmpty { insert(group.decoderEvents) }
-    if packet.ipVersion == 0 { return }
-    let evaluated: Flow.Flags = context.side == .toServer ? .addressRulesToServer : .addressRulesToClient
-    if !context.isContinuation && (!marks.hasFlow || !marks.flags.contains(evaluated)) {
-      insert(group.addresses)
-      insert(group.bySource.list(for: packet.source, in: tables.prefilter.addressBounds, tables.prefilter.lists))
-      insert(
-        group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
-      if marks.hasFlow { marks.flags.insert(evaluated) }
-    }
-    insert(group.always)
-    let prefilter = tables.prefilter
-    insert(group.byDestinationPort.list(for: packet.destinationPort, in: prefilter.portBounds, prefilter.lists))
-    insert(group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists))
-    guard let database = group.database, !marks.flags.contains(.noPayloadInspection) else { return }
-    if context.hasStreamData { scan(window.bytes, database, group) }
-    if !context.isContinuation && packet.payloadLength > 0
-      && !(context.hasStreamData && window.freshIsPayload(of: packet, in: bytes))
-    {
-      scan(bytes.extracting(packet.payloadRange), database, group)
-    }
-  }
-
-  private mutating func scan(_ data: RawSpan, _ database: HyperscanDatabase, _ group: PrefilterGroup) {
-    statistics.scans &+= 1
-    statistics.scannedBytes &+= UInt64(data.byteCount)
-    let found = data.withByteView { scratch.scan($0, for: database) }
-    guard let found else {
-      statistics.overflows &+= 1
-      insert(group.searched)
-      return
-    }
-    for index in 0..<found {
-      insert(tables.prefilter.literalUses[group.firstUse &+ scratch.literal(at: index)])
-    }
-  }
-
-  @inline(__always)
-  private mutating func insert(_ range: TableRange) {
-    for index in range.indices { candidates.insert(tables.prefilter.candidates[index]) }
   }
 
   // MARK: evaluation
@@ -422,7 +395,7 @@ struct Detector: ~Copyable {
     }
     if signature.thresholds.isEmpty && signature.rateFilter == Signature.any { return .alert }
     let subject = ThresholdCounter.Subject(
-      record: tables.records[match.signature], source: packet.source, destination: packet.destination,
+      rule: tables.identities[match.signature], source: packet.source, destination: packet.destination,
       flow: marks.identifier)
     var outcome = ThresholdCounter.Outcome.alert
     for (place, index) in signature.thresholds.indices.enumerated() where outcome == .alert {

@@ -19,6 +19,11 @@ struct FlowIntegerTable: ~Copyable {
 
   init(capacity: Int, seed: UInt64) { table = TrackTable(capacity: capacity, seed: seed, empty: 0) }
 
+  /// Goes on with the numbers of another.
+  mutating func takeOver(from former: inout FlowIntegerTable) {
+    if former.table.isUsed { swap(&table, &former.table) }
+  }
+
   /// The number of a flow; nil when there is none.
   mutating func value(_ name: UInt32, flow: UInt64, at time: UInt64) -> UInt32? {
     table.value(for: FlowIntegerTable.key(name, flow), at: time)

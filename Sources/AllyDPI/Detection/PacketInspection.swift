@@ -4,7 +4,9 @@ internal import AllyPacket
 struct PacketInspection: ~Copyable {
   let configuration: DPIConfiguration
   var counters: FrameCounters
-  private let program: DetectionProgram
+  private(set) var program: DetectionProgram
+  private let store: (any FileStore)?
+  private let seed: UInt64
   private var tracker: ConnectionTracker
   private var detector: Detector
   private var application: ApplicationLayer
@@ -21,19 +23,16 @@ struct PacketInspection: ~Copyable {
     fastLog: (any RecordSink)?
   ) throws(DPIEngineError) {
     let files = try FilePolicy(configuration, needs: program.tables.fileNeeds, store: store)
-    let detector = try Detector(
-      tables: program.tables, configuration: configuration, seed: configuration.hashSeed ?? .random(in: .min ... .max))
+    let seed = configuration.hashSeed ?? UInt64.random(in: .min ... .max)
+    let detector = try Detector(tables: program.tables, configuration: configuration, seed: seed)
     self.detector = detector
+    self.store = store
+    self.seed = seed
     self.program = program
     self.configuration = configuration
     isImmediate = configuration.streamInline ?? configuration.isInline
     tracker = ConnectionTracker(configuration: configuration)
-    var limits = configuration.application
-    limits.options.resolve(for: program)
-    limits.options.isInline = configuration.isInline
-    limits.options.showsStreamFrames = configuration.records.contains(.frames)
-    limits.options.frames = program.framesAskedFor(records: configuration.records)
-    application = ApplicationLayer(limits: limits, files: files)
+    application = ApplicationLayer(limits: PacketInspection.limits(configuration, program), files: files)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
     if let fastLog {
       self.fastLog = FastLogWriter(program: program, isInline: configuration.isInline, sink: fastLog)
@@ -41,6 +40,47 @@ struct PacketInspection: ~Copyable {
       self.fastLog = nil
     }
     counters = FrameCounters(recordCount: program.records.count)
+  }
+
+  /// What applications keep, as operator and rules want it.
+  private static func limits(_ configuration: DPIConfiguration, _ program: DetectionProgram) -> ApplicationLimits {
+    var limits = configuration.application
+    limits.options.resolve(for: program)
+    limits.options.isInline = configuration.isInline
+    limits.options.showsStreamFrames = configuration.records.contains(.frames)
+    limits.options.frames = program.framesAskedFor(records: configuration.records)
+    return limits
+  }
+
+  /// Goes on with other rules (``DPIEngine/reload(_:)``).
+  mutating func reload(_ program: DetectionProgram) throws(DPIEngineError) {
+    // All that can fail comes first.
+    let files = try FilePolicy(configuration, needs: program.tables.fileNeeds, store: store)
+    var detector = try Detector(tables: program.tables, configuration: configuration, seed: seed)
+    detector.takeOver(from: &self.detector)
+    self.detector = detector
+    var counters = FrameCounters(recordCount: program.records.count)
+    counters.takeOver(from: self.counters, records: self.program.records)
+    self.counters = counters
+    let limits = PacketInspection.limits(configuration, program)
+    application.reload(limits: limits, files: files, MatchTranslation(from: self.program, to: program))
+    tracker.forgetSearches()
+    eve.program = program
+    fastLog?.program = program
+    self.program = program
+  }
+
+  var ruleCosts: [RuleCost] {
+    var costs: [RuleCost] = []
+    for (index, record) in program.records.enumerated() {
+      let cost = detector.costs[index]
+      if cost.evaluations == 0 { continue }
+      costs.append(
+        RuleCost(
+          gid: record.gid, sid: record.sid, rev: record.rev, message: record.message, evaluations: cost.evaluations,
+          matches: cost.matches, nanoseconds: cost.nanoseconds))
+    }
+    return costs.sorted { ($1.nanoseconds, $0.sid) < ($0.nanoseconds, $1.sid) }
   }
 
   /// One packet of a frame.
@@ -88,6 +128,7 @@ struct PacketInspection: ~Copyable {
     } else if marks.flags.isDisjoint(with: [.pass, .bypassed]) {
       isInspected = true
       decision = detector.inspect(packet, context, bytes: bytes, tracker, session, marks: &marks, time: now)
+      if let quiet = detector.quietUntil { tracker.setQuiet(until: quiet) }
       if !context.flow.isNone { tracker.withFlow(context.flow) { marks.store(in: &$0) } }
     }
     if context.mustDrop && !decision.actions.contains(.drop) {
@@ -229,7 +270,8 @@ struct PacketInspection: ~Copyable {
   ) {
     let bytes = dissector.bytes(of: packet, in: frame.bytes)
     let flow: Flow? = context.flow.isNone ? nil : tracker.flow(context.flow)
-    note(flow)
+    // Where alerts are the only records, most packets that come here have none.
+    if detector.alerts.count > 0 || isTagged || !configuration.records.subtracting(.alerts).isEmpty { note(flow) }
     // A datagram put together from fragments has a packet before it, too, but was not inside one.
     let isInner = packet.depth > 0 && packet.origin != .defragmented
     let outer: DecodedPacket? = isInner ? dissector.packet(at: Int(packet.parent)) : nil
@@ -317,9 +359,28 @@ struct PacketInspection: ~Copyable {
     isEnd: Bool = false, flow: Flow,
     about subject: borrowing EVEWriter.Subject, _ eve: inout EVEWriter
   ) {
-    var index = 0
+    let (front, back) = isEnd ? TransactionNumbers.all.runs : session.takeUnrecorded().runs
+    writeTransactions(
+      front, of: session, records, waits: waits, waitsIfLate: waitsIfLate, filesWait: filesWait, isEnd: isEnd,
+      flow: flow,
+      about: subject, &eve)
+    if back.isEmpty { return }
+    writeTransactions(
+      back, of: session, records, waits: waits, waitsIfLate: waitsIfLate, filesWait: filesWait, isEnd: isEnd,
+      flow: flow,
+      about: subject, &eve)
+  }
+
+  private static func writeTransactions(
+    _ run: TransactionNumbers.Run, of session: ApplicationSession, _ records: RecordKinds, waits: Bool,
+    waitsIfLate: Bool, filesWait: Bool, isEnd: Bool, flow: Flow, about subject: borrowing EVEWriter.Subject,
+    _ eve: inout EVEWriter
+  ) {
+    if run.isEmpty { return }
+    var index = session.parser.place(of: run.first)
     while index < session.parser.transactionCount {
       let transaction = session.parser.transaction(at: index)
+      if transaction.number > run.last { return }
       let inspection = transaction.inspection
       while inspection.filesRecorded < transaction.files.count {
         let file = transaction.files[inspection.filesRecorded]
@@ -349,14 +410,14 @@ struct PacketInspection: ~Copyable {
         || transaction.stage(of: .toServer) == TransactionStage.complete
           && transaction.stage(of: .toClient) == TransactionStage.complete
       guard isComplete else {
+        if inspection.filesRecorded < transaction.files.count { session.keepUnrecorded(transaction.number) }
         index += 1
         continue
       }
-      if filesWait && inspection.filesRecorded < transaction.files.count {
-        index += 1
-        continue
-      }
-      if (waits || waitsIfLate && transaction.isInspectedLate) && !inspection.isOver {
+      if filesWait && inspection.filesRecorded < transaction.files.count
+        || (waits || waitsIfLate && transaction.isInspectedLate) && !inspection.isOver
+      {
+        session.keepUnrecorded(transaction.number)
         index += 1
       } else {
         session.parser.removeTransaction(at: index)
@@ -450,6 +511,7 @@ struct PacketInspection: ~Copyable {
     let isInspected = isOpen && !marks.flags.contains(.pass)
     if isInspected {
       decision = detector.inspect(packet, context, bytes: RawSpan(), tracker, session, marks: &marks, time: now)
+      if let quiet = detector.quietUntil { tracker.setQuiet(until: quiet) }
       marks.store(in: &flow)
     }
     let subject = EVEWriter.Subject(
@@ -497,5 +559,9 @@ struct PacketInspection: ~Copyable {
     statistics.flowEvictions = flows.evictions
     statistics.streamGaps = flows.gaps
     statistics.droppedRecords = eve.sink.droppedRecords
+    statistics.packetsWithoutFlow = flows.withoutFlow
+    statistics.connectionsNotFollowed = flows.streamMemoryCap
+    statistics.streamBytesNotKept = flows.reassemblyMemoryCap
+    statistics.conversationsNotFollowed = application.statistics.refused
   }
 }

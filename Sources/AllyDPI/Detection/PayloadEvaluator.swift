@@ -27,7 +27,7 @@ struct PayloadEvaluator: ~Copyable {
   private var transformed: [UInt8] = []
   private var spare: [UInt8] = []
   /// This core's values of `dataset` and `datarep`.
-  private(set) var dataSets: DataSets
+  var dataSets: DataSets
   /// No other match of an earlier option can help any more.
   private var isHopeless = false
   /// Evaluations that ended at ``attemptLimit``: taken for no match, as Suricata does.

@@ -62,14 +62,15 @@ struct RuleCompiler {
         problems.append(error)
       }
     }
-    let target: HyperscanDatabase.Target = configuration.limitsVectorsToAVX2 ? .avx2 : .host
+    let compiler = DatabaseCompiler(
+      target: configuration.limitsVectorsToAVX2 ? .avx2 : .host, cache: configuration.databaseCache)
     let prefilterTables: PrefilterTables
     let applicationTables: ApplicationTables
     do throws(DetectionProgramError) {
-      prefilterTables = try prefilter.build(target: target)
+      prefilterTables = try prefilter.build(compiler: compiler)
       do throws(DetectionProgramError) {
         applicationTables = try applicationPrefilter.build(
-          buffers: bufferSteps, bufferRanges: bufferRanges, target: target)
+          buffers: bufferSteps, bufferRanges: bufferRanges, compiler: compiler)
       } catch {
         unsafe prefilterTables.deallocate()
         throw error
@@ -80,7 +81,9 @@ struct RuleCompiler {
       throw error
     }
     return DetectionTables(
-      signatures: ConstantTable(signatures), records: ConstantTable(signatureRecords), tests: ConstantTable(tests),
+      signatures: ConstantTable(signatures), records: ConstantTable(signatureRecords),
+      recordCount: records.count,
+      identities: ConstantTable(signatureRecords.map { records[Int($0)].identity }), tests: ConstantTable(tests),
       steps: ConstantTable(steps), headerSteps: ConstantTable(headerSteps), changes: ConstantTable(changes),
       bitNumbers: ConstantTable(bitNumbers), literals: ConstantTable(literals), patterns: ConstantTable(patterns),
       captures: ConstantTable(captures),
@@ -94,11 +97,25 @@ struct RuleCompiler {
       dataSets: dataSets.definitions, variableCount: variableCount)
   }
 
-  /// The names of flow bits and of flow integers, by their numbers.
+  /// The names of flow bits, of host bits and of flow integers, by their numbers.
   var flowBitNames: [String] { RuleCompiler.names(flowBitNumbers) }
+  var hostBitNames: [String] { RuleCompiler.names(hostBitNumbers) }
   var integerNames: [String] { RuleCompiler.names(integerNumbers) }
 
   var variableNames: [String] { RuleCompiler.names(variableNumbers) }
+
+  /// - Parameter former: the rules that these take the place of: what flows and hosts remember keeps its number.
+  init(following former: DetectionProgram? = nil) {
+    guard let former else { return }
+    flowBitNumbers = RuleCompiler.numbers(former.flowBitNames)
+    hostBitNumbers = RuleCompiler.numbers(former.hostBitNames)
+    integerNumbers = RuleCompiler.numbers(former.integerNames)
+    variableNumbers = RuleCompiler.numbers(former.variableNames)
+  }
+
+  private static func numbers(_ names: [String]) -> [String: UInt32] {
+    Dictionary(uniqueKeysWithValues: names.enumerated().map { ($0.element, UInt32($0.offset)) })
+  }
 
   private static func names(_ numbers: [String: UInt32]) -> [String] {
     numbers.sorted { $0.value < $1.value }.map(\.key)
@@ -172,6 +189,8 @@ struct RuleCompiler {
         ApplicationPrefilterBuilder.Entry(
           signature: rank, applications: signature.applications, flow: signature.flow,
           buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: searched(in: rule),
+          anchor: AnchoredLiteral.best(of: rule) { $0.buffer.origin == .transaction && $0.transforms.isEmpty }
+            .map { ApplicationAnchor(buffer: $0.view.buffer, literal: $0.literal) },
           hasEvents: rule.options.contains {
             if case .applicationEvent(let event) = $0 { event.protocols != nil } else { false }
           },
@@ -180,8 +199,10 @@ struct RuleCompiler {
     } else {
       prefilter.add(
         PrefilterBuilder.Entry(
-          signature: rank, kind: signature.kind, protocolFilter: signature.protocolFilter, flow: signature.flow,
-          pattern: FastPattern.best(of: rule), source: rule.source, destination: rule.destination,
+          signature: rank, kind: signature.kind, data: signature.data, protocolFilter: signature.protocolFilter,
+          flow: signature.flow,
+          pattern: FastPattern.best(of: rule), anchored: payloadAnchor(of: rule), source: rule.source,
+          destination: rule.destination,
           sourcePorts: signature.services == 0 ? rule.sourcePorts : .any,
           destinationPorts: signature.services == 0 ? rule.destinationPorts : .any))
     }
@@ -218,6 +239,12 @@ struct RuleCompiler {
     }
     guard let reason else { return }
     throw RuleProblem(location: rule.location, sid: rule.sid, reason: reason, isUnsupported: true)
+  }
+
+  /// What ends a payload may stand anywhere in a stream.
+  private func payloadAnchor(of rule: Rule) -> AnchoredLiteral? {
+    let anchored = AnchoredLiteral.best(of: rule) { $0 == .payload }?.literal
+    return anchored.flatMap { $0.needsEnd ? nil : $0 } ?? AnchoredLiteral.anywhere(in: rule)
   }
 
   /// The literal that a rule on transactions is found by. Transforms of its view have a number already.

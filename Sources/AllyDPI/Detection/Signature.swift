@@ -222,4 +222,7 @@ struct SignatureRecord: Sendable {
   /// `reference`, each as `scheme:value`, and the rule as written.
   var references: [String] = []
   var text = ""
+
+  /// ``DetectionTables/identities``.
+  var identity: UInt32 { sid &+ (gid &- 1) &* 0x9E37_79B1 }
 }

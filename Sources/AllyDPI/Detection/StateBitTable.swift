@@ -45,6 +45,11 @@ struct StateBitTable: ~Copyable {
     table = TrackTable(capacity: capacity, seed: seed, empty: 0)
   }
 
+  /// Goes on with the bits of another.
+  mutating func takeOver(from former: inout StateBitTable) {
+    if former.table.isUsed { swap(&table, &former.table) }
+  }
+
   /// Whether a bit is set for a packet; false when the packet has nobody to have it.
   mutating func isSet(_ bit: StateBit, for packet: DecodedPacket, _ marks: FlowMarks, at time: UInt64)
     -> Bool

@@ -41,6 +41,13 @@ struct TagTable: ~Copyable {
       capacity: capacity, seed: seed, empty: Entry(unit: .packets, limit: 0, count: 0, start: 0, isFirst: false))
   }
 
+  /// Goes on with what another has tagged.
+  mutating func takeOver(from former: inout TagTable) {
+    guard former.isActive else { return }
+    swap(&table, &former.table)
+    isActive = true
+  }
+
   mutating func start(_ rule: TagRule, for packet: DecodedPacket, flow: UInt64, at time: UInt64) {
     guard let key = TagTable.key(rule.scope, packet, flow) else { return }
     isActive = true

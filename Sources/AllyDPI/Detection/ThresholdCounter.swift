@@ -17,8 +17,8 @@ struct ThresholdCounter: ~Copyable {
 
   /// What is counted, and for whom.
   struct Subject {
-    /// The signature's record: both directions of a rule count together.
-    var record: UInt32
+    /// The rule's ``DetectionTables/identities``: both directions of a rule count together.
+    var rule: UInt32
     var source: IPAddress
     var destination: IPAddress
     /// The flow's identifier; 0 without a flow.
@@ -41,6 +41,11 @@ struct ThresholdCounter: ~Copyable {
 
   init(capacity: Int, seed: UInt64) {
     table = TrackTable(capacity: capacity, seed: seed, empty: Count(start: 0, count: 0, replacedSince: 0))
+  }
+
+  /// Goes on with what another counted.
+  mutating func takeOver(from former: inout ThresholdCounter) {
+    if former.table.isUsed { swap(&table, &former.table) }
   }
 
   /// - Parameter place: which of the rule's thresholds it is: each counts for itself.
@@ -96,12 +101,12 @@ struct ThresholdCounter: ~Copyable {
   private static func key(for subject: Subject, track: Threshold.Track, scope: UInt32) -> TrackKey {
     // Which side or sides are tracked belongs to the key: a rule and a rate filter may differ.
     switch track {
-    case .bySource: TrackKey(number: subject.record, scope: scope | 2, first: subject.source)
-    case .byDestination: TrackKey(number: subject.record, scope: scope | 4, first: subject.destination)
-    case .byBoth: TrackKey.pair(number: subject.record, scope: scope | 8, subject.source, subject.destination)
-    case .byRule: TrackKey(number: subject.record, scope: scope | 16)
+    case .bySource: TrackKey(number: subject.rule, scope: scope | 2, first: subject.source)
+    case .byDestination: TrackKey(number: subject.rule, scope: scope | 4, first: subject.destination)
+    case .byBoth: TrackKey.pair(number: subject.rule, scope: scope | 8, subject.source, subject.destination)
+    case .byRule: TrackKey(number: subject.rule, scope: scope | 16)
     case .byFlow:
-      TrackKey(number: subject.record, scope: scope | 32, first: IPAddress(high: 0, low: subject.flow))
+      TrackKey(number: subject.rule, scope: scope | 32, first: IPAddress(high: 0, low: subject.flow))
     }
   }
 }

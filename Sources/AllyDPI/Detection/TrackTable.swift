@@ -52,6 +52,8 @@ struct TrackTable<Value: BitwiseCopyable>: ~Copyable {
   private let seed: UInt64
   /// Entries that gave way to others.
   private(set) var evictions: UInt64 = 0
+  /// Whether anything was ever stored.
+  private(set) var isUsed = false
 
   /// - Parameter capacity: entries; rounded up to eight times a power of two.
   init(capacity: Int, seed: UInt64, empty: Value) {
@@ -80,6 +82,7 @@ struct TrackTable<Value: BitwiseCopyable>: ~Copyable {
 
   /// Stores a value, if need be in the place of another key's.
   mutating func store(_ value: Value, for key: TrackKey, at time: UInt64) {
+    isUsed = true
     let first = firstSlot(of: key)
     var victim = first
     for index in first..<(first + TrackTable.ways) {

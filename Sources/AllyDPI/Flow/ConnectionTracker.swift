@@ -124,8 +124,24 @@ struct ConnectionTracker: ~Copyable {
     let session = sessions[place]
     sessions[place].client = session.server
     sessions[place].server = session.client
+    // Each side has literals of its own.
+    sessions[place].client.stream.setQuiet(until: 0, for: 0)
+    sessions[place].server.stream.setQuiet(until: 0, for: 0)
     reach.side = reach.side.opposite
   }
+
+  /// Notes that no literal of the rules begins before a place in the stream that ``window(bytes:)`` shows.
+  mutating func setQuiet(until offset: Int) {
+    guard reach.session != .max else { return }
+    if reach.side == .toServer {
+      sessions[reach.session].client.stream.setQuiet(until: offset, for: reassembler.ruleGeneration)
+    } else {
+      sessions[reach.session].server.stream.setQuiet(until: offset, for: reassembler.ruleGeneration)
+    }
+  }
+
+  /// Other rules are in effect: what no literal of the rules before was found in may hold one of theirs.
+  mutating func forgetSearches() { reassembler.ruleGeneration &+= 1 }
 
   /// Whether a connection was picked up without its begin.
   func isMidstream(_ flow: Flow) -> Bool {
@@ -514,11 +530,14 @@ struct StreamWindow: ~Escapable {
   let streamOffset: UInt64
   /// Where the new bytes begin in `bytes`.
   let freshOffset: Int
+  /// How many of `bytes` need not be searched for literals again: none begins there.
+  let quietLength: Int
 
   @_lifetime(copy bytes)
-  init(bytes: RawSpan, streamOffset: UInt64, freshOffset: Int) {
+  init(bytes: RawSpan, streamOffset: UInt64, freshOffset: Int, quietLength: Int = 0) {
     self.bytes = bytes
     self.streamOffset = streamOffset
     self.freshOffset = freshOffset
+    self.quietLength = quietLength
   }
 }

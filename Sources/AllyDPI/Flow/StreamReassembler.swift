@@ -26,6 +26,16 @@ struct StreamSide: BitwiseCopyable, Sendable {
   /// Nothing of it has come.
   var isFresh: Bool { delivered == 0 && waiting.isEmpty }
 
+  /// Where literals of rules may begin; all before was searched in vain (``Detector/quietUntil``).
+  private(set) var quietUntil = 0
+  /// For which rules that holds (``StreamReassembler/ruleGeneration``).
+  private(set) var quietGeneration: UInt32 = 0
+
+  mutating func setQuiet(until offset: Int, for generation: UInt32) {
+    quietUntil = offset
+    quietGeneration = generation
+  }
+
   /// Begins with the byte of this sequence number.
   mutating func begin(at sequence: UInt32) {
     if waiting.isEmpty && window.isNone { expected = sequence }
@@ -59,6 +69,8 @@ struct StreamReassembler: ~Copyable {
   /// Bytes are released when they are acknowledged, not when they come.
   let releasesOnAcknowledgement: Bool
   private var store: PieceStore
+  /// Counts the sets of rules that were in effect.
+  var ruleGeneration: UInt32 = 0
   private(set) var gaps: UInt64 = 0
   private(set) var overlaps: UInt64 = 0
   private(set) var differing: UInt64 = 0
@@ -230,7 +242,9 @@ struct StreamReassembler: ~Copyable {
     }
     let window = StreamWindow(
       bytes: store.blocks.bytes(side.window, (end - shown)..<end), streamOffset: UInt64(side.released - shown),
-      freshOffset: shown - fresh)
+      freshOffset: shown - fresh,
+      quietLength: side.quietGeneration == ruleGeneration
+        ? min(max(0, side.quietUntil - (side.released - shown)), shown) : 0)
     // The block belongs to `store`, which is part of `self`.
     return unsafe _overrideLifetime(window, borrowing: self)
   }

@@ -22,17 +22,37 @@ struct HyperscanDatabase: BitwiseCopyable, @unchecked Sendable {
     case avx2
   }
 
-  /// - Parameter literals: none empty.
-  init(literals: [Literal], target: Target = .host) throws(DetectionProgramError) {
+  /// - Parameters:
+  ///   - literals: none empty.
+  ///   - target: what the compiled code may use.
+  ///   - cache: where the compiled form is looked for, and kept.
+  init(literals: [Literal], target: Target = .host, cache: (any DatabaseCache)? = nil) throws(DetectionProgramError) {
     literalCount = literals.count
-    unsafe database = try HyperscanDatabase.compile(literals, target: target)
+    var platform = hs_platform_info()
+    unsafe hs_populate_platform(&platform)
+    if target == .avx2 { platform.cpu_features &= UInt64(1) << 2 }  // HS_CPU_FEATURES_AVX2
+    guard let cache else {
+      unsafe database = try HyperscanDatabase.compile(literals, platform)
+      return
+    }
+    let key = HyperscanDatabase.cacheKey(literals, platform)
+    if let known = cache.contents(of: key), let restored = unsafe HyperscanDatabase.restore(known) {
+      unsafe database = unsafe restored
+      return
+    }
+    let compiled = unsafe try HyperscanDatabase.compile(literals, platform)
+    if let bytes = unsafe HyperscanDatabase.stored(compiled) { cache.store(bytes, as: key) }
+    unsafe database = unsafe compiled
   }
 
   /// Frees the database; no copy may be used afterwards.
   @unsafe func deallocate() { _ = unsafe hs_free_database(database) }
 
   /// All literals in one piece of memory, so that C gets addresses that hold for the whole call.
-  private static func compile(_ literals: [Literal], target: Target) throws(DetectionProgramError) -> OpaquePointer {
+  private static func compile(
+    _ literals: [Literal], _ platform: hs_platform_info
+  ) throws(DetectionProgramError) -> OpaquePointer {
+    var platform = platform
     var text: [CChar] = []
     var starts: [Int] = []
     var lengths: [Int] = []
@@ -45,10 +65,6 @@ struct HyperscanDatabase: BitwiseCopyable, @unchecked Sendable {
     }
     text.append(0)
     let identifiers = (0..<UInt32(literals.count)).map { $0 }
-
-    var platform = hs_platform_info()
-    unsafe hs_populate_platform(&platform)
-    if target == .avx2 { platform.cpu_features &= UInt64(1) << 2 }  // HS_CPU_FEATURES_AVX2
 
     var database: OpaquePointer? = nil
     var problem: UnsafeMutablePointer<hs_compile_error_t>? = nil
@@ -68,6 +84,16 @@ struct HyperscanDatabase: BitwiseCopyable, @unchecked Sendable {
       throw .matcher("Hyperscan: \(reason)")
     }
     return unsafe compiled
+  }
+}
+
+/// How the databases of one set of rules are made.
+struct DatabaseCompiler {
+  var target = HyperscanDatabase.Target.host
+  var cache: (any DatabaseCache)?
+
+  func database(of literals: [HyperscanDatabase.Literal]) throws(DetectionProgramError) -> HyperscanDatabase {
+    try HyperscanDatabase(literals: literals, target: target, cache: cache)
   }
 }
 

@@ -1,12 +1,14 @@
 internal import AllyPacket
 
-/// Which signatures are worth evaluating for a packet, by protocol and side: found through Hyperscan, or, when a
-/// signature has no literal that is rare enough, through its ports.
+/// Which signatures are worth evaluating for a packet, by protocol, side and what they look at: found through Hyperscan, or,
+/// when a signature has no literal that is rare enough, through its ports.
 struct PrefilterTables: Sendable {
   var groups: ConstantTable<PrefilterGroup>
   /// For each literal of each database, the signatures that have it, in `candidates`.
   var literalUses: ConstantTable<TableRange>
   var candidates: ConstantTable<UInt32>
+  /// Into which the lists of an ``UnsearchedGroup`` point.
+  var unsearched: ConstantTable<UnsearchedSignature>
   /// For the indexes.
   var portBounds: ConstantTable<UInt16>
   var addressBounds: ConstantTable<IPAddress>
@@ -20,10 +22,14 @@ struct PrefilterTables: Sendable {
 
   /// Frees everything; no copy may be used afterwards.
   @unsafe func deallocate() {
-    for index in 0..<groups.count { unsafe groups[index].database?.deallocate() }
+    for index in 0..<groups.count {
+      unsafe groups[index].streams.database?.deallocate()
+      unsafe groups[index].payloads.database?.deallocate()
+    }
     unsafe groups.deallocate()
     unsafe literalUses.deallocate()
     unsafe candidates.deallocate()
+    unsafe unsearched.deallocate()
     unsafe portBounds.deallocate()
     unsafe addressBounds.deallocate()
     unsafe lists.deallocate()
@@ -32,18 +38,16 @@ struct PrefilterTables: Sendable {
 
 /// The signatures for one protocol and side.
 struct PrefilterGroup: BitwiseCopyable, Sendable {
-  /// The rare literals; nil without any.
-  var database: HyperscanDatabase?
-  /// Index of the first literal's entry in ``PrefilterTables/literalUses``.
-  var firstUse: UInt32
-  /// All signatures that the database stands for: what must be evaluated when a scan is given up.
-  var searched: TableRange
-  /// Signatures without a rare literal: for any ports, …
-  var always: TableRange
-  /// … for certain destination ports, …
-  var byDestinationPort: IntervalIndex<UInt16>
-  /// … or for certain source ports and any destination.
-  var bySourcePort: IntervalIndex<UInt16>
+  /// Literals of signatures that look at streams. What became part of a stream is searched there and nowhere else.
+  var streams: LiteralGroup
+  /// Literals of signatures that look at packets' payloads.
+  var payloads: LiteralGroup
+  /// Signatures without a rare literal: those that look at streams, …
+  var unsearchedStreams: UnsearchedGroup
+  /// … at payloads, …
+  var unsearchedPayloads: UnsearchedGroup
+  /// … or at headers alone.
+  var headers: UnsearchedGroup
   /// Signatures on addresses alone, evaluated once for each side of a flow: for few sources, …
   var bySource: IntervalIndex<IPAddress>
   /// … for few destinations, …
@@ -54,15 +58,46 @@ struct PrefilterGroup: BitwiseCopyable, Sendable {
   var decoderEvents: TableRange
 }
 
+/// A signature that is not searched for: a candidate where a few bytes are, or whatever the bytes are.
+struct UnsearchedSignature: BitwiseCopyable, Sendable {
+  var literal: AnchoredLiteral?
+  var signature: UInt32
+}
+
+/// Rare literals that are searched for together.
+struct LiteralGroup: BitwiseCopyable, Sendable {
+  /// nil without any.
+  var database: HyperscanDatabase?
+  /// Index of the first literal's entry in ``PrefilterTables/literalUses``.
+  var firstUse: UInt32
+  /// All signatures that the database stands for: what must be evaluated when a scan is given up.
+  var searched: TableRange
+  /// Bytes of the longest literal; 0 without any.
+  var longest: Int
+}
+
+/// Signatures that are not searched for: lists of places in ``PrefilterTables/unsearched``.
+struct UnsearchedGroup: BitwiseCopyable, Sendable {
+  /// For any ports, …
+  var always: TableRange
+  /// … for certain destination ports, …
+  var byDestinationPort: IntervalIndex<UInt16>
+  /// … or for certain source ports and any destination.
+  var bySourcePort: IntervalIndex<UInt16>
+}
+
 /// Builds ``PrefilterTables``: what is known about each signature goes in, one after the other.
 struct PrefilterBuilder {
   /// A signature to be found.
   struct Entry {
     var signature: UInt32
     var kind: SignatureKind
+    var data: InspectedData
     var protocolFilter: ProtocolFilter
     var flow: FlowRequirements
     var pattern: FastPattern?
+    /// What must be there; used when the pattern is weak.
+    var anchored: AnchoredLiteral?
     var source: AddressList
     var destination: AddressList
     var sourcePorts: PortList
@@ -72,35 +107,41 @@ struct PrefilterBuilder {
   private var entries: [Entry] = []
   private var literalUses: [TableRange] = []
   private var candidates: [UInt32] = []
+  private var unsearched: [UnsearchedSignature] = []
   private var portBounds: [UInt16] = []
   private var addressBounds: [IPAddress] = []
   private var lists: [TableRange] = []
 
   mutating func add(_ entry: Entry) { entries.append(entry) }
 
-  mutating func build(target: HyperscanDatabase.Target) throws(DetectionProgramError) -> PrefilterTables {
+  mutating func build(compiler: DatabaseCompiler) throws(DetectionProgramError) -> PrefilterTables {
     var groups: [PrefilterGroup] = []
-    for transport in TransportClass.allCases {
-      for side in [FlowSide.toServer, .toClient] {
-        let members = entries.filter { $0.protocolFilter.admits(transport) && $0.flow.admits(side) }
-        groups.append(try buildGroup(members, target: target))
+    do throws(DetectionProgramError) {
+      for transport in TransportClass.allCases {
+        for side in [FlowSide.toServer, .toClient] {
+          let members = entries.filter { $0.protocolFilter.admits(transport) && $0.flow.admits(side) }
+          groups.append(try buildGroup(members, transport, compiler: compiler))
+        }
       }
+    } catch {
+      for group in groups {
+        unsafe group.streams.database?.deallocate()
+        unsafe group.payloads.database?.deallocate()
+      }
+      throw error
     }
     return PrefilterTables(
       groups: ConstantTable(groups), literalUses: ConstantTable(literalUses), candidates: ConstantTable(candidates),
-      portBounds: ConstantTable(portBounds), addressBounds: ConstantTable(addressBounds), lists: ConstantTable(lists))
+      unsearched: ConstantTable(unsearched), portBounds: ConstantTable(portBounds),
+      addressBounds: ConstantTable(addressBounds), lists: ConstantTable(lists))
   }
 
-  private mutating func buildGroup(_ members: [Entry], target: HyperscanDatabase.Target) throws(DetectionProgramError)
-    -> PrefilterGroup
-  {
-    var literals: [HyperscanDatabase.Literal] = []
-    var places: [HyperscanDatabase.Literal: Int] = [:]
-    var uses: [[UInt32]] = []
-    var searched: [UInt32] = []
-    var always: [UInt32] = []
-    var byDestinationPort: [(first: UInt16, last: UInt16, signature: UInt32)] = []
-    var bySourcePort = byDestinationPort
+  private mutating func buildGroup(
+    _ members: [Entry], _ transport: TransportClass, compiler: DatabaseCompiler
+  ) throws(DetectionProgramError) -> PrefilterGroup {
+    var streams: [Entry] = []
+    var payloads: [Entry] = []
+    var headers: [Entry] = []
     var byDestination: [(first: IPAddress, last: IPAddress, signature: UInt32)] = []
     var bySource = byDestination
     var addresses: [UInt32] = []
@@ -116,42 +157,82 @@ struct PrefilterBuilder {
           addresses.append(member.signature)
         }
       case .decoderEvents: decoderEvents.append(member.signature)
-      case .negatedAddressesOnly, .packet, .payload, .application, .transaction, .frame:
-        if let pattern = member.pattern, !pattern.isWeak {
-          searched.append(member.signature)
-          if let place = places[pattern.literal] {
-            uses[place].append(member.signature)
-          } else {
-            places[pattern.literal] = literals.count
-            literals.append(pattern.literal)
-            uses.append([member.signature])
-          }
-        } else if !member.destinationPorts.isAny {
-          for range in member.destinationPorts.included {
-            byDestinationPort.append((range.lowerBound, range.upperBound, member.signature))
-          }
-        } else if !member.sourcePorts.isAny {
-          for range in member.sourcePorts.included {
-            bySourcePort.append((range.lowerBound, range.upperBound, member.signature))
-          }
-        } else {
-          always.append(member.signature)
-        }
+      case .payload where transport == .tcp:
+        if member.data.contains(.stream) { streams.append(member) }
+        if member.data.contains(.packet) { payloads.append(member) }
+      // Without streams, what looks at streams looks at packets, unless it insists.
+      case .payload: if !member.data.contains(.onlyStream) { payloads.append(member) }
+      case .negatedAddressesOnly, .packet, .application, .transaction, .frame: headers.append(member)
       }
     }
-    let firstUse = UInt32(literalUses.count)
-    for use in uses { literalUses.append(candidates.appendRun(use)) }
+    let streamLiterals = try literals(of: streams, compiler: compiler)
+    let payloadLiterals: LiteralGroup
+    do throws(DetectionProgramError) {
+      payloadLiterals = try literals(of: payloads, compiler: compiler)
+    } catch {
+      unsafe streamLiterals.database?.deallocate()
+      throw error
+    }
     return PrefilterGroup(
-      database: literals.isEmpty ? nil : try HyperscanDatabase(literals: literals, target: target),
-      firstUse: firstUse,
-      searched: candidates.appendRun(searched),
-      always: candidates.appendRun(always),
-      byDestinationPort: portIndex(byDestinationPort),
-      bySourcePort: portIndex(bySourcePort),
+      streams: streamLiterals, payloads: payloadLiterals, unsearchedStreams: unsearched(streams),
+      unsearchedPayloads: unsearched(payloads), headers: unsearched(headers),
       bySource: addressIndex(bySource),
       byDestination: addressIndex(byDestination),
       addresses: candidates.appendRun(addresses),
       decoderEvents: candidates.appendRun(decoderEvents))
+  }
+
+  /// Those with a rare literal.
+  private mutating func literals(of members: [Entry], compiler: DatabaseCompiler) throws(DetectionProgramError)
+    -> LiteralGroup
+  {
+    var literals: [HyperscanDatabase.Literal] = []
+    var places: [HyperscanDatabase.Literal: Int] = [:]
+    var uses: [[UInt32]] = []
+    var searched: [UInt32] = []
+    for member in members {
+      guard let pattern = member.pattern, !pattern.isWeak else { continue }
+      searched.append(member.signature)
+      if let place = places[pattern.literal] {
+        uses[place].append(member.signature)
+      } else {
+        places[pattern.literal] = literals.count
+        literals.append(pattern.literal)
+        uses.append([member.signature])
+      }
+    }
+    let firstUse = UInt32(literalUses.count)
+    for use in uses { literalUses.append(candidates.appendRun(use)) }
+    return LiteralGroup(
+      database: literals.isEmpty ? nil : try compiler.database(of: literals),
+      firstUse: firstUse, searched: candidates.appendRun(searched),
+      longest: literals.lazy.map(\.bytes.count).max() ?? 0)
+  }
+
+  /// Those without.
+  private mutating func unsearched(_ members: [Entry]) -> UnsearchedGroup {
+    var always: [UInt32] = []
+    var byDestinationPort: [(first: UInt16, last: UInt16, signature: UInt32)] = []
+    var bySourcePort = byDestinationPort
+    for member in members {
+      if let pattern = member.pattern, !pattern.isWeak { continue }
+      let place = UInt32(unsearched.count)
+      unsearched.append(UnsearchedSignature(literal: member.anchored, signature: member.signature))
+      if !member.destinationPorts.isAny {
+        for range in member.destinationPorts.included {
+          byDestinationPort.append((range.lowerBound, range.upperBound, place))
+        }
+      } else if !member.sourcePorts.isAny {
+        for range in member.sourcePorts.included {
+          bySourcePort.append((range.lowerBound, range.upperBound, place))
+        }
+      } else {
+        always.append(place)
+      }
+    }
+    return UnsearchedGroup(
+      always: candidates.appendRun(always), byDestinationPort: portIndex(byDestinationPort),
+      bySourcePort: portIndex(bySourcePort))
   }
 
   private mutating func portIndex(_ entries: [(first: UInt16, last: UInt16, signature: UInt32)])

@@ -19,8 +19,16 @@ extension EVEWriter {
         ("packets", statistics.decodedPackets),
       ])
     group("defrag", [("reassembled", statistics.reassembledDatagrams)])
-    group("flow", [("total", statistics.flows), ("evicted", statistics.flowEvictions)])
-    group("tcp", [("reassembly_gap", statistics.streamGaps)])
+    group(
+      "flow",
+      [("total", statistics.flows), ("evicted", statistics.flowEvictions), ("memcap", statistics.packetsWithoutFlow)])
+    group(
+      "tcp",
+      [
+        ("reassembly_gap", statistics.streamGaps), ("ssn_memcap_drop", statistics.connectionsNotFollowed),
+        ("segment_memcap_drop", statistics.streamBytesNotKept),
+      ])
+    group("app_layer", [("not_followed", statistics.conversationsNotFollowed)])
     group(
       "detect",
       [

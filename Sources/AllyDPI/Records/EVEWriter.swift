@@ -28,7 +28,7 @@ struct EVEWriter: ~Copyable {
     }
   }
 
-  let program: DetectionProgram
+  var program: DetectionProgram
   let configuration: DPIConfiguration
   let sink: any RecordSink
   var json = JSONWriter()

@@ -4,7 +4,7 @@ internal import AllyPacket
 ///
 /// `11/26/2026-20:22:45.123456  [**] [1:2001:3] message [**] [Classification: text] [Priority: 2] {TCP} a:1 -> b:2`
 struct FastLogWriter: ~Copyable {
-  private let program: DetectionProgram
+  var program: DetectionProgram
   private let isInline: Bool
   private let sink: any RecordSink
   private var line: [UInt8] = []

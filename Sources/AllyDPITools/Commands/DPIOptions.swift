@@ -48,6 +48,13 @@ public struct DPIOptions: ParsableArguments {
     help: ArgumentHelp("A rule variable, such as HOME_NET=[10.0.0.0/8]; repeatable.", valueName: "name=value"))
   var variables: [RuleVariable] = []
 
+  @Option(
+    name: .customLong("unix-socket"),
+    help: ArgumentHelp(
+      "Socket to listen at for `ally control` and suricatasc; rules are read again on SIGUSR2, too.", valueName: "path")
+  )
+  var unixSocket: String?
+
   @Flag(
     name: [.customLong("strict"), .customLong("init-errors-fatal")],
     help: "Stop at a rule that does not load, and end with an error after a damaged capture.")

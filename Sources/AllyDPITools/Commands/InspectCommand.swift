@@ -42,7 +42,10 @@ public struct InspectCommand {
   /// in their files within a second.
   public func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
     try perform { session, flush throws(CommandFailure) in
-      try run.inspect(inspecting: &session.engine) { _ in flush() }
+      try run.inspect(inspecting: &session.engine) { engine in
+        engine.serveRequests()
+        return flush()
+      }
     }
   }
 

@@ -5,11 +5,12 @@ internal import AllyTools
 struct InspectSession: ~Copyable {
   private let name: String
   private let settings: DPISettings
-  private let rules: RuleSet
+  private let rules: RuleReload
+  private let control: ControlThread
   private let store: FileFolder?
   let fastLog: (any RecordOutput)?
   let eve: any RecordOutput
-  var engine: DPIEngine
+  var engine: ControlledEngine
 
   /// Reads the rules, and opens what takes the records.
   ///
@@ -24,15 +25,23 @@ struct InspectSession: ~Copyable {
     let eve = try settings.eve.open(in: settings.logFolder, patience)
     let store = try Self.openFileStore(settings)
     let fastLog = try settings.fastLog?.open(in: settings.logFolder, patience)
+    let mailbox = EngineMailbox()
+    let reload = RuleReload(
+      name: name, options: options, mailbox: mailbox, rules: rules, cache: settings.engine.databaseCache)
+    let control = try ControlThread.start(
+      name: name, reload: reload, mailbox: mailbox, socket: options.unixSocket ?? settings.controlSocket)
     do {
-      engine = try DPIEngine(
-        program: rules.program, configuration: settings.engine, sink: eve, store: store, fastLog: fastLog)
+      engine = ControlledEngine(
+        try DPIEngine(
+          program: rules.program, configuration: settings.engine, sink: eve, store: store, fastLog: fastLog),
+        mailbox: mailbox)
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
     }
     self.name = name
     self.settings = settings
-    self.rules = rules
+    self.rules = reload
+    self.control = control
     self.store = store
     self.fastLog = fastLog
     self.eve = eve
@@ -43,7 +52,8 @@ struct InspectSession: ~Copyable {
   /// - Returns: why the command fails: `failure`, or else what happened here.
   mutating func finish(_ summary: RunSummary, _ failure: CommandFailure?) throws(CommandFailure) -> CommandFailure? {
     var failure = failure
-    engine.finish()
+    engine.engine.finish()
+    control.close()
     do {
       try eve.close()
     } catch {
@@ -55,12 +65,12 @@ struct InspectSession: ~Copyable {
       failure = failure ?? error
     }
     do {
-      for set in engine.savedDataSets { try Self.save(set.text, as: set.file, in: settings.logFolder) }
+      for set in engine.engine.savedDataSets { try Self.save(set.text, as: set.file, in: settings.logFolder) }
     } catch {
       failure = failure ?? error
     }
     if let store, store.failures > 0 { Console.complain("\(name): \(store.failures) files could not be kept") }
-    var sections = summary.sections + [Self.alerts(engine.statistics), Self.rules(rules)]
+    var sections = summary.sections + [Self.alerts(engine.engine.statistics), Self.rules(rules)]
     let dropped = eve.droppedRecords + (fastLog?.droppedRecords ?? 0)
     if dropped > 0 { sections.append(SummarySection("Records", [.init("dropped: nobody read them in time", dropped)])) }
     let text = SummarySection.text(sections) + "\n\nRecords: \(settings.eve.name(in: settings.logFolder))"
@@ -90,10 +100,10 @@ struct InspectSession: ~Copyable {
     }
   }
 
-  private static func rules(_ rules: RuleSet) -> SummarySection {
+  private static func rules(_ rules: RuleReload) -> SummarySection {
     SummarySection(
       "Rules",
-      [.init("loaded", UInt64(rules.report.rules.count)), .init("skipped", UInt64(rules.report.problems.count))])
+      [.init("loaded", UInt64(rules.summary.loaded)), .init("skipped", UInt64(rules.summary.problems.count))])
   }
 
   /// Alerts by signature, the most frequent first.

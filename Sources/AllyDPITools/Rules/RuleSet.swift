@@ -11,8 +11,12 @@ struct RuleSet {
 
   /// Reads and compiles rule files.
   ///
+  /// - Parameters:
+  ///   - files: rule files.
+  ///   - settings: what an operator decided.
+  ///   - former: the rules that these take the place of.
   /// - Throws: ``ExitStatus/missingInput`` when a file cannot be read. What is wrong inside a file is in ``report``.
-  init(files: [String], settings: DPISettings) throws(CommandFailure) {
+  init(files: [String], settings: DPISettings, following former: DetectionProgram? = nil) throws(CommandFailure) {
     let reader = RuleReader(configuration: settings.engine, classifications: settings.classifications)
     for file in files {
       report.merge(reader.read(try FileSystem.contents(of: file), file: file))
@@ -24,7 +28,7 @@ struct RuleSet {
       thresholdProblems = thresholds.problems
     }
     do {
-      program = try DetectionProgram(rules: report.rules, configuration: settings.engine)
+      program = try DetectionProgram(rules: report.rules, configuration: settings.engine, following: former)
     } catch {
       throw CommandFailure(.internalFault, "the rules cannot be compiled: \(error)")
     }

@@ -1,5 +1,6 @@
 internal import AllyDPI
 internal import AllyTools
+internal import ArgumentParser
 
 /// What an operator decided about a run, from the command line and from `suricata.yaml`.
 struct DPISettings {
@@ -14,6 +15,8 @@ struct DPISettings {
   /// In the order in which they are read.
   var ruleFiles: [String] = []
   var logFolder = "."
+  /// `unix-command`: where a running process listens to its operator; nil for nowhere.
+  var controlSocket: String?
   /// What the operator should know, one line each.
   var notes: [String] = []
 
@@ -41,6 +44,21 @@ struct DPISettings {
     }
     apply(options)
     noteIgnored(tree, options)
+  }
+
+  /// What an inspection of nothing but rules needs.
+  init(files: [String], configuration: String?) throws(CommandFailure) {
+    var arguments = ["-r", "-", "-S"] + files
+    if files.isEmpty { arguments.removeLast() }
+    if let configuration { arguments += ["-c", configuration] }
+    do {
+      self = try DPISettings(try DPIOptions.parse(arguments))
+    } catch let failure as CommandFailure {
+      throw failure
+    } catch {
+      throw CommandFailure(.usage, DPIOptions.message(for: error))
+    }
+    notes = []
   }
 
   /// What reading rules alone needs.
@@ -98,6 +116,8 @@ struct DPISettings {
       engine.maximumAlertsPerPacket = Int(number)
     }
     try readApplications(tree)
+    try readCache(tree)
+    try readControl(tree)
     let caps: ClosedRange<UInt64> = 64 << 10...1 << 40
     if let bytes = try tree.bytes("flow.memcap", in: caps) { engine.flowMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("stream.memcap", in: caps) { engine.streamMemoryCap = Int(bytes) }
@@ -114,6 +134,28 @@ struct DPISettings {
     case .automatic: engine.midstreamPolicy = engine.midstream ? .ignore : .dropFlow
     case nil: break
     }
+  }
+
+  /// `detect.sgh-mpm-caching`: compiled pattern databases are kept in a folder.
+  private mutating func readCache(_ tree: SettingTree) throws(CommandFailure) {
+    let path = tree.text("detect.sgh-mpm-caching-path")
+    guard try tree.flag("detect.sgh-mpm-caching") ?? false else { return }
+    guard let (folder, location) = path else {
+      throw CommandFailure(
+        .badConfiguration, "detect.sgh-mpm-caching: expected a folder in detect.sgh-mpm-caching-path")
+    }
+    engine.databaseCache = try DatabaseFolder(folder: Self.path(folder, named: location))
+  }
+
+  /// `unix-command`. `auto` is for processes on a network, which have no such name set.
+  private mutating func readControl(_ tree: SettingTree) throws(CommandFailure) {
+    let name = tree.text("unix-command.filename")
+    if let (value, _) = tree.text("unix-command.enabled"), value == "auto" { return }
+    guard try tree.flag("unix-command.enabled") ?? false else { return }
+    guard let (name, location) = name else {
+      throw CommandFailure(.badConfiguration, "unix-command.enabled: expected a socket in unix-command.filename")
+    }
+    controlSocket = Self.path(name, named: location)
   }
 
   private enum PolicySetting {

@@ -18,7 +18,7 @@ final class FileMagic {
   deinit { unsafe magic_close(cookie) }
 
   /// What the library says of the bytes, `PDF document, version 1.5`.
-  func describe(_ bytes: [UInt8]) -> [UInt8] {
+  func describe(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
     // The library only reads within the bytes, and its text is valid until its next call.
     unsafe bytes.withUnsafeBytes { data in
       guard let text = unsafe magic_buffer(cookie, data.baseAddress, data.count) else { return [] }

@@ -21,8 +21,9 @@ final class TransferredFile {
   var range: ClosedRange<UInt64>? = nil
   /// The first bytes.
   private(set) var bytes: [UInt8] = []
-  /// What libmagic says of it; nil until enough has come, or nobody asks.
-  private(set) var magic: [UInt8]? = nil
+  /// How many of the first bytes tell its kind; 0 until enough has come.
+  private var magicLength = 0
+  private var knownMagic: [UInt8]? = nil
   /// Rules that keep it (`filestore`), by their number.
   private(set) var storingRules: [UInt32] = []
 
@@ -50,7 +51,7 @@ final class TransferredFile {
     size &+= UInt64(data.byteCount)
     if keepsBytes, bytes.count < policy.kept {
       bytes.append(data.extracting(0..<min(data.byteCount, policy.kept - bytes.count)))
-      if magic == nil, bytes.count >= FilePolicy.magicBytes { magic = policy.magic?.describe(bytes) }
+      if magicLength == 0, bytes.count >= FilePolicy.magicBytes { magicLength = bytes.count }
     }
     digests.update(data)
     storage?.append(data)
@@ -69,13 +70,22 @@ final class TransferredFile {
   func close(isWhole: Bool) {
     guard state == .open else { return }
     state = isWhole && !hasGaps ? .closed : .truncated
-    if magic == nil, !bytes.isEmpty { magic = policy.magic?.describe(bytes) }
+    if magicLength == 0 { magicLength = bytes.count }
     digests.finish(isComplete: !hasGaps)
   }
 
   /// The digest of the whole file, or of what came of a truncated one; nil while it is open, when it has gaps, and when
   /// nobody asked for it.
   func digest(_ function: Digest.Function) -> [UInt8]? { state == .open ? nil : digests.value(of: function) }
+
+  /// What libmagic says of it; nil until enough has come, and when nobody may ask. It costs more than all else that is done with a
+  /// file: it is found out when somebody asks.
+  var magic: [UInt8]? {
+    if let knownMagic { return knownMagic }
+    guard magicLength > 0, let magic = policy.magic else { return nil }
+    knownMagic = magic.describe(bytes[..<magicLength])
+    return knownMagic
+  }
 
   // MARK: the store
 

@@ -63,7 +63,28 @@ final class HTTPParser: ApplicationParser {
 
   var isHandedOver: Bool { tunnel == .unknown || tunnel == .other }
 
+  private var changed = TransactionNumbers.none
+
+  func takeChanged() -> TransactionNumbers {
+    defer { changed = .none }
+    return changed
+  }
+
+  /// A side goes on, or went on, with the transaction in hand.
+  private func noteChange(from side: FlowSide) {
+    switch side {
+    case .toServer:
+      if let currentRequest { changed.insertAtBack(currentRequest.number) }
+      if transactionsBegun > 0 { changed.insertAtBack(transactionsBegun - 1) }
+    case .toClient:
+      if let currentResponse { changed.insertAtFront(currentResponse.number) }
+      if responsesBegun > 0 { changed.insertAtFront(responsesBegun - 1) }
+    }
+  }
+
   func receive(_ data: RawSpan, from side: FlowSide) {
+    noteChange(from: side)
+    defer { noteChange(from: side) }
     if isTunnelled(data, from: side) { return }
     switch side {
     case .toServer: receiveRequest(data)
@@ -72,6 +93,8 @@ final class HTTPParser: ApplicationParser {
   }
 
   func skip(_ count: Int, from side: FlowSide) {
+    noteChange(from: side)
+    defer { noteChange(from: side) }
     if tunnel != .none { return }
     switch side {
     case .toServer: skipRequest(count)
@@ -95,9 +118,11 @@ final class HTTPParser: ApplicationParser {
   }
 
   func close(_ side: FlowSide) {
+    noteChange(from: side)
     switch side {
     case .toServer: closeRequest()
     case .toClient:
+      changed = .all
       closeResponse()
       // What was not answered will not be.
       for transaction in transactions { transaction.response.stage = .complete }
@@ -125,11 +150,15 @@ final class HTTPParser: ApplicationParser {
   /// A new transaction; nil at the limit: then nothing more is read.
   func beginTransaction() -> HTTPTransaction? {
     guard transactions.count < limits.transactions else {
-      transactions.last?.note(.tooManyTransactions)
+      if let last = transactions.last {
+        last.note(.tooManyTransactions)
+        changed.insertAtBack(last.number)
+      }
       return nil
     }
     let transaction = spare.popLast() ?? HTTPTransaction()
     transaction.reset(number: transactionsBegun)
+    changed.insertAtBack(transactionsBegun)
     transactionsBegun += 1
     transactions.append(transaction)
     return transaction

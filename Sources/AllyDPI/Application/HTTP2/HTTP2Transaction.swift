@@ -135,10 +135,11 @@ final class HTTP2Transaction: ApplicationTransaction {
       exists ? BufferAvailability(stage: Stage.body) : nil
     }
     return switch buffer {
-    case .httpURI, .httpURIRaw, .httpMethod, .httpHost, .httpHostRaw, .httpUserAgent, .httpReferer, .httpAccept,
+    case .httpURI, .httpURIRaw, .httpMethod, .httpRequestLine, .httpHost, .httpHostRaw, .httpUserAgent, .httpReferer,
+      .httpAccept,
       .httpAcceptEncoding, .httpAcceptLanguage, .httpRequestHeader:
       fields(when: isRequest)
-    case .httpStatusCode, .httpLocation, .httpServer, .httpResponseHeader: fields(when: !isRequest)
+    case .httpStatusCode, .httpResponseLine, .httpLocation, .httpServer, .httpResponseHeader: fields(when: !isRequest)
     case .httpHeader, .httpHeaderRaw, .httpHeaderNames, .httpCookie, .httpContentType, .httpContentLength,
       .httpConnection, .http2HeaderName, .httpProtocol:
       fields()
@@ -168,6 +169,12 @@ final class HTTP2Transaction: ApplicationTransaction {
     switch buffer {
     case .httpURI, .httpURIRaw: return side.value(of: ":path")
     case .httpMethod: return side.value(of: ":method")
+    case .httpRequestLine:
+      guard let method = side.value(of: ":method"), let path = side.value(of: ":path") else { return nil }
+      return (method + [0x20] + path + Array(" HTTP/2\r\n".utf8))[...]
+    case .httpResponseLine:
+      guard let status = side.value(of: ":status") else { return nil }
+      return (Array("HTTP/2 ".utf8) + status + Array("\r\n".utf8))[...]
     case .httpHost: return (side.value(of: ":authority") ?? side.value(of: "host"))?.map(LiteralSearch.lowercase)[...]
     case .httpHostRaw: return side.value(of: ":authority") ?? side.value(of: "host")
     case .httpUserAgent: return side.value(of: "user-agent")

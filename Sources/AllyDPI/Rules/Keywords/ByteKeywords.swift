@@ -196,6 +196,11 @@ enum ByteKeywords {
       }
     }
     match.view = builder.view(isRelative: match.isRelative)
+    if isNegated && match.isRelative, builder.dialect == .suricata, case .constant(1) = match.position,
+      builder.endsLastOption(in: match.view)
+    {
+      return
+    }
     builder.append(.isDataAt(match), at: option.keyword)
   }
 

@@ -196,6 +196,18 @@ struct RuleBuilder {
     throw option.keyword.error("expected a content in front of '\(option.name)'")
   }
 
+  /// `isdataat:!1,relative` behind a content is another way to write `endswith`, and means the same when the content is negated.
+  ///
+  /// - Returns: whether there is a content right in front, which now ends its buffer.
+  mutating func endsLastOption(in view: BufferView) -> Bool {
+    guard let last = rule.options.lastIndex(where: { $0.view == view }),
+      case .content(var content) = rule.options[last]
+    else { return false }
+    content.endsWith = true
+    rule.options[last] = .content(content)
+    return true
+  }
+
   /// Whether there is a content or pattern in front: a relative pattern asks for one, in the same buffer unless a sticky
   /// one is in force.
   func hasMatch(in view: BufferView) -> Bool {
