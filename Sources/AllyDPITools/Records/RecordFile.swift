@@ -100,10 +100,10 @@ final class RecordFile: RecordOutput {
   private static func name(_ pattern: String, at seconds: Int) -> String {
     guard pattern.contains("%") else { return pattern }
     var seconds = seconds
-    var parts = tm()
+    var parts = unsafe tm()
     var text = [CChar](repeating: 0, count: 4096)
     // The conversions write no more than they are told to, with a zero behind.
-    guard unsafe (gmtime_r(&seconds, &parts) != nil), unsafe strftime(&text, text.count, pattern, &parts) > 0 else {
+    guard unsafe gmtime_r(&seconds, &parts) != nil, unsafe strftime(&text, text.count, pattern, &parts) > 0 else {
       return pattern
     }
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

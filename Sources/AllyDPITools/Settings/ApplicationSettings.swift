@@ -10,9 +10,10 @@ extension ApplicationOptions {
       let path = protocols + (one == .http1 ? "http" : one.rawValue) + ".enabled"
       guard let (text, _) = tree.text(path) else { continue }
       // What is only to be detected has no transactions.
-      if text == "detection-only" { disabled.insert(one) } else if try tree.flag(path) == false { disabled.insert(one) }
+      let isDisabled = try text == "detection-only" || tree.flag(path) == false
+      if isDisabled { _ = disabled.insert(one) }
     }
-    if disabled.contains(.ftp) { disabled.insert(.ftpData) }
+    if disabled.contains(.ftp) { _ = disabled.insert(.ftpData) }
     try Self.read(&tls.ja3, tree, protocols + "tls.ja3-fingerprints")
     try Self.read(&tls.ja4, tree, protocols + "tls.ja4-fingerprints")
     try Self.read(&hassh, tree, protocols + "ssh.hassh")
