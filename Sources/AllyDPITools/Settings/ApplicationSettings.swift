@@ -10,8 +10,11 @@ extension ApplicationOptions {
       let path = protocols + (one == .http1 ? "http" : one.rawValue) + ".enabled"
       guard let (text, _) = tree.text(path) else { continue }
       // What is only to be detected has no transactions.
-      let isDisabled = try text == "detection-only" || tree.flag(path) == false
-      if isDisabled { _ = disabled.insert(one) }
+      if text == "detection-only" {
+        _ = disabled.insert(one)
+      } else if try tree.flag(path) == false {
+        _ = disabled.insert(one)
+      }
     }
     if disabled.contains(.ftp) { _ = disabled.insert(.ftpData) }
     try Self.read(&tls.ja3, tree, protocols + "tls.ja3-fingerprints")
