@@ -119,7 +119,7 @@ web_server() { start "$1" "$tools/busybox" httpd -f -vv -p 192.0.2.1:80 -h "$2";
 
 # The driver's module, and before it those that it needs.
 declare -A needed_modules=([e1000]=e1000 [e1000e]=e1000e [igb]='dca i2c-algo-bit igb'
-  [virtio_net]='virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net')
+  [virtio_net]='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net')
 
 # make_initrd OUTPUT NIC SCRIPT: a guest that loads the NIC's driver and runs the script.
 make_initrd() {

@@ -28,8 +28,18 @@ final class ControlThread: Sendable {
     if let socket { box = ListenerBox(try LocalListener(at: socket)) }
     let control = ControlThread(name: name, reload: reload, mailbox: mailbox, socket: socket)
     let listener = box
-    Thread.detachNewThread { control.run(listener) }
+    Self.withoutSignals { Thread.detachNewThread { control.run(listener) } }
     return control
+  }
+
+  /// Threads that begin meanwhile are never interrupted: signals stay with the threads that wait for them.
+  private static func withoutSignals(_ body: () -> Void) {
+    var all = sigset_t()
+    var before = sigset_t()
+    unsafe sigfillset(&all)
+    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
+    body()
+    unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
   }
 
   /// The process ends: nobody finds the socket any more.
