@@ -62,6 +62,7 @@ public protocol ByteRingDriver: BitwiseCopyable, Sendable {
   ///   - frame: where it is, and its bytes without frame check sequence, which the NIC appends.
   ///   - slot: the NIC's slot.
   ///   - mark: what ``transmitMark(of:nic:)`` gives afterwards.
+  ///   - nic: the NIC.
   func send<NIC: NICDevice & ~Copyable>(_ frame: NICFrame, slot: Int, mark: Bool, nic: inout NIC)
   /// What became of the frame in the NIC's slot; nil while it has not been sent.
   func transmitStatus<NIC: NICDevice & ~Copyable>(of slot: Int, nic: inout NIC) -> SlotStatus?
