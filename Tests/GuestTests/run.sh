@@ -260,8 +260,8 @@ working_core() { # the report after power-off
   equal "frames that were wrong" "$(report $((0x28)))" 0
   equal "ring faults" "$(report $((0x38)))" 0
   equal "exception" "$(report $((0x50)))" 0
-  # The memory map's pieces and the table of queue pairs, at the start.
-  equal "allocations" "$(report $((0x58)))" 3
+  # The memory map's pieces, the table of queue pairs, and that of their gates, at the start.
+  equal "allocations" "$(report $((0x58)))" 4
 }
 
 case_option-rom() {
