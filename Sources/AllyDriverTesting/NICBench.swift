@@ -21,6 +21,9 @@ public struct NICBench<
   public var alsoCompared: [ComparedRegister] = []
   /// Intercepted registers that hold no addresses, whatever they read like: pairs of 16-bit fields.
   public var holdNoAddress: [UInt32] = []
+  /// Whether a pass reads the NIC's registers, where other NICs have descriptors in memory. What such a pass calls cannot be
+  /// counted apart from the NIC: the laws about that are left to a benchmark then.
+  public var readsRegistersPerFrame = false
   /// See `TransparencyRun.comparesMemory`.
   public var comparesMemory = true
   /// See `TransparencyRun.ordersFlowsAlone`.

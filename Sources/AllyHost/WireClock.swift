@@ -49,7 +49,7 @@ public struct WireClock: FrameClock {
   var hasRoom: Bool { unsafe state.pointee.count < Self.capacity }
 
   /// The NIC completed a frame that had arrived at the time read last.
-  func noteCompleted() {
+  public func noteCompleted() {
     guard hasRoom else { return }
     let place = unsafe (state.pointee.first &+ state.pointee.count) & (Self.capacity &- 1)
     unsafe times[place] = state.pointee.time

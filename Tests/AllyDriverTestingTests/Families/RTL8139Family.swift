@@ -23,6 +23,8 @@ enum RTL8139Family {
             base: MachineLayout.driverMemory, ringLength: runsOver ? 32_768 : 8192, runsOver: runsOver))
       })
     bench.longestFrame = 1792
+    // Benchmarks/instructions-per-frame.sh counts its allocations.
+    bench.readsRegistersPerFrame = true
     // CAPR and CBR.
     bench.holdNoAddress = [0x38]
     // Behind the last frame there is a header that says that the next one is not finished.
