@@ -284,7 +284,10 @@ firewalled() { # firewalled CASE NIC
   check "rejected connections counted" grep -Eq 'tcp dport 9003 counter packets [1-9]' "$summary"
   check "rejected pings counted" grep -Eq 'ip daddr 192.0.2.7 .*counter packets 3 ' "$summary"
   equal "malformed frames" "$(counted "malformed frames")" ""
-  equal "packets of no known connection" "$(counted "packets of no known connection (invalid)")" ""
+  # A few come late: what was sent again although it had arrived.
+  local late
+  late=$(counted "packets of no known connection (invalid)")
+  check "hardly a packet of no known connection" test "${late:-0}" -lt 20
 }
 
 # --- Preparing, running ---------------------------------------------------------------------------------------------
@@ -299,5 +302,9 @@ show_logs() {
   tail -n 5 "$work/$1.ally.log" | sed 's/^/  ally | /'
   tail -n 5 "$work/$1.qemu.log" | sed 's/^/  qemu | /'
 }
-tear_down() { rm -rf "$work"/www "$work"/nic.sock "$work/received"; }
+tear_down() {
+  # A pair of interfaces stays when nobody uses it, a TAP interface does not.
+  if [ -e /proc/sys/net/ipv4/conf/ally1 ]; then ip link del ally1; fi
+  rm -rf "$work"/www "$work"/nic.sock "$work/received"
+}
 run_cases "attached guests"
