@@ -154,6 +154,25 @@ import Testing
     #expect(String(decoding: uri.normalized, as: UTF8.self) == expected)
   }
 
+  /// Lines behind a form are its body's too, and go through what reads the form.
+  @Test(arguments: [1, 7, Int.max])
+  func linesBehindAFormAreRead(piece: Int) {
+    let talk = Conversation()
+    talk.client(
+      "POST /f HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 3\r\n\r\n--b")
+    talk.client("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nnothing known\r\nand more", piece: piece)
+    talk.parser.close(.toServer)
+    talk.parser.close(.toClient)
+    #expect(talk.text(.httpURI, .toServer) == "/f")
+    let form = Conversation()
+    form.client(
+      "POST /f HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 3\r\n\r\n--b"
+        + "\r\nbehind it\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(form.has(.requestBodyUnexpected))
+    #expect(form.parser.transactionCount == 2)
+    #expect(form.text(.httpURI, .toServer, of: 1) == "/2")
+  }
+
   @Test func textThatIsNotCompressedPassesAsItIs() {
     let talk = Conversation()
     talk.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -321,9 +321,13 @@ extension HTTPParser {
   /// A line behind a request is taken for the body's.
   private func takeUnexpectedLine(of transaction: HTTPTransaction) {
     transaction.note(.requestBodyUnexpected)
+    // Taken out meanwhile: what reads it changes the rest of this side.
+    var line: [UInt8] = []
+    swap(&line, &requestSide.line)
     // The bytes are only read, and live as long as the line.
-    unsafe requestBodyData(requestSide.line.span.bytes)
-    requestSide.line.removeAll(keepingCapacity: true)
+    unsafe requestBodyData(line.span.bytes)
+    line.removeAll(keepingCapacity: true)
+    requestSide.line = line
   }
 
   private func completeRequest(_ transaction: HTTPTransaction) {
