@@ -27,7 +27,7 @@ struct FirewallCommand {
     let policy = try readPolicy()
     if options.check { return try tellOf(policy) }
     let log = try openLog(policy)
-    var firewall = GuestFirewall(FirewallInspector(policy: policy, configuration: configuration), log: log)
+    var firewall = LoggedFirewall(FirewallInspector(policy: policy, configuration: configuration), log: log)
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
@@ -77,7 +77,7 @@ struct FirewallCommand {
     var reader = try openCapture(capture)
     var accepted = try AcceptedCapture(path: options.write, like: reader)
     let log = try openLog(policy)
-    var firewall = CaptureFirewall(
+    var firewall = LoggedFirewall(
       FirewallInspector(policy: policy, configuration: configuration), log: log, hosts: options.hosts.map(\.address))
 
     if let log { reader.stop { log.failure != nil } }
