@@ -20,17 +20,6 @@ import Testing
     return machine
   }
 
-  /// What an answer makes of a frame: the frames that go on towards the frame's receiver.
-  private static func outcome(_ answer: Answer, _ frame: [UInt8], _ direction: Direction) -> [[UInt8]] {
-    switch answer {
-    case .accept: [frame]
-    case .drop, .reject: []
-    case .shrink(let count): [Array(frame.prefix(count))]
-    case .grow(let count): [frame + [UInt8](repeating: 0xEE, count: count)]
-    case .inject(let towards, let own): towards == direction ? [frame, own] : [frame]
-    }
-  }
-
   @Test(arguments: protections)
   func receivedFramesAreReplaced(protection: PacketProtection) throws {
     var machine = try Self.machine(protection)
@@ -43,14 +32,8 @@ import Testing
       }
     }
     let sent = (0..<200).map { Frames.numbered($0, length: 100 + $0 * 61 % 1300) }
-    var delivered: [[UInt8]] = []
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-      if index % 20 == 19 { machine.run(inspecting: &inspector) { delivered.append($0.array) } }
-    }
-    let expected = sent.enumerated().flatMap {
-      Self.outcome(inspector.script(UInt32($0.offset), .receive), $0.element, .receive)
-    }
+    let delivered = try machine.receive(sent, every: 20, inspecting: &inspector)
+    let expected = inspector.outcomes(of: sent, .receive)
     #expect(delivered == expected)
     #expect(inspector.refused == 0)
     let counters = machine.hardware.dpi.virtualizer.counters(queue: 0).receive
@@ -63,10 +46,8 @@ import Testing
   @Test func inPlaceNothingGrowsPastTheBuffer() throws {
     var machine = try Self.machine(.inPlace)
     var inspector = AnsweringInspector { number, _ in number == 1 ? .grow(1200) : .accept }
-    var delivered: [[UInt8]] = []
     let sent = (0..<3).map { Frames.numbered($0, length: 1000) }
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(delivered == [sent[0], sent[2]])
     #expect(machine.hardware.dpi.virtualizer.counters(queue: 0).receive.faults[.answerRefused] == 1)
   }
@@ -98,18 +79,8 @@ import Testing
     }
     // Some frames take several descriptors of 2,048 bytes.
     let sent = (0..<150).map { Frames.numbered($0, length: 100 + $0 * 531 % 7000) }
-    var arrived: [[UInt8]] = []
-    for frame in sent {
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived += machine.takeSent()
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived += machine.takeSent()
-    let expected = sent.enumerated().flatMap {
-      Self.outcome(inspector.script(UInt32($0.offset), .transmit), $0.element, .transmit)
-    }
+    let arrived = machine.transmit(sent, inspecting: &inspector)
+    let expected = inspector.outcomes(of: sent, .transmit)
     #expect(arrived == expected)
     #expect(inspector.refused == 0)
     #expect(machine.osDriver.unfinishedTransmissions == 0)
@@ -123,20 +94,8 @@ import Testing
       number % 3 == 0 ? .inject(.transmit, Frames.numbered(Int(number) + 1000, length: 90)) : .accept
     }
     let sent = (0..<100).map { Frames.numbered($0, length: 200) }
-    var arrived: [[UInt8]] = []
-    for frame in sent {
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived += machine.takeSent()
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived += machine.takeSent()
-    #expect(
-      arrived
-        == sent.enumerated().flatMap {
-          Self.outcome(inspector.script(UInt32($0.offset), .transmit), $0.element, .transmit)
-        })
+    let arrived = machine.transmit(sent, inspecting: &inspector)
+    #expect(arrived == inspector.outcomes(of: sent, .transmit))
     #expect(machine.osDriver.unfinishedTransmissions == 0)
     // Also while the OS sends nothing, for frames that it receives.
     for number in 0..<30 { try machine.put(Frames.numbered(number, length: 100), ordinal: number + 1) }
@@ -156,11 +115,7 @@ import Testing
     var delivered: [[UInt8]] = []
     for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
     machine.run(inspecting: &inspector, batch: 4) { delivered.append($0.array) }
-    #expect(
-      delivered
-        == sent.enumerated().flatMap {
-          Self.outcome(inspector.script(UInt32($0.offset), .receive), $0.element, .receive)
-        })
+    #expect(delivered == inspector.outcomes(of: sent, .receive))
     // A frame of the OS may bring one back.
     let own = Frames.numbered(2, length: 100)
     let isTaken = unsafe machine.send(own.span.bytes)
@@ -253,7 +208,7 @@ import Testing
     func expected(_ frames: [[UInt8]], _ direction: Direction) -> [[UInt8]] {
       frames.flatMap { frame -> [[UInt8]] in
         let number = UInt32(frame[16]) << 8 | UInt32(frame[17])
-        return Self.outcome(script[number] ?? .accept, frame, direction).filter { !isOwn($0) }
+        return (script[number] ?? .accept).outcome(of: frame, direction).filter { !isOwn($0) }
       }
     }
     #expect(delivered.filter { !isOwn($0) } == expected(received, .receive), "seed \(seed)")

@@ -13,6 +13,19 @@ enum Answer: Equatable {
   case reject(Rejection)
 }
 
+extension Answer {
+  /// What it makes of a frame: the frames that go on towards the frame's receiver.
+  func outcome(of frame: [UInt8], _ direction: Direction) -> [[UInt8]] {
+    switch self {
+    case .accept: [frame]
+    case .drop, .reject: []
+    case .shrink(let count): [Array(frame.prefix(count))]
+    case .grow(let count): [frame + [UInt8](repeating: 0xEE, count: count)]
+    case .inject(let towards, let own): towards == direction ? [frame, own] : [frame]
+    }
+  }
+}
+
 /// An inspector that does more than accept and drop: what a script says for each frame's number.
 struct AnsweringInspector: PacketInspector {
   static var actions: InspectorActions { .all }
@@ -55,5 +68,12 @@ struct AnsweringInspector: PacketInspector {
       if !answers.reject(packet, with: rejection) { refused += 1 }
       return .reject
     }
+  }
+}
+
+extension AnsweringInspector {
+  /// What the script makes of frames that are numbered from 0 on: the frames that go on towards their receiver.
+  func outcomes(of frames: [[UInt8]], _ direction: Direction) -> [[UInt8]] {
+    frames.enumerated().flatMap { script(UInt32($0.offset), direction).outcome(of: $0.element, direction) }
   }
 }

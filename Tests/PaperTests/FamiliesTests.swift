@@ -166,12 +166,8 @@ typealias VirtualFunctionMachine = SimulatedMachine<
   >(_ machine: inout SimulatedMachine<Virtualizer, Model, OS>) throws {
     machine.bootOS()
     var inspector = ScriptedInspector()
-    var delivered: [[UInt8]] = []
     let sent = (1...500).map { Frames.numbered($0, length: 60 + $0 * 37 % 1400) }
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-      if index % 25 == 24 { machine.run(inspecting: &inspector) { delivered.append($0.array) } }
-    }
+    let delivered = try machine.receive(sent, every: 25, inspecting: &inspector)
     #expect(delivered == sent)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(inspector.seen.map(\.ordinal) == Array(1...500))
@@ -182,10 +178,8 @@ typealias VirtualFunctionMachine = SimulatedMachine<
   >(_ machine: inout SimulatedMachine<Virtualizer, Model, OS>) throws {
     machine.bootOS()
     var inspector = ScriptedInspector { $0 % 3 == 0 }
-    var delivered: [[UInt8]] = []
     let sent = (1...100).map { Frames.numbered($0, length: 200) }
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(delivered == sent.enumerated().filter { ($0.offset + 1) % 3 != 0 }.map(\.element))
     #expect(inspector.seen.count == 100)
   }
@@ -195,18 +189,8 @@ typealias VirtualFunctionMachine = SimulatedMachine<
   >(_ machine: inout SimulatedMachine<Virtualizer, Model, OS>) throws {
     machine.bootOS()
     var inspector = ScriptedInspector { $0 % 4 == 0 }
-    var sent: [[UInt8]] = []
-    var arrived: [[UInt8]] = []
-    for number in 1...200 {
-      let frame = Frames.numbered(number, length: 60 + number * 53 % 1400)
-      sent.append(frame)
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived.append(contentsOf: machine.takeSent())
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived.append(contentsOf: machine.takeSent())
+    let sent = (1...200).map { Frames.numbered($0, length: 60 + $0 * 53 % 1400) }
+    let arrived = machine.transmit(sent, inspecting: &inspector)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(arrived == sent.enumerated().filter { ($0.offset + 1) % 4 != 0 }.map(\.element))
   }

@@ -12,10 +12,8 @@ import Testing
     var machine = try E1000Machine.e1000(layout: MachineLayout(osMemory: osMemory), receiveDescriptors: 32)
     machine.bootOS()
     var inspector = ScriptedInspector()
-    var delivered: [[UInt8]] = []
     let sent = (1...40).map { Frames.numbered($0, length: 300) }
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(delivered == sent)
 
     // The last bytes of OS memory are the OS's, and those after them are not.

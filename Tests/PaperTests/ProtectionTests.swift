@@ -183,17 +183,8 @@ typealias ChecksumMachine = SimulatedMachine<RingVirtualizer<E1000ChecksumDriver
       try #require(isTaken)
     }
     machine.run(inspecting: &inspector) { delivered.append($0.array) }
-    #expect(delivered == frames.enumerated().map { $0.offset % 4 == 1 ? Array($0.element.prefix(70)) : $0.element })
-    #expect(
-      machine.takeSent()
-        == frames.enumerated().flatMap { number, frame -> [[UInt8]] in
-          switch number % 4 {
-          case 1: [Array(frame.prefix(70))]
-          case 2: [frame + [UInt8](repeating: 0xEE, count: 500)]
-          case 3: [frame, Frames.numbered(number + 1000, length: 90)]
-          default: [frame]
-          }
-        })
+    #expect(delivered == inspector.outcomes(of: frames, .receive))
+    #expect(machine.takeSent() == inspector.outcomes(of: frames, .transmit))
     #expect(inspector.refused == 0)
   }
 

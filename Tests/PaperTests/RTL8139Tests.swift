@@ -39,12 +39,8 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
   func everyAcceptedFrameReachesTheStackInOrder(setting: Setting) throws {
     var machine = try setting.machine()
     var inspector = ScriptedInspector()
-    var delivered: [[UInt8]] = []
     let sent = (1...500).map { Frames.numbered($0, length: 60 + $0 * 37 % 1700) }
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-      if index % 50 == 49 { machine.run(inspecting: &inspector) { delivered.append($0.array) } }
-    }
+    let delivered = try machine.receive(sent, every: 50, inspecting: &inspector)
     #expect(delivered == sent)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(inspector.seen.map(\.ordinal) == Array(1...500))
@@ -58,10 +54,8 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
   func aDroppedFrameLeavesNoTrace(setting: Setting) throws {
     var machine = try setting.machine()
     var inspector = ScriptedInspector { $0 % 3 == 0 }
-    var delivered: [[UInt8]] = []
     let sent = (1...300).map { Frames.numbered($0, length: 200) }
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(delivered == sent.enumerated().filter { ($0.offset + 1) % 3 != 0 }.map(\.element))
     #expect(inspector.seen.count == 300)
     #expect(machine.osDriver.counters.receiveErrors == 0)
@@ -80,18 +74,8 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
   func framesTheOSSendsAreInspectedAndReachTheWire(setting: Setting) throws {
     var machine = try setting.machine()
     var inspector = ScriptedInspector { $0 % 4 == 0 }
-    var sent: [[UInt8]] = []
-    var arrived: [[UInt8]] = []
-    for number in 1...300 {
-      let frame = Frames.numbered(number, length: 60 + number * 53 % 1700)
-      sent.append(frame)
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived.append(contentsOf: machine.takeSent())
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived.append(contentsOf: machine.takeSent())
+    let sent = (1...300).map { Frames.numbered($0, length: 60 + $0 * 53 % 1700) }
+    let arrived = machine.transmit(sent, inspecting: &inspector)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(inspector.seen.allSatisfy { $0.direction == .transmit })
     #expect(arrived == sent.enumerated().filter { ($0.offset + 1) % 4 != 0 }.map(\.element))
@@ -101,17 +85,6 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
   }
 
   // MARK: - Answers
-
-  /// What an answer makes of a frame: the frames that go on towards the frame's receiver.
-  private static func outcome(_ answer: Answer, _ frame: [UInt8], _ direction: Direction) -> [[UInt8]] {
-    switch answer {
-    case .accept: [frame]
-    case .drop, .reject: []
-    case .shrink(let count): [Array(frame.prefix(count))]
-    case .grow(let count): [frame + [UInt8](repeating: 0xEE, count: count)]
-    case .inject(let towards, let own): towards == direction ? [frame, own] : [frame]
-    }
-  }
 
   @Test(arguments: Setting.all)
   func receivedFramesAreReplacedAndOthersAdded(setting: Setting) throws {
@@ -126,14 +99,8 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
       }
     }
     let sent = (0..<200).map { Frames.numbered($0, length: 100 + $0 * 61 % 1300) }
-    var delivered: [[UInt8]] = []
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-      if index % 20 == 19 { machine.run(inspecting: &inspector) { delivered.append($0.array) } }
-    }
-    let expected = sent.enumerated().flatMap {
-      Self.outcome(inspector.script(UInt32($0.offset), .receive), $0.element, .receive)
-    }
+    let delivered = try machine.receive(sent, every: 20, inspecting: &inspector)
+    let expected = inspector.outcomes(of: sent, .receive)
     #expect(delivered == expected)
     #expect(inspector.refused == 0 && machine.osDriver.counters.receiveErrors == 0)
     let counters = machine.hardware.dpi.virtualizer.counters(queue: 0).receive
@@ -156,18 +123,8 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
       }
     }
     let sent = (0..<150).map { Frames.numbered($0, length: 100 + $0 * 531 % 1300) }
-    var arrived: [[UInt8]] = []
-    for frame in sent {
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived += machine.takeSent()
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived += machine.takeSent()
-    let expected = sent.enumerated().flatMap {
-      Self.outcome(inspector.script(UInt32($0.offset), .transmit), $0.element, .transmit)
-    }
+    let arrived = machine.transmit(sent, inspecting: &inspector)
+    let expected = inspector.outcomes(of: sent, .transmit)
     #expect(arrived == expected)
     #expect(inspector.refused == 0 && machine.osDriver.unfinishedTransmissions == 0)
     let counters = machine.hardware.dpi.virtualizer.counters(queue: 0).transmit

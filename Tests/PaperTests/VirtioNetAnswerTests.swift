@@ -11,17 +11,6 @@ import Testing
 @Suite struct VirtioNetAnswerTests {
   typealias Setting = VirtioNetTests.Setting
 
-  /// The frames that an answer makes of a frame towards its receiver.
-  private static func outcome(_ answer: Answer, _ frame: [UInt8], _ direction: Direction) -> [[UInt8]] {
-    switch answer {
-    case .accept: [frame]
-    case .drop, .reject: []
-    case .shrink(let count): [Array(frame.prefix(count))]
-    case .grow(let count): [frame + [UInt8](repeating: 0xEE, count: count)]
-    case .inject(let towards, let own): towards == direction ? [frame, own] : [frame]
-    }
-  }
-
   private func machine(
     _ setting: Setting, queueSize: UInt32 = 32, bufferLength: UInt32 = 2048, maximumFrameLength: Int = 1518
   ) throws -> VirtioMachine {
@@ -48,14 +37,8 @@ import Testing
       }
     }
     let sent = (0..<200).map { Frames.numbered($0, length: 100 + $0 * 61 % 1300) }
-    var delivered: [[UInt8]] = []
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-      if index % 20 == 19 { machine.run(inspecting: &inspector) { delivered.append($0.array) } }
-    }
-    let expected = sent.enumerated().flatMap {
-      Self.outcome(inspector.script(UInt32($0.offset), .receive), $0.element, .receive)
-    }
+    let delivered = try machine.receive(sent, every: 20, inspecting: &inspector)
+    let expected = inspector.outcomes(of: sent, .receive)
     #expect(delivered == expected)
     #expect(inspector.refused == 0)
     #expect(machine.osDriver.counters.receiveErrors == 0 && machine.osDriver.counters.unknownBuffers == 0)
@@ -76,12 +59,8 @@ import Testing
       }
     }
     let sent = [2000, 3000, 9000, 70].enumerated().map { Frames.numbered($0.offset, length: $0.element) }
-    var delivered: [[UInt8]] = []
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
-    let expected = sent.enumerated().flatMap {
-      Self.outcome(inspector.script(UInt32($0.offset), .receive), $0.element, .receive)
-    }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
+    let expected = inspector.outcomes(of: sent, .receive)
     #expect(delivered == expected)
     #expect(machine.osDriver.counters.receiveErrors == 0)
   }
@@ -89,10 +68,8 @@ import Testing
   @Test func inPlaceNothingGrowsPastTheBuffers() throws {
     var machine = try self.machine(Setting.all[0])
     var inspector = AnsweringInspector { number, _ in number == 1 ? .grow(1200) : .accept }
-    var delivered: [[UInt8]] = []
     let sent = (0..<3).map { Frames.numbered($0, length: 1000) }
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(delivered == [sent[0], sent[2]])
     #expect(machine.hardware.dpi.virtualizer.counters(queue: 0).receive.faults[.answerRefused] == 1)
   }
@@ -125,18 +102,8 @@ import Testing
       }
     }
     let sent = (0..<150).map { Frames.numbered($0, length: 100 + $0 * 531 % 1300) }
-    var arrived: [[UInt8]] = []
-    for frame in sent {
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived += machine.takeSent()
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived += machine.takeSent()
-    let expected = sent.enumerated().flatMap {
-      Self.outcome(inspector.script(UInt32($0.offset), .transmit), $0.element, .transmit)
-    }
+    let arrived = machine.transmit(sent, inspecting: &inspector)
+    let expected = inspector.outcomes(of: sent, .transmit)
     #expect(arrived == expected)
     #expect(inspector.refused == 0)
     #expect(machine.osDriver.unfinishedTransmissions == 0)
@@ -217,7 +184,7 @@ import Testing
     func expected(_ frames: [[UInt8]], _ direction: Direction) -> [[UInt8]] {
       frames.flatMap { frame -> [[UInt8]] in
         let number = UInt32(frame[16]) << 8 | UInt32(frame[17])
-        return Self.outcome(script[number] ?? .accept, frame, direction).filter { !isOwn($0) }
+        return (script[number] ?? .accept).outcome(of: frame, direction).filter { !isOwn($0) }
       }
     }
     #expect(delivered.filter { !isOwn($0) } == expected(received, .receive), "seed \(seed)")
@@ -272,7 +239,7 @@ import Testing
     machine.run(inspecting: &inspector) { delivered.append($0.array) }
     arrived += machine.takeSent()
     func expected(_ direction: Direction) -> [[UInt8]] {
-      sent.enumerated().flatMap { Self.outcome(MortalInspector.answer(UInt32($0.offset)), $0.element, direction) }
+      sent.enumerated().flatMap { MortalInspector.answer(UInt32($0.offset)).outcome(of: $0.element, direction) }
     }
     #expect(delivered == expected(.receive))
     #expect(arrived == expected(.transmit))

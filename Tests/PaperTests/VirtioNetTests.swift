@@ -49,12 +49,8 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     machine.bootOS()
     #expect(machine.osDriver.isUp == true)
     var inspector = ScriptedInspector()
-    var delivered: [[UInt8]] = []
     let sent = (1...500).map { Frames.numbered($0, length: 60 + $0 * 37 % 1400) }
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-      if index % 50 == 49 { machine.run(inspecting: &inspector) { delivered.append($0.array) } }
-    }
+    let delivered = try machine.receive(sent, every: 50, inspecting: &inspector)
     #expect(delivered == sent)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(inspector.seen.map(\.ordinal) == Array(1...500))
@@ -67,10 +63,8 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     var machine = try setting.machine(queueSize: 16)
     machine.bootOS()
     var inspector = ScriptedInspector { $0 % 3 == 0 }
-    var delivered: [[UInt8]] = []
     let sent = (1...300).map { Frames.numbered($0, length: 200) }
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(delivered == sent.enumerated().filter { ($0.offset + 1) % 3 != 0 }.map(\.element))
     #expect(inspector.seen.count == 300)
     #expect(machine.osDriver.counters.receiveErrors == 0 && machine.osDriver.counters.unknownBuffers == 0)
@@ -83,18 +77,8 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     var machine = try setting.machine(queueSize: 16)
     machine.bootOS()
     var inspector = ScriptedInspector { $0 % 4 == 0 }
-    var sent: [[UInt8]] = []
-    var arrived: [[UInt8]] = []
-    for number in 1...300 {
-      let frame = Frames.numbered(number, length: 60 + number * 53 % 1400)
-      sent.append(frame)
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived.append(contentsOf: machine.takeSent())
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived.append(contentsOf: machine.takeSent())
+    let sent = (1...300).map { Frames.numbered($0, length: 60 + $0 * 53 % 1400) }
+    let arrived = machine.transmit(sent, inspecting: &inspector)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(inspector.seen.allSatisfy { $0.direction == .transmit })
     #expect(arrived == sent.enumerated().filter { ($0.offset + 1) % 4 != 0 }.map(\.element))
@@ -108,10 +92,8 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     var machine = try setting.machine(queueSize: 128, bufferLength: 512, maximumFrameLength: 20_000)
     machine.bootOS()
     var inspector = ScriptedInspector { $0 == 2 }
-    var delivered: [[UInt8]] = []
     let sent = [400, 9000, 1500, 16_000].enumerated().map { Frames.numbered($0.offset, length: $0.element) }
-    for (index, frame) in sent.enumerated() { try machine.put(frame, ordinal: index + 1) }
-    machine.run(inspecting: &inspector) { delivered.append($0.array) }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(delivered == [sent[0], sent[2], sent[3]])
     #expect(machine.osDriver.counters.receiveErrors == 0)

@@ -40,14 +40,8 @@ typealias E1000Machine = SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Mod
     var machine = try E1000Machine.e1000(layout: Self.layout(protection))
     machine.bootOS()
     var inspector = ScriptedInspector { $0 % 3 == 0 }
-    var delivered: [[UInt8]] = []
     let sent = (1...100).map { Frames.numbered($0, length: 200) }
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-    }
-    machine.run(inspecting: &inspector) { frame in
-      delivered.append(frame.array)
-    }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(delivered == sent.enumerated().filter { ($0.offset + 1) % 3 != 0 }.map(\.element))
     #expect(inspector.seen.count == 100)
   }
@@ -58,18 +52,8 @@ typealias E1000Machine = SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Mod
     machine.bootOS()
     machine.hardware.transmitClock.time = 7
     var inspector = ScriptedInspector { $0 % 4 == 0 }
-    var sent: [[UInt8]] = []
-    var arrived: [[UInt8]] = []
-    for number in 1...200 {
-      let frame = Frames.numbered(number, length: 60 + number * 53 % 1400)
-      sent.append(frame)
-      while unsafe !machine.send(frame.span.bytes) {
-        machine.run(inspecting: &inspector) { _ in }
-        arrived.append(contentsOf: machine.takeSent())
-      }
-    }
-    machine.run(inspecting: &inspector) { _ in }
-    arrived.append(contentsOf: machine.takeSent())
+    let sent = (1...200).map { Frames.numbered($0, length: 60 + $0 * 53 % 1400) }
+    let arrived = machine.transmit(sent, inspecting: &inspector)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(inspector.seen.allSatisfy { $0.direction == .transmit })
     #expect(arrived == sent.enumerated().filter { ($0.offset + 1) % 4 != 0 }.map(\.element))
@@ -80,14 +64,8 @@ typealias E1000Machine = SimulatedMachine<RingVirtualizer<E1000Driver>, E1000Mod
     var machine = try E1000Machine.e1000(layout: Self.layout(protection), maximumFrameLength: 65_600)
     machine.bootOS()
     var inspector = ScriptedInspector { $0 == 2 }
-    var delivered: [[UInt8]] = []
     let sent = [2048, 16_000, 43_365, 65_535].enumerated().map { Frames.numbered($0.offset, length: $0.element) }
-    for (index, frame) in sent.enumerated() {
-      try machine.put(frame, ordinal: index + 1)
-    }
-    machine.run(inspecting: &inspector) { frame in
-      delivered.append(frame.array)
-    }
+    let delivered = try machine.receive(sent, inspecting: &inspector)
     #expect(inspector.seen.map(\.bytes) == sent)
     #expect(delivered == [sent[0], sent[2], sent[3]])
     // In place a drop shows as one damaged frame; copying leaves no trace of it.
@@ -101,6 +79,39 @@ extension SimulatedMachine where Virtualizer: ~Copyable, Model: ~Copyable, OSDri
     let stamp = FrameStamp(time: UInt64(ordinal), ordinal: UInt64(ordinal), lengthOnWire: UInt32(frame.count))
     let taken = offer(frame.span, stamp: stamp)
     try #require(taken, "the wire is full")
+  }
+
+  /// Puts frames on the wire, numbered from 1 on, and runs the machine after each `every` of them and at the end.
+  ///
+  /// - Returns: what the OS's driver delivered.
+  mutating func receive<Inspector: PacketInspector & ~Copyable>(
+    _ frames: [[UInt8]], every: Int = .max, inspecting inspector: inout Inspector
+  ) throws -> [[UInt8]] {
+    var delivered: [[UInt8]] = []
+    for (index, frame) in frames.enumerated() {
+      try put(frame, ordinal: index + 1)
+      if index % every == every - 1 || index == frames.count - 1 {
+        run(inspecting: &inspector) { delivered.append($0.array) }
+      }
+    }
+    return delivered
+  }
+
+  /// Has the OS send frames, and runs the machine whenever the OS's queue is full and at the end.
+  ///
+  /// - Returns: what reached the other end of the wire.
+  mutating func transmit<Inspector: PacketInspector & ~Copyable>(
+    _ frames: [[UInt8]], inspecting inspector: inout Inspector
+  ) -> [[UInt8]] {
+    var arrived: [[UInt8]] = []
+    for frame in frames {
+      while unsafe !send(frame.span.bytes) {
+        run(inspecting: &inspector) { _ in }
+        arrived += takeSent()
+      }
+    }
+    run(inspecting: &inspector) { _ in }
+    return arrived + takeSent()
   }
 
   /// Takes the frames that reached the other end of the wire.
