@@ -103,6 +103,8 @@ extension VerifyCase.Filter {
     case (nil, _): false
     case (let left as [Any], let right as [Any]):
       left.count == right.count && zip(left, right).allSatisfy { isEqual($0, $1) }
+    case (let left as [String: Any], let right as [String: Any]):
+      left.count == right.count && right.allSatisfy { isEqual(left[$0.key], $0.value) }
     case (let left as String, let right): left == "\(right)"
     case (let left as NSNumber, let right as Bool): isBoolean(left) && left.boolValue == right
     case (let left as NSNumber, let right as NSNumber): !isBoolean(left) && left == right

@@ -10,11 +10,4 @@ struct SeededGenerator: RandomNumberGenerator {
     mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
     return mixed ^ (mixed >> 31)
   }
-
-  /// So many bytes, each any or one of `alphabet`.
-  mutating func bytes(count: ClosedRange<Int>, among alphabet: [UInt8]? = nil) -> [UInt8] {
-    (0..<Int.random(in: count, using: &self)).map { _ in
-      alphabet?.randomElement(using: &self) ?? UInt8.random(in: .min ... .max, using: &self)
-    }
-  }
 }
