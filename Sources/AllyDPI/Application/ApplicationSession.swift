@@ -164,9 +164,8 @@ final class ApplicationSession {
 
   /// The transaction of this number; nil when it is done with.
   func transaction(_ number: UInt64) -> (any ApplicationTransaction)? {
-    for index in 0..<parser.transactionCount where parser.transaction(at: index).number == number {
-      return parser.transaction(at: index)
-    }
-    return nil
+    let place = parser.place(of: number)
+    guard place < parser.transactionCount, parser.transaction(at: place).number == number else { return nil }
+    return parser.transaction(at: place)
   }
 }

@@ -91,6 +91,12 @@ struct JSONWriter {
     follows = true
   }
 
+  /// Writes a field of text that came over a network; see ``text(_:)``.
+  mutating func text(_ name: StaticString, _ value: [UInt8]) {
+    key(name)
+    text(value[...])
+  }
+
   /// Writes text that came over a network: as it is when it is UTF-8, else with `\\xNN` for each byte that is not
   /// ASCII.
   mutating func text(_ value: ArraySlice<UInt8>) {

@@ -140,7 +140,7 @@ final class DHCPTransaction: ApplicationTransaction {
     json.string(message.isRequest ? "request" : "reply")
     json.key("id")
     json.number(message.identifier)
-    text("client_mac", TLSCertificate.digits(message.hardware, isUppercase: false), to: &json)
+    json.text("client_mac", TLSCertificate.digits(message.hardware, isUppercase: false))
     address("assigned_ip", message.assigned, to: &json)
     if isExtended {
       address("client_ip", message.client, to: &json)
@@ -155,14 +155,14 @@ final class DHCPTransaction: ApplicationTransaction {
 
   private func write(_ code: UInt8, _ data: ArraySlice<UInt8>, _ isExtended: Bool, to json: inout JSONWriter) {
     switch code {
-    case 12: if !data.isEmpty { text("hostname", Array(data), to: &json) }
+    case 12: if !data.isEmpty { json.text("hostname", Array(data)) }
     case 53:
       json.key("dhcp_type")
       let names: [StaticString] = [
         "unknown", "discover", "offer", "request", "decline", "ack", "nak", "release", "inform",
       ]
       json.string(names[data.first.map { $0 < 9 ? Int($0) : 0 } ?? 0])
-    case 61: text("client_id", TLSCertificate.digits(data.dropFirst(), isUppercase: false), to: &json)
+    case 61: json.text("client_id", TLSCertificate.digits(data.dropFirst(), isUppercase: false))
     default: if isExtended { writeExtended(code, data, to: &json) }
     }
   }
@@ -176,7 +176,7 @@ final class DHCPTransaction: ApplicationTransaction {
     case 51: number("lease_time", 51, to: &json)
     case 58: number("renewal_time", 58, to: &json)
     case 59: number("rebinding_time", 59, to: &json)
-    case 60: text("vendor_class_identifier", Array(data), to: &json)
+    case 60: json.text("vendor_class_identifier", Array(data))
     case 55:
       json.key("params")
       json.beginArray()
@@ -197,11 +197,6 @@ final class DHCPTransaction: ApplicationTransaction {
     guard let value = message.number(code) else { return }
     json.key(name)
     json.number(value)
-  }
-
-  private func text(_ name: StaticString, _ value: [UInt8], to json: inout JSONWriter) {
-    json.key(name)
-    json.text(value[...])
   }
 
   private func address(_ name: StaticString, _ bytes: ArraySlice<UInt8>, to json: inout JSONWriter) {

@@ -34,7 +34,7 @@ final class FileAssembly {
     if offset > file.size {
       let isRoom = bytesAhead + data.byteCount <= FileAssembly.mostAhead && data.byteCount <= budget.left
       if isRoom, ahead.count < FileAssembly.mostPiecesAhead {
-        let place = ahead.firstIndex { $0.offset > offset } ?? ahead.count
+        let place = ahead.lastIndex { $0.offset <= offset }.map { $0 + 1 } ?? 0
         ahead.insert((offset, data.array), at: place)
         bytesAhead += data.byteCount
         budget.left -= data.byteCount
@@ -58,8 +58,10 @@ final class FileAssembly {
   /// Hands on what was ahead and begins at or before a place; what is missing in front of it is a gap.
   private func release(through end: UInt64) {
     var end = end
-    while let next = ahead.first, next.offset <= end {
-      ahead.removeFirst()
+    var released = 0
+    while released < ahead.count, ahead[released].offset <= end {
+      let next = ahead[released]
+      released += 1
       bytesAhead -= next.bytes.count
       budget.left += next.bytes.count
       if next.offset > file.size { file.skip(Int(clamping: next.offset - file.size)) }
@@ -71,5 +73,6 @@ final class FileAssembly {
       }
       end = max(end, file.size)
     }
+    ahead.removeFirst(released)
   }
 }

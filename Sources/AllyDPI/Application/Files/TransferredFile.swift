@@ -27,7 +27,10 @@ final class TransferredFile {
   /// Rules that keep it (`filestore`), by their number.
   private(set) var storingRules: [UInt32] = []
 
-  private let policy: FilePolicy
+  /// How many of the first bytes are kept.
+  private let kept: Int
+  /// nil when nobody may ask for the kind.
+  private let describer: FileMagic?
   private var digests: FileDigests
   /// nil when no file can be kept.
   private var storage: FileStorage?
@@ -39,7 +42,8 @@ final class TransferredFile {
   init(name: ArraySlice<UInt8>, side: FlowSide, policy: FilePolicy, keepsBytes: Bool = true) {
     self.name = Array(name)
     self.side = side
-    self.policy = policy
+    kept = policy.kept
+    describer = policy.magic
     self.keepsBytes = keepsBytes || policy.magic != nil
     digests = FileDigests(policy.digests)
     if let store = policy.store { storage = FileStorage(store, isWanted: policy.storesAll) }
@@ -49,8 +53,8 @@ final class TransferredFile {
   func append(_ data: RawSpan) {
     guard state == .open, data.byteCount > 0 else { return }
     size &+= UInt64(data.byteCount)
-    if keepsBytes, bytes.count < policy.kept {
-      bytes.append(data.extracting(0..<min(data.byteCount, policy.kept - bytes.count)))
+    if keepsBytes, bytes.count < kept {
+      bytes.append(data.extracting(0..<min(data.byteCount, kept - bytes.count)))
       if magicLength == 0, bytes.count >= FilePolicy.magicBytes { magicLength = bytes.count }
     }
     digests.update(data)
@@ -82,8 +86,8 @@ final class TransferredFile {
   /// file: it is found out when somebody asks.
   var magic: [UInt8]? {
     if let knownMagic { return knownMagic }
-    guard magicLength > 0, let magic = policy.magic else { return nil }
-    knownMagic = magic.describe(bytes[..<magicLength])
+    guard magicLength > 0, let describer else { return nil }
+    knownMagic = describer.describe(bytes[..<magicLength])
     return knownMagic
   }
 

@@ -94,8 +94,8 @@ enum HTTPBestFit {
 
   /// Makes UTF-8 one byte each, in place: lenient, as a server may be, so that a character written too long is read, and
   /// what is no character becomes `?`. One that is cut by the end goes.
-  static func convertUTF8(_ text: inout [UInt8], from start: Int = 0) {
-    guard let first = text[start...].firstIndex(where: { $0 >= 0x80 }) else { return }
+  static func convertUTF8(_ text: inout [UInt8]) {
+    guard let first = text.firstIndex(where: { $0 >= 0x80 }) else { return }
     var write = first
     var read = first
     while read < text.count {

@@ -32,10 +32,8 @@ extension HTTPParser {
     transaction.openFile(from: .toClient)?.range = range.bounds
     guard let bounds = range.bounds, let size = range.size, bounds.upperBound < size else { return }
     let key = (transaction.request.fields.value(of: "host").map { Array($0) } ?? []) + [0] + Array(name)
-    // The files that are put together do not keep the collection alive in which they are.
-    var policy = filePolicy
-    policy.ranges = nil
-    let assembly = filePolicy.ranges?.assembly(key, size: size, policy.budget) {
+    let policy = filePolicy
+    let assembly = policy.ranges?.assembly(key, size: size, policy.budget) {
       TransferredFile(name: name, side: .toClient, policy: policy)
     }
     transaction.range = assembly.map { HTTPRangePart(key: key, assembly: $0, offset: bounds.lowerBound) }

@@ -3,7 +3,7 @@ internal import AllyPacket
 /// Where the reading of requests is.
 struct HTTPRequestSide {
   enum State {
-    case idle, line, headers, trailer, body, chunkLength, chunkData, chunkEnd, finished, unexpected, stopped
+    case idle, line, headers, trailer, body, chunkLength, chunkData, chunkEnd, finished, stopped
   }
 
   var state = State.idle
@@ -49,11 +49,6 @@ extension HTTPParser {
       if requestLineIsTooLong { return .stop }
       return requestLine(&input)
     case .body, .chunkData: return requestBody(&input)
-    case .unexpected:
-      if input.isEmpty { return .needsMore }
-      requestBodyData(input.data.extracting(input.offset...))
-      input.offset = input.data.byteCount
-      return .needsMore
     }
   }
 
@@ -324,8 +319,7 @@ extension HTTPParser {
     // Taken out meanwhile: what reads it changes the rest of this side.
     var line: [UInt8] = []
     swap(&line, &requestSide.line)
-    // The bytes are only read, and live as long as the line.
-    unsafe requestBodyData(line.span.bytes)
+    requestBodyData(line.rawBytes)
     line.removeAll(keepingCapacity: true)
     requestSide.line = line
   }
@@ -392,8 +386,7 @@ enum HTTPMethod {
 
   /// Whether a line's first word is a method.
   static func begins(_ line: [UInt8]) -> Bool {
-    let word = line[...].drop(while: \.isWhiteSpace).prefix { !$0.isWhiteSpace }
-    return all.contains { $0.withUTF8Buffer { unsafe word.elementsEqual($0) } }
+    word(in: line.rawBytes, from: line.firstIndex { !$0.isWhiteSpace } ?? line.count) == .method
   }
 
   enum Word { case method, other, cut }

@@ -10,7 +10,7 @@ final class IKEParser: MessageParser {
 
   var list: TransactionList<IKETransaction>
   /// What the server has chosen of what was proposed, and what each side said of itself so far; of version 1.
-  private let agreement = IKEAgreement()
+  private var agreement = IKEAgreement()
 
   init(limits: ApplicationLimits, transport: UInt8) { list = TransactionList(limits: limits) }
 
@@ -42,9 +42,9 @@ final class IKEParser: MessageParser {
       list.items.last?.note(.malformedData)
       return
     }
-    let agreement = agreement
     agreement.take(message, from: side)
-    list.begin { IKETransaction(number: $0, message, side, agreement.copy()) }?.judge()
+    let agreement = agreement
+    list.begin { IKETransaction(number: $0, message, side, agreement) }?.judge()
   }
 }
 
@@ -71,7 +71,7 @@ enum IKEEvent: UInt8, CaseIterable, Sendable {
 }
 
 /// What the two sides of an exchange of version 1 have said so far.
-final class IKEAgreement {
+struct IKEAgreement {
   struct Side {
     var keyExchange: [UInt8] = []
     var nonce: [UInt8] = []
@@ -85,7 +85,7 @@ final class IKEAgreement {
   /// The client's proposals were seen with an earlier message.
   private(set) var hasShownProposals = false
 
-  func take(_ message: IKEMessage, from side: FlowSide) {
+  mutating func take(_ message: IKEMessage, from side: FlowSide) {
     hasShownProposals = !client.proposals.isEmpty
     if let domain = message.domain { self.domain = domain }
     var said = side == .toServer ? client : server
@@ -94,16 +94,5 @@ final class IKEAgreement {
     if !message.transforms.isEmpty { said.proposals = message.transforms }
     if side == .toServer { client = said } else { server = said }
     if side == .toClient, let first = message.transforms.first { chosen = first }
-  }
-
-  /// As it is now.
-  func copy() -> IKEAgreement {
-    let copy = IKEAgreement()
-    copy.domain = domain
-    copy.chosen = chosen
-    copy.client = client
-    copy.server = server
-    copy.hasShownProposals = hasShownProposals
-    return copy
   }
 }

@@ -99,7 +99,7 @@ final class PostgreSQLParser: ApplicationParser {
       let body = Array(reading.pending[header...])
       reading.pending.removeAll(keepingCapacity: true)
       reading.skipping = whole - kept
-      if side == .toServer { takeRequest(type, body) } else { takeResponse(type, body, length: whole) }
+      if side == .toServer { takeRequest(type, body) } else { takeResponse(type, body) }
     }
   }
 
@@ -127,9 +127,7 @@ final class PostgreSQLParser: ApplicationParser {
     isHandedOver = isAccepted
   }
 
-  private func takeResponse(_ type: UInt8, _ body: [UInt8], length: Int) {
-    waiting?.answer(type, body)
-  }
+  private func takeResponse(_ type: UInt8, _ body: [UInt8]) { waiting?.answer(type, body) }
 
   /// The oldest request without a whole answer.
   private var waiting: PostgreSQLTransaction? { transactions.first { !$0.isAnswered } }

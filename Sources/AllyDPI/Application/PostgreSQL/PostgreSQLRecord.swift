@@ -38,17 +38,17 @@ extension PostgreSQLTransaction {
       json.key("startup_parameters")
       json.beginObject()
       if let user = parameters.first(where: { $0.name.elementsEqual("user".utf8) }) {
-        text("user", user.value, to: &json)
+        json.text("user", user.value)
       }
       list("optional_parameters", parameters.filter { !$0.name.elementsEqual("user".utf8) }, to: &json)
       json.endObject()
-    case .password(let password): if showsPasswords { text("password", password, to: &json) }
+    case .password(let password): if showsPasswords { json.text("password", password) }
     case .sasl(let mechanism, let response):
-      text(
-        "sasl_authentication_mechanism", mechanism.map { $0 == 0x2D ? 0x5F : LiteralSearch.lowercase($0) }, to: &json)
-      text("sasl_param", response, to: &json)
-    case .saslResponse(let response): text("sasl_response", response, to: &json)
-    case .query(let query): text("simple_query", query, to: &json)
+      json.text(
+        "sasl_authentication_mechanism", mechanism.map { $0 == 0x2D ? 0x5F : LiteralSearch.lowercase($0) })
+      json.text("sasl_param", response)
+    case .saslResponse(let response): json.text("sasl_response", response)
+    case .query(let query): json.text("simple_query", query)
     case .other: message("unknown request", to: &json)
     }
   }
@@ -66,7 +66,7 @@ extension PostgreSQLTransaction {
     }
     writeAuthentication(to: &json)
     for (letter, value) in response.notices {
-      if let name = PostgreSQLTransaction.noticeNames[letter] { text(name, value, to: &json) }
+      if let name = PostgreSQLTransaction.noticeNames[letter] { json.text(name, value) }
     }
     list("parameter_status", response.parameters.map { (PostgreSQLTransaction.inWords($0.name), $0.value) }, to: &json)
     if let process = response.process {
@@ -85,7 +85,7 @@ extension PostgreSQLTransaction {
       json.key("data_size")
       json.number(UInt64(response.rowBytes))
     }
-    if let completed = response.completed { text("command_completed", completed, to: &json) }
+    if let completed = response.completed { json.text("command_completed", completed) }
   }
 
   private func writeAuthentication(to json: inout JSONWriter) {
@@ -93,7 +93,7 @@ extension PostgreSQLTransaction {
     case 0: message("authentication_ok", to: &json)
     case 2: message("authentication_kerb5", to: &json)
     case 3: message("authentication_cleartext_password", to: &json)
-    case 5: text("authentication_md5_password", response.authenticationData, to: &json)
+    case 5: json.text("authentication_md5_password", response.authenticationData)
     case 7: message("authentication_gss", to: &json)
     case 9: message("authentication_sspi", to: &json)
     case 10:
@@ -101,8 +101,8 @@ extension PostgreSQLTransaction {
       json.beginArray()
       for name in response.authenticationData.split(separator: 0) { json.text(name) }
       json.endArray()
-    case 11: text("authentication_sasl_continue", response.authenticationData, to: &json)
-    case 12: text("authentication_sasl_final", response.authenticationData, to: &json)
+    case 11: json.text("authentication_sasl_continue", response.authenticationData)
+    case 12: json.text("authentication_sasl_final", response.authenticationData)
     default: break
     }
   }
@@ -128,11 +128,6 @@ extension PostgreSQLTransaction {
   private func message(_ text: StaticString, to json: inout JSONWriter) {
     json.key("message")
     json.string(text)
-  }
-
-  private func text(_ name: StaticString, _ value: [UInt8], to json: inout JSONWriter) {
-    json.key(name)
-    json.text(value[...])
   }
 
   private func list(_ name: StaticString, _ values: [(name: [UInt8], value: [UInt8])], to json: inout JSONWriter) {

@@ -86,7 +86,6 @@ final class PostgreSQLTransaction: ApplicationTransaction {
   let request: PostgreSQLRequest
   private(set) var response = Answer()
   private(set) var isAnswered = false
-  private var isClosedToServer = false
   private var isClosedToClient = false
   var events: ApplicationEvents { ApplicationEvents() }
   let inspection = TransactionInspection()
@@ -157,7 +156,7 @@ final class PostgreSQLTransaction: ApplicationTransaction {
     }
   }
 
-  func close(_ side: FlowSide) { if side == .toServer { isClosedToServer = true } else { isClosedToClient = true } }
+  func close(_ side: FlowSide) { if side == .toClient { isClosedToClient = true } }
 
   func stage(of side: FlowSide) -> UInt8 {
     side == .toServer || isAnswered || isClosedToClient ? TransactionStage.complete : TransactionStage.complete - 1

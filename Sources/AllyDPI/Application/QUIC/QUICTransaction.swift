@@ -73,8 +73,8 @@ final class QUICTransaction: ApplicationTransaction {
     json.beginObject()
     json.key("version")
     json.string(QUICVersion.name(version))
-    if let serverName { text("sni", serverName, to: &json) }
-    if let userAgent { text("ua", userAgent, to: &json) }
+    if let serverName { json.text("sni", serverName) }
+    if let userAgent { json.text("ua", userAgent) }
     if !cyu.isEmpty {
       json.key("cyu")
       json.beginArray()
@@ -85,21 +85,16 @@ final class QUICTransaction: ApplicationTransaction {
       json.key(side == .toServer ? "ja3" : "ja3s")
       hashed(ja3, to: &json)
     }
-    if !ja4.isEmpty { text("ja4", ja4, to: &json) }
+    if !ja4.isEmpty { json.text("ja4", ja4) }
     if let hello, !hello.extensions.isEmpty { writeExtensions(hello, to: &json) }
     json.endObject()
   }
 
   private func hashed(_ value: [UInt8], to json: inout JSONWriter) {
     json.beginObject()
-    text("hash", TLSFingerprints.md5(value), to: &json)
-    text("string", value, to: &json)
+    json.text("hash", TLSFingerprints.md5(value))
+    json.text("string", value)
     json.endObject()
-  }
-
-  private func text(_ name: StaticString, _ value: [UInt8], to json: inout JSONWriter) {
-    json.key(name)
-    json.text(value[...])
   }
 
   private func writeExtensions(_ hello: TLSHello, to json: inout JSONWriter) {

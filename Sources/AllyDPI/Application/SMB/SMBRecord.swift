@@ -53,8 +53,8 @@ extension SMBTransaction {
     case .tree(let tree): write(tree, to: &json)
     case .create(let create): write(create, to: &json)
     case .file(let file):
-      text("filename", file.name, to: &json)
-      text("share", file.share, to: &json)
+      json.text("filename", file.name)
+      json.text("share", file.share)
       identifier("fuid", file.identifier, to: &json)
     case .rename(let rename):
       if header.version == 2 {
@@ -68,12 +68,12 @@ extension SMBTransaction {
       }
       json.key("rename")
       json.beginObject()
-      text("from", rename.from, to: &json)
-      text("to", rename.to, to: &json)
+      json.text("from", rename.from)
+      json.text("to", rename.to)
       json.endObject()
       identifier("fuid", rename.identifier, to: &json)
     case .disposition(let disposition):
-      text("filename", disposition.name, to: &json)
+      json.text("filename", disposition.name)
       json.key("access")
       json.string(disposition.deletes ? "delete on close" : "normal")
       identifier("fuid", disposition.identifier, to: &json)
@@ -105,9 +105,9 @@ extension SMBTransaction {
     if let logon = session.logon {
       json.key("ntlmssp")
       json.beginObject()
-      text("domain", logon.domain, to: &json)
-      text("user", logon.user, to: &json)
-      text("host", logon.host, to: &json)
+      json.text("domain", logon.domain)
+      json.text("user", logon.user)
+      json.text("host", logon.host)
       if let version = logon.version {
         json.key("version")
         json.string("\(version.major).\(version.minor) build \(version.build) rev \(version.revision)")
@@ -117,7 +117,7 @@ extension SMBTransaction {
     if let ticket = session.ticket {
       json.key("kerberos")
       json.beginObject()
-      text("realm", ticket.realm, to: &json)
+      json.text("realm", ticket.realm)
       json.key("snames")
       json.beginArray()
       for name in ticket.serverNames { json.text(name[...]) }
@@ -128,19 +128,19 @@ extension SMBTransaction {
       guard let systems else { continue }
       json.key(name)
       json.beginObject()
-      text("native_os", systems.system, to: &json)
-      text("native_lm", systems.manager, to: &json)
+      json.text("native_os", systems.system)
+      json.text("native_lm", systems.manager)
       json.endObject()
     }
   }
 
   private func write(_ tree: Tree, to json: inout JSONWriter) {
-    text(tree.kind == 2 ? "named_pipe" : "share", tree.name, to: &json)
+    json.text(tree.kind == 2 ? "named_pipe" : "share", tree.name)
     if header.version == 1 {
       json.key("service")
       json.beginObject()
-      if !tree.requestedService.isEmpty { text("request", tree.requestedService, to: &json) }
-      if !tree.service.isEmpty { text("response", tree.service, to: &json) }
+      if !tree.requestedService.isEmpty { json.text("request", tree.requestedService) }
+      if !tree.service.isEmpty { json.text("response", tree.service) }
       json.endObject()
       return
     }
@@ -151,7 +151,7 @@ extension SMBTransaction {
 
   private func write(_ create: Create, to json: inout JSONWriter) {
     let name = create.name.isEmpty ? Array("<share_root>".utf8) : create.name
-    text(create.isDirectory && !create.name.isEmpty ? "directory" : "filename", name, to: &json)
+    json.text(create.isDirectory && !create.name.isEmpty ? "directory" : "filename", name)
     json.key("disposition")
     json.string(SMBNames.disposition(create.disposition))
     json.key("access")
@@ -210,11 +210,6 @@ extension SMBTransaction {
     json.key("stub_data_size")
     json.number(UInt64(stub.size))
     json.endObject()
-  }
-
-  private func text(_ name: StaticString, _ value: [UInt8], to json: inout JSONWriter) {
-    json.key(name)
-    json.text(value[...])
   }
 
   /// 16 bytes as a UUID, two as digits.

@@ -41,11 +41,8 @@ final class TLSParser: ApplicationParser {
   static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition {
     guard start.byteCount > 0 else { return .needsMore }
     let first = start.byte(at: 0)
-    if first == TLSContentType.handshake {
-      guard let header = Window<3>(start, at: 0) else { return .needsMore }
-      return header.u8(1) == 3 && header.u8(2) <= 4 ? .yes : .no
-    }
-    if side == .toClient, first == TLSContentType.alert || first == TLSContentType.applicationData {
+    let isAnswer = side == .toClient && (first == TLSContentType.alert || first == TLSContentType.applicationData)
+    if first == TLSContentType.handshake || isAnswer {
       guard let header = Window<3>(start, at: 0) else { return .needsMore }
       return header.u8(1) == 3 && header.u8(2) <= 4 ? .yes : .no
     }

@@ -21,16 +21,16 @@ extension TLSTransaction {
     json.key("tls")
     json.beginObject()
     if let certificate = server.certificate {
-      if fields.contains(.subject) { text("subject", certificate.subject, to: &json) }
-      if fields.contains(.issuer) { text("issuerdn", certificate.issuer, to: &json) }
+      if fields.contains(.subject) { json.text("subject", certificate.subject) }
+      if fields.contains(.issuer) { json.text("issuerdn", certificate.issuer) }
     }
     if fields.contains(.sessionResumed) && isResumed {
       json.key("session_resumed")
       json.bool(true)
     }
-    if fields.contains(.serial), let serial = server.certificate?.serial { text("serial", serial, to: &json) }
-    if fields.contains(.fingerprint), !server.chain.isEmpty { text("fingerprint", server.fingerprint, to: &json) }
-    if fields.contains(.sni), let name = client.hello?.serverName { text("sni", name, to: &json) }
+    if fields.contains(.serial), let serial = server.certificate?.serial { json.text("serial", serial) }
+    if fields.contains(.fingerprint), !server.chain.isEmpty { json.text("fingerprint", server.fingerprint) }
+    if fields.contains(.sni), let name = client.hello?.serverName { json.text("sni", name) }
     if fields.contains(.version) {
       json.key("version")
       json.string(TLSVersion.name(server.version))
@@ -58,12 +58,12 @@ extension TLSTransaction {
         guard fields.contains(field), let value else { continue }
         json.key(name)
         json.beginObject()
-        text("hash", value.hash, to: &json)
-        text("string", value.string, to: &json)
+        json.text("hash", value.hash)
+        json.text("string", value.string)
         json.endObject()
       }
     }
-    if settings.ja4 == .on, fields.contains(.ja4), let ja4Field { text("ja4", ja4Field, to: &json) }
+    if settings.ja4 == .on, fields.contains(.ja4), let ja4Field { json.text("ja4", ja4Field) }
   }
 
   private func writeClient(_ fields: Set<TLSRecordField>, to json: inout JSONWriter) {
@@ -73,10 +73,10 @@ extension TLSTransaction {
     json.key("client")
     json.beginObject()
     if fields.contains(.client), let certificate = client.certificate {
-      text("subject", certificate.subject, to: &json)
-      text("issuerdn", certificate.issuer, to: &json)
-      text("fingerprint", client.fingerprint, to: &json)
-      text("serial", certificate.serial, to: &json)
+      json.text("subject", certificate.subject)
+      json.text("issuerdn", certificate.issuer)
+      json.text("fingerprint", client.fingerprint)
+      json.text("serial", certificate.serial)
       time("notbefore", certificate.notBefore, to: &json)
       time("notafter", certificate.notAfter, to: &json)
     }
@@ -97,11 +97,6 @@ extension TLSTransaction {
     json.beginArray()
     for certificate in side.chain { json.base64(certificate.rawBytes) }
     json.endArray()
-  }
-
-  private func text(_ name: StaticString, _ value: [UInt8], to json: inout JSONWriter) {
-    json.key(name)
-    json.text(value[...])
   }
 
   private func time(_ name: StaticString, _ seconds: Int64, to json: inout JSONWriter) {

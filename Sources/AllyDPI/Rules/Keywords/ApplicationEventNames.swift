@@ -1,12 +1,5 @@
 /// The events of the application parsers by their protocol's name, as Suricata names them.
 enum ApplicationEventNames {
-  /// Of protocol detection itself.
-  static let ofDetection: Set<String> = [
-    "applayer_detect_protocol_only_one_direction", "applayer_mismatch_protocol_both_directions",
-    "applayer_no_tls_after_starttls", "applayer_proto_detection_skipped", "applayer_unexpected_protocol",
-    "applayer_wrong_direction_first_data",
-  ]
-
   /// - Parameter name: a protocol, as in front of the event's dot.
   static func of(_ name: String) -> Set<String> { names[name] ?? [] }
 

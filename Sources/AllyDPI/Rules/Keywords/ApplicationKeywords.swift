@@ -44,7 +44,7 @@ enum ApplicationKeywords {
   @Sendable
   private static func applicationEvent(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
     let name = option.value.lowercased
-    if ApplicationEventNames.ofDetection.contains(name) {
+    if DetectionEvent.named(name) != nil {
       builder.append(.applicationEvent(ApplicationEvent(protocols: nil, name: name)), at: option.keyword)
       return
     }
