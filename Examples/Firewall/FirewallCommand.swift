@@ -31,7 +31,7 @@ struct FirewallCommand {
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
-      summary = try run.inspect(inspecting: &firewall) { _ in
+      try run.inspect(inspecting: &firewall, counting: &summary) { _ in
         log?.flush()
         return log?.failure == nil
       }

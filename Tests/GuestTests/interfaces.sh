@@ -7,11 +7,11 @@
 # Needs ip of iproute2, a static busybox (scripts/install-guest-tools.sh), and the right to make network namespaces (root has
 # it); without either every case is reported as skipped.
 #
-# ALLY_IDS           the `ids` executable (default: built by swift build, in release)
+# ALLY_IDS, ALLY_ALLY   the `ids` and `ally` executables (default: built by swift build, in release)
 # ALLY_GUEST_LOGS    a folder that keeps what was logged (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cases=(attack vlan stream cut interrupt down gone unknown)
+cases=(attack vlan stream cut interrupt down gone reload unknown)
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
 choose "$@"
@@ -19,7 +19,7 @@ command -v ip >/dev/null || skip_all "no ip (iproute2)"
 command -v nsenter >/dev/null || skip_all "no nsenter (util-linux)"
 [ -x "$tools/busybox" ] || skip_all "no busybox in $tools (scripts/install-guest-tools.sh)"
 [ -n "${ALLY_OWN_NETWORK:-}" ] || "${own_network[@]}" true 2>/dev/null || skip_all "no right to make a network namespace"
-build ids
+build ids ally
 enter_network "$0" "$@"
 
 far() { nsenter --net="/proc/$far/ns/net" "$@"; }
@@ -60,10 +60,10 @@ connect_machines() {
   start "$work/httpd.log" "$tools/busybox" httpd -f -p 80 -h "$work/www"
 }
 
-# listen OPTION...
+# listen OPTION...: with the rules of $rules.
+rules=$here/interfaces.rules
 listen() {
-  start "$work/$name.ids.log" "$ALLY_IDS" --interface near -c "$here/interfaces.yaml" -S "$here/interfaces.rules" \
-    -l "$work/logs" "$@"
+  start "$work/$name.ids.log" "$ALLY_IDS" --interface near -c "$here/interfaces.yaml" -S "$rules" -l "$work/logs" "$@"
   ids=$last
   check "it listens" await_line 'listening to near' "$work/$name.ids.log"
   before=$(passed)
@@ -163,8 +163,38 @@ case_gone() {
   wait "$ids" || status=$?
   equal "exit status" "$status" 71
   check "it says why" grep -q 'the interface near is gone' "$work/$name.ids.log"
+  # What was heard until then was inspected.
   check "the alert before" grep -q '"signature_id":1000001' "$work/logs/eve.json"
 }
+
+# Rules are read again while the filter of system calls is on, at a client's word and at a signal; nobody who listens to the
+# operator has a capability either.
+case_reload() {
+  local rules=$work/reload.rules
+  cp "$here/interfaces.rules" "$rules"
+  listen --unix-socket "$work/control"
+  local task
+  for task in /proc/"$ids"/task/*; do
+    equal "capabilities" "$(sed -n 's/^CapEff:[[:space:]]*//p' "$task/status")" 0000000000000000
+    equal "filter of system calls" "$(sed -n 's/^Seccomp:[[:space:]]*//p' "$task/status")" 2
+  done
+  check "an answer before the first frame" grep -q '"pkts":0' <(control dump-counters)
+  # A pattern that PCRE2 would compile to machine code.
+  cat >>"$rules" <<'RULES'
+alert http any any -> any any (msg:"A second rule"; flow:established,to_server; http.uri; content:"/index"; pcre:"/^\/index\.(?=h)[a-z]+$/"; sid:1000004; rev:1;)
+RULES
+  check "the rules are read again" grep -q '"return":"OK"' <(control reload-rules)
+  equal "page" "$(ask /index.html | tail -n 1)" "The page is here."
+  check "the second rule's alert" await_line '"signature_id":1000004' "$work/logs/eve.json"
+  sed 's/1000004/1000005/' <"$rules" >"$rules.new"
+  mv "$rules.new" "$rules"
+  kill -USR2 "$ids"
+  check "the rules are read again at a signal" await_line 'the rules were read again: 4 loaded' "$work/$name.ids.log"
+  ask /index.html >/dev/null
+  check "the third rule's alert" await_line '"signature_id":1000005' "$work/logs/eve.json"
+  end_ids TERM
+}
+control() { "$ALLY_ALLY" control --socket "$work/control" "$1"; }
 
 case_unknown() {
   local status=0

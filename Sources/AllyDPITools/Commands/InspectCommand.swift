@@ -23,6 +23,7 @@ public struct InspectCommand {
     let settings = try readSettings()
     var reader = try openCapture()
     var session = try InspectSession(name: name, options: options, settings: settings, .waits)
+    session.control.begin()
     let eve = session.eve
     reader.stop { eve.failure != nil }
     var summary = RunSummary()
@@ -41,31 +42,33 @@ public struct InspectCommand {
   /// Reads settings and rules, has guests' frames inspected until the operator ends it, and prints the summary. Records are
   /// in their files within a second.
   public func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
-    try perform { session, flush throws(CommandFailure) in
-      try run.inspect(inspecting: &session.engine) { engine in
-        engine.serveRequests()
-        return flush()
-      }
+    try perform { session, summary, flush throws(CommandFailure) in
+      let control = session.control
+      try run.inspect(inspecting: &session.engine, counting: &summary, ready: control.begin, often: flush)
     }
   }
 
   /// Reads settings and rules, inspects what passes interfaces until the operator ends it, and prints the summary. Records
   /// are in their files within a second.
   public func perform(on run: InterfaceRun) throws(CommandFailure) -> ExitStatus {
-    try perform { session, flush throws(CommandFailure) in
-      try run.inspect(inspecting: &session.engine, often: flush)
+    try perform { session, summary, flush throws(CommandFailure) in
+      let control = session.control
+      try run.inspect(inspecting: &session.engine, counting: &summary, ready: control.begin, often: flush)
     }
   }
 
   private func perform(
-    _ inspect: (inout InspectSession, _ flush: () -> Bool) throws(CommandFailure) -> RunSummary
+    _ inspect: (inout InspectSession, inout RunSummary, _ often: (inout ControlledEngine) -> Bool)
+      throws(CommandFailure)
+      -> Void
   ) throws(CommandFailure) -> ExitStatus {
     var session = try InspectSession(name: name, options: options, settings: try readSettings(), .drops)
     let files: [any RecordOutput] = [session.eve] + [session.fastLog].compactMap(\.self)
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
-      summary = try inspect(&session) {
+      try inspect(&session, &summary) { engine in
+        engine.serveRequests()
         for file in files { file.flush() }
         return files.allSatisfy { $0.failure == nil }
       }

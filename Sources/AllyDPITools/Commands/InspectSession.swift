@@ -6,8 +6,9 @@ struct InspectSession: ~Copyable {
   private let name: String
   private let settings: DPISettings
   private let rules: RuleReload
-  private let control: ControlThread
   private let store: FileFolder?
+  /// To begin when frames are about to come.
+  let control: ControlThread
   let fastLog: (any RecordOutput)?
   let eve: any RecordOutput
   var engine: ControlledEngine
@@ -28,7 +29,7 @@ struct InspectSession: ~Copyable {
     let mailbox = EngineMailbox()
     let reload = RuleReload(
       name: name, options: options, mailbox: mailbox, rules: rules, cache: settings.engine.databaseCache)
-    let control = try ControlThread.start(
+    let control = try ControlThread(
       name: name, reload: reload, mailbox: mailbox, socket: options.unixSocket ?? settings.controlSocket)
     do {
       engine = ControlledEngine(

@@ -8,28 +8,34 @@ internal import Synchronization
 ///
 /// The dialogue is one JSON object a line: the client says `{"version": "0.2"}`, then `{"command": …}`; each is answered by
 /// `{"return": "OK" or "NOK", "message": …}`.
+///
+/// It is made while there are rights, for its socket, and begins without: a thread has its capabilities from the one that
+/// begins it, for good (capabilities(7)).
 final class ControlThread: Sendable {
   private let reload: RuleReload
   private let mailbox: EngineMailbox
   private let started = ContinuousClock.now
   private let name: String
   private let socket: String?
+  private let listener: ListenerBox?
   /// Milliseconds for an engine that sees no frames, and for a client that does not say who it is.
   private static let patience: Int32 = 2000
 
-  /// Begins to listen: to the signal, and at a socket unless it is nil.
+  /// Takes the signal, and makes the socket unless it is nil.
   ///
   /// - Throws: ``ExitStatus/cannotCreate`` when the socket cannot be made.
-  static func start(
-    name: String, reload: RuleReload, mailbox: EngineMailbox, socket: String?
-  ) throws(CommandFailure) -> ControlThread {
+  init(name: String, reload: RuleReload, mailbox: EngineMailbox, socket: String?) throws(CommandFailure) {
     try ReloadSignal.install()
-    var box: ListenerBox?
-    if let socket { box = ListenerBox(try LocalListener(at: socket)) }
-    let control = ControlThread(name: name, reload: reload, mailbox: mailbox, socket: socket)
-    let listener = box
-    Self.withoutSignals { Thread.detachNewThread { control.run(listener) } }
-    return control
+    listener = try socket.map { path throws(CommandFailure) in ListenerBox(try LocalListener(at: path)) }
+    self.socket = socket
+    self.name = name
+    self.reload = reload
+    self.mailbox = mailbox
+  }
+
+  /// Begins to listen: to the signal, and at the socket.
+  func begin() {
+    Self.withoutSignals { Thread.detachNewThread { self.run() } }
   }
 
   /// Threads that begin meanwhile are never interrupted: signals stay with the threads that wait for them.
@@ -45,13 +51,6 @@ final class ControlThread: Sendable {
   /// The process ends: nobody finds the socket any more.
   func close() {
     if let socket { unsafe unlink(socket) }
-  }
-
-  private init(name: String, reload: RuleReload, mailbox: EngineMailbox, socket: String?) {
-    self.socket = socket
-    self.name = name
-    self.reload = reload
-    self.mailbox = mailbox
   }
 
   /// What a closure can hold.
@@ -70,9 +69,9 @@ final class ControlThread: Sendable {
   private let clients = Atomic(0)
   private static let mostClients = 8
 
-  private func run(_ box: ListenerBox?) {
+  private func run() {
     // A negative number is passed over by poll.
-    let socket = box?.listener.number ?? -1
+    let socket = listener?.listener.number ?? -1
     while true {
       var entries = [
         pollfd(fd: ReloadSignal.descriptor, events: Int16(POLLIN), revents: 0),
@@ -87,7 +86,7 @@ final class ControlThread: Sendable {
           Console.complain("\(name): the rules before stay in effect: \(error.message)")
         }
       }
-      if entries[1].revents != 0, let box, let client = box.listener.accept() { serve(client) }
+      if entries[1].revents != 0, let client = listener?.listener.accept() { serve(client) }
     }
   }
 

@@ -57,14 +57,16 @@ public enum DPIThread {
   /// Runs `body` on a thread of its own, and waits for it.
   ///
   /// The order is that of the rights: place and priority are taken, `giveUp` gives rights up, the thread begins with what is
-  /// left, the calling thread goes back to where it was, and only then `body` runs.
+  /// left, the calling thread goes back to where it was, `beside` begins what runs there, and only then `body` runs.
   ///
   /// - Parameters:
   ///   - settings: where it runs.
   ///   - giveUp: called on the calling thread, with the place and the priority of the new one.
+  ///   - beside: called on the calling thread, with its own place and priority.
   ///   - body: the work.
   public static func run(
-    _ settings: CoreSettings, giveUp: () throws(HostError) -> Void, _ body: () throws(HostError) -> Void
+    _ settings: CoreSettings, giveUp: () throws(HostError) -> Void, beside: () -> Void = {},
+    _ body: () throws(HostError) -> Void
   ) throws(HostError) {
     let place = unsafe ally_place_note()
     var failure: HostError?
@@ -96,6 +98,7 @@ public enum DPIThread {
         failure = HostError("cannot start a thread", code: code)
         return
       }
+      beside()
       gate.open()
       unsafe ally_thread_await(thread)
       withExtendedLifetime(work) {}

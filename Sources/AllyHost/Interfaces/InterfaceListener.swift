@@ -34,7 +34,7 @@ public final class InterfaceListener {
   ///   - stop: what ends it.
   ///   - often: called every quarter of a second and at the end; ends the work when it returns false.
   ///   - inspect: gets each frame.
-  /// - Throws: when an interface is gone. One that is down may come up again.
+  /// - Throws: when an interface is gone; what was heard until then was given out. One that is down may come up again.
   public func run(
     until stop: Int32, often: () -> Bool, inspect: (borrowing Packet) -> Void
   ) throws(HostError) {
@@ -45,7 +45,13 @@ public final class InterfaceListener {
         next = now + GuestServer.period
         guard often() else { return }
       }
-      let isToStop = try wait(for: stop, until: next)
+      let isToStop: Bool
+      do throws(HostError) {
+        isToStop = try wait(for: stop, until: next)
+      } catch {
+        finish(often, inspect)
+        throw error
+      }
       takeBlocks(inspect)
       if isToStop { return finish(often, inspect) }
     }

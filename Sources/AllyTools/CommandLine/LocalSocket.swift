@@ -130,10 +130,15 @@ public struct LocalListener: ~Copyable {
       close(number)
       throw error
     }
-    let code = errno
+    var code = errno
     umask(mask)
+    if isBound, listen(number, 4) != 0 {
+      code = errno
+      unsafe unlink(path)
+      isBound = false
+    }
     // What has the name now is somebody else's, and stays.
-    guard isBound, listen(number, 4) == 0 else {
+    guard isBound else {
       close(number)
       throw CommandFailure(.cannotCreate, "cannot make the socket \(path): \(systemMessage(code))")
     }

@@ -30,28 +30,29 @@ public struct GuestRun {
   ///
   /// - Parameters:
   ///   - inspector: sees every frame once.
+  ///   - summary: what was counted, also when the run fails.
+  ///   - ready: called once, on the calling thread, when all is open and rights are given up: threads that run beside begin
+  ///     here, and have none either.
   ///   - often: called four times a second and at the end, for what must not wait; ends the run when it returns false.
-  /// - Returns: what was counted.
   public func inspect<Inspector: PacketInspector & ~Copyable>(
-    inspecting inspector: inout Inspector, often: (inout Inspector) -> Bool
-  ) throws(CommandFailure) -> RunSummary {
+    inspecting inspector: inout Inspector, counting summary: inout RunSummary, ready: () -> Void = {},
+    often: (inout Inspector) -> Bool
+  ) throws(CommandFailure) {
     if protection != .copyToDPIMemory, options.attachments.contains(where: { $0.way == .vhostUser }) {
       throw CommandFailure(
         .usage, "--protection in-place with vhost-user: expected copy, because buffers go back in their order")
     }
     let recorder = try options.record.map { path throws(CommandFailure) in try FrameRecorder(path: path) }
-    var result = RunSummary()
+    var failure: HostError?
     do throws(HostError) {
       let stop = try StopSignal()
       let uplinks = options.uplinks
-      var ready: [UplinkBox] = []
-      for uplink in uplinks { ready.append(UplinkBox(try uplink.open())) }
+      var opened: [UplinkBox] = []
+      for uplink in uplinks { opened.append(UplinkBox(try uplink.open())) }
       // Nothing fails from here on but the NICs; the inspector comes back in any case.
       let shared = SharedInspector(MeasuredInspector(inspector, recorder: recorder))
-      var failure: HostError?
-      var summary = RunSummary()
       do throws(HostError) {
-        summary = try serve(shared, ready, until: stop.descriptor, often)
+        try serve(shared, opened, until: stop.descriptor, counting: &summary, ready: ready, often)
       } catch {
         failure = error
       }
@@ -63,19 +64,21 @@ public struct GuestRun {
       summary.rejected = measured.counts.rejected
       summary.segments = measured.segments
       inspector = measured.giveBack()
-      if let failure { throw failure }
-      result = summary
     } catch {
-      throw CommandFailure(.systemFault, error.message)
+      failure = error
     }
-    try recorder?.finish()
-    return result
+    do {
+      try recorder?.finish()
+    } catch  where failure == nil {
+      throw error
+    } catch {}
+    if let failure { throw CommandFailure(.systemFault, failure.message) }
   }
 
   private func serve<Inspector: PacketInspector & ~Copyable>(
     _ shared: SharedInspector<MeasuredInspector<Inspector>>, _ uplinks: [UplinkBox], until stop: Int32,
-    _ often: (inout Inspector) -> Bool
-  ) throws(HostError) -> RunSummary {
+    counting summary: inout RunSummary, ready: () -> Void, _ often: (inout Inspector) -> Bool
+  ) throws(HostError) {
     let name = name
     let server = GuestServer { event in
       switch event {
@@ -93,15 +96,19 @@ public struct GuestRun {
       Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
     }
     let start = ContinuousClock.now
+    defer {
+      count(server.reports, uplinks.map(\.name), seconds: (ContinuousClock.now - start) / .seconds(1), in: &summary)
+    }
     try DPIThread.run(core) { () throws(HostError) in
       try privileges.drop(locksMemory: core.locksMemory)
+    } beside: {
+      ready()
     } _: { () throws(HostError) in
       try privileges.enterSandbox()
       try server.run(until: stop, waiting: core.waiting) {
         shared.withInspector { $0.isSound && often(&$0.inspector) }
       }
     }
-    return summary(server.reports, uplinks.map(\.name), seconds: (ContinuousClock.now - start) / .seconds(1))
   }
 
   private func makeDevice<Inspector: PacketInspector & ~Copyable>(
@@ -153,10 +160,9 @@ public struct GuestRun {
       windows: [.empty, .empty, .empty, .empty, .registers], inspecting: shared, settings: settings)
   }
 
-  private func summary(_ reports: [(path: String, report: GuestReport)], _ uplinks: [String], seconds: Double)
-    -> RunSummary
-  {
-    var summary = RunSummary()
+  private func count(
+    _ reports: [(path: String, report: GuestReport)], _ uplinks: [String], seconds: Double, in summary: inout RunSummary
+  ) {
     summary.seconds = seconds
     var machine = InterceptionSummary()
     for (index, (_, report)) in reports.enumerated() {
@@ -181,7 +187,6 @@ public struct GuestRun {
       machine.faults.append(("accesses to denied registers", counters.denied))
     }
     summary.interception = machine
-    return summary
   }
 }
 

@@ -15,11 +15,14 @@ public struct InterfaceRun {
   ///
   /// - Parameters:
   ///   - inspector: sees every frame that was not lost, once.
+  ///   - summary: what was counted, also when the run fails.
+  ///   - ready: called once, on the calling thread, when all is open and rights are given up: threads that run beside begin
+  ///     here, and have none either.
   ///   - often: called four times a second and at the end, for what must not wait; ends the run when it returns false.
-  /// - Returns: what was counted.
   public func inspect<Inspector: PacketInspector & ~Copyable>(
-    inspecting inspector: inout Inspector, often: () -> Bool
-  ) throws(CommandFailure) -> RunSummary {
+    inspecting inspector: inout Inspector, counting summary: inout RunSummary, ready: () -> Void = {},
+    often: (inout Inspector) -> Bool
+  ) throws(CommandFailure) {
     do throws(HostError) {
       let stop = try StopSignal()
       var settings = PacketRing.Settings()
@@ -29,19 +32,20 @@ public struct InterfaceRun {
       let listener = InterfaceListener()
       for interface in options.interfaces { try listener.listen(to: interface, settings: settings) }
       try privileges.drop()
+      ready()
       try privileges.enterSandbox()
       for interface in options.interfaces { Console.complain("listening to \(interface)") }
-      var summary = RunSummary()
       let start = ContinuousClock.now
-      try listener.run(
-        until: stop.descriptor, often: often,
-        inspect: { packet in summary.count(inspector.inspect(packet), bytes: packet.bytes.byteCount) })
-      summary.seconds = (ContinuousClock.now - start) / .seconds(1)
-      summary.delivered = summary.accepted
-      summary.interfaces = listener.counts.map {
-        InterfaceUse(name: $0.interface, passed: $0.counts.frames, lost: $0.counts.dropped, cut: $0.counts.cut)
+      defer {
+        summary.seconds = (ContinuousClock.now - start) / .seconds(1)
+        summary.delivered = summary.accepted
+        summary.interfaces = listener.counts.map {
+          InterfaceUse(name: $0.interface, passed: $0.counts.frames, lost: $0.counts.dropped, cut: $0.counts.cut)
+        }
       }
-      return summary
+      try listener.run(
+        until: stop.descriptor, often: { often(&inspector) },
+        inspect: { packet in summary.count(inspector.inspect(packet), bytes: packet.bytes.byteCount) })
     } catch {
       throw CommandFailure(.systemFault, error.message)
     }
