@@ -118,16 +118,21 @@ final class ByteRingHarness {
     rings.resume(on: &nic)
   }
 
+  /// An OS core's store, and the DPI core's work on it.
+  func write(_ offset: UInt32, _ value: UInt64, _ width: RegisterWidth) { handle(store(offset, value, width)) }
+
   /// An OS core's store, as the Remapping Table carries it out.
-  func write(_ offset: UInt32, _ value: UInt64, _ width: RegisterWidth) {
+  func store(_ offset: UInt32, _ value: UInt64, _ width: RegisterWidth) -> RedirectedAccess {
     if offset == 0x3E {
       registers.clear(UInt32(truncatingIfNeeded: value & width.mask) << 16, at: 0x3C)
     } else {
       registers.store(value & width.mask, at: offset, width: width)
     }
-    rings.handle(
-      RedirectedAccess(offset: offset, width: width, isWrite: true, value: value), memory: machine.memory,
-      registers: registers, nic: &nic)
+    return RedirectedAccess(offset: offset, width: width, isWrite: true, value: value)
+  }
+
+  func handle(_ access: RedirectedAccess) {
+    rings.handle(access, memory: machine.memory, registers: registers, nic: &nic)
   }
 
   func read(_ offset: UInt32, _ width: RegisterWidth) -> UInt64 { registers.load(offset, width: width) }

@@ -75,6 +75,19 @@ import Testing
     }
   }
 
+  /// The OS clears a cause while its access before that waits for the DPI core.
+  @Test func aCauseThatWasClearedStaysCleared() throws {
+    let harness = try ByteRingHarness(.copyToDPIMemory)
+    harness.start()
+    var inspector = ScriptedInspector()
+    let isTaken = harness.nic.receive(frame(1, count: 100), machine: harness.machine)
+    harness.service(&inspector)
+    #expect(isTaken && harness.read(0x3E, .word) & 1 == 1)
+    let accesses = [harness.store(0x3C, 0xC07F, .word), harness.store(0x3E, 0xFFFF, .word)]
+    for access in accesses { harness.handle(access) }
+    #expect(harness.read(0x3E, .word) == 0)
+  }
+
   /// Frames wait while the OS's ring is full, and then come in order; none is taken twice.
   @Test func aFullRingHoldsFramesUp() throws {
     let harness = try ByteRingHarness(.copyToDPIMemory)

@@ -74,6 +74,7 @@ public struct RTL8139Driver: ByteRingDriver {
       storeTransmitShadows(Int(access.offset & 0xF) / 4, registers)
     default: restoreShadows(registers)
     }
+    if effects.resetsNIC { clearCauses(registers) }
     return effects
   }
 
@@ -215,6 +216,7 @@ public struct RTL8139Driver: ByteRingDriver {
       UInt32(truncatingIfNeeded: nic.readRegister(RTL8139Registers.transmitConfiguration, width: .doubleWord))
       & 0x7CC0_0000
     restoreShadows(registers)
+    clearCauses(registers)
   }
 
   private func storeReceiveShadows(_ registers: RegisterFile) {
@@ -239,6 +241,7 @@ public struct RTL8139Driver: ByteRingDriver {
     registers.store(summary, at: RTL8139Registers.transmitSummary, width: .word)
   }
 
+  /// All but the causes: the OS clears those while its other accesses wait.
   private func restoreShadows(_ registers: RegisterFile) {
     for slot in 0..<4 { storeTransmitShadows(slot, registers) }
     registers.store(UInt64(ringBase), at: RTL8139Registers.receiveBufferStart)
@@ -247,9 +250,12 @@ public struct RTL8139Driver: ByteRingDriver {
     registers.store(0, at: 0x36, width: .byte)
     storeReceiveShadows(registers)
     registers.store(UInt64(interrupts.mask), at: RTL8139Registers.interruptMask, width: .word)
-    registers.store(UInt64(interrupts.cause), at: RTL8139Registers.interruptStatus, width: .word)
     registers.store(UInt64(transmitConfiguration | version), at: RTL8139Registers.transmitConfiguration)
     registers.store(UInt64(receiveConfiguration), at: RTL8139Registers.receiveConfiguration)
+  }
+
+  private func clearCauses(_ registers: RegisterFile) {
+    registers.store(0, at: RTL8139Registers.interruptStatus, width: .word)
   }
 
   private mutating func raise(_ bits: UInt32, _ registers: RegisterFile) {
@@ -349,6 +355,8 @@ public struct RTL8139Driver: ByteRingDriver {
     cbr = UInt16(truncatingIfNeeded: place)
     restoreShadows(registers)
     raise(RTL8139Bits.receiveOK | RTL8139Bits.transmitOK, registers)
+    // The last one may have been lost with the core that gave it.
+    interrupts.repeatInterrupt()
   }
 
   public mutating func takeOSInterrupts(

@@ -52,12 +52,13 @@ public struct MinimalDriver: NICDriver {
     }
     // The shadows are to say what the NIC would have made of the access.
     defer { restoreShadows(registers) }
-    return access.forEachDoubleWord { offset, value in write(offset, value) }
+    return access.forEachDoubleWord { offset, value in write(offset, value, registers) }
   }
 
-  private mutating func write(_ offset: UInt32, _ value: UInt32) -> RegisterEffects {
+  private mutating func write(_ offset: UInt32, _ value: UInt32, _ registers: RegisterFile) -> RegisterEffects {
     if offset == Self.reset, value & 1 != 0 {
       self = MinimalDriver()
+      registers.store(0, at: Self.cause)
       return RegisterEffects(receiveQueues: QueueSet(0), transmitQueues: QueueSet(0), interrupts: true)
     }
     if offset == Self.mask {
@@ -68,9 +69,9 @@ public struct MinimalDriver: NICDriver {
     return receive.write(offset, value).ofReceiveQueue(0).union(transmit.write(offset, value).ofTransmitQueue(0))
   }
 
+  /// All but the causes: the OS clears those while its other accesses wait.
   private func restoreShadows(_ registers: RegisterFile) {
     registers.store(0, at: Self.reset)
-    registers.store(UInt64(interrupts.cause), at: Self.cause)
     registers.store(UInt64(interrupts.mask), at: Self.mask)
     receive.storeShadows(registers)
     transmit.storeShadows(registers)
@@ -82,6 +83,7 @@ public struct MinimalDriver: NICDriver {
     nic.write(Self.reset, 1)
     // The NIC reports to us alone.
     nic.write(Self.mask, Self.received | Self.sent | Self.linkChanged)
+    registers.store(0, at: Self.cause)
     restoreShadows(registers)
   }
   public mutating func startReceive<NIC: NICDevice & ~Copyable>(_ queue: Int, on twin: DescriptorQueue, nic: inout NIC)
