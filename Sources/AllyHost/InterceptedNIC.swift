@@ -23,6 +23,8 @@ public struct InterceptedNIC<
 
   private static var requester: RequesterID { RequesterID(bus: 0, device: 0, function: 0) }
   private static var core: LocalAPICID { LocalAPICID(1) }
+  /// Nanoseconds for which a completed frame's arrival is remembered while nothing moves.
+  private static var patience: UInt64 { 2_000_000_000 }
 
   /// Takes the NIC over.
   ///
@@ -126,6 +128,7 @@ public struct InterceptedNIC<
     var sending = clock.forSending
     let passed = dpi.pass(
       inspecting: &inspector, receiveClock: &clock, transmitClock: &sending, memory: bus.memory, nic: &nic)
+    if !moved, !passed { clock.forgetCompleted(before: clock.time &- Self.patience) }
     return moved || passed
   }
 

@@ -62,6 +62,17 @@ public struct WireClock: FrameClock {
     unsafe state.pointee.count = 0
   }
 
+  /// Forgets arrivals before a time, in nanoseconds since 1970: of frames that a guest threw away when it reset its queues.
+  /// One that waits all the same gets the time at which it is looked at.
+  func forgetCompleted(before time: UInt64) {
+    while unsafe state.pointee.count > 0, unsafe times[state.pointee.first] < time { removeFirst() }
+  }
+
+  private func removeFirst() {
+    unsafe state.pointee.first = (state.pointee.first &+ 1) & (Self.capacity &- 1)
+    unsafe state.pointee.count &-= 1
+  }
+
   /// How many frames were stamped, that is, inspected.
   public var stamped: UInt64 { unsafe state.pointee.ordinal }
 
@@ -69,10 +80,7 @@ public struct WireClock: FrameClock {
     let isNoted = unsafe state.pointee.count > 0
     // Frames of a NIC that notes nothing get the time of now.
     let time = unsafe isNoted ? times[state.pointee.first] : state.pointee.time
-    if isNoted {
-      unsafe state.pointee.first = (state.pointee.first &+ 1) & (Self.capacity &- 1)
-      unsafe state.pointee.count &-= 1
-    }
+    if isNoted { removeFirst() }
     return unsafe sendingStamp(time: time, length: length, state)
   }
 
