@@ -91,10 +91,8 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   }
 
   private static func tell(of packet: borrowing Packet, _ actions: Actions, _ answers: inout FrameAnswers) {
-    let tellsReceiver = actions.contains(.tellsReceiver)
-    let tellsSender = !tellsReceiver || actions.contains(.tellsBoth)
-    if tellsReceiver { answers.reject(packet, with: .tcpReset, telling: .receiver) }
-    if tellsSender, !answers.reject(packet, with: .tcpReset, telling: .sender) {
+    if actions.contains(.tellsReceiver) { answers.reject(packet, with: .tcpReset, telling: .receiver) }
+    if actions.contains(.tellsSender), !answers.reject(packet, with: .tcpReset, telling: .sender) {
       // RFC 1812 §5.2.7.1, RFC 4443 §3.1.
       answers.reject(packet, with: .icmpx(icmpCode: 10, icmpv6Code: 1), telling: .sender)
     }

@@ -30,6 +30,26 @@ import Testing
       ))
   }
 
+  /// Requests in one segment, responses too, and such that are cut anywhere.
+  @Test(arguments: [1, 7, 1000])
+  func pipelinedMessagesHaveAFrameEach(piece: Int) throws {
+    let requests = ["GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", "GET /22 HTTP/1.1\r\nHost: b\r\n\r\n"]
+    let responses = ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", "HTTP/1.1 404 No\r\nContent-Length: 1\r\n\r\nc"]
+    let exchange = Exchange.stream(
+      (.toServer, Array(requests.joined().utf8)), (.toClient, Array(responses.joined().utf8)), port: 80)
+    let engine = try exchange.run("", piece: piece) { $0.records = [.frames] }
+    for (name, messages) in [("request", requests), ("response", responses)] {
+      let frames = engine.records.filter { $0.contains("\"type\":\"\(name)\"") }
+      try #require(frames.count == 2)
+      var offset = 0
+      for (frame, message) in zip(frames, messages) {
+        let place = "\"stream_offset\":\(offset),\"length\":\(message.utf8.count),\"complete\":true"
+        #expect(frame.contains(place), "\(frame)")
+        offset += message.utf8.count
+      }
+    }
+  }
+
   @Test func framesAreRecordedOnce() throws {
     let message = Wire.u16(0x1234) + [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0x61, 0, 0, 1, 0, 1]
     let exchange = Exchange.stream(

@@ -60,16 +60,21 @@ import Testing
     #expect(error[42..<46] == [0x45, 0, 0, 35], "the rejected datagram's header")
   }
 
-  /// `ids` tells whom its rules name.
-  @Test(arguments: [("reject", 2), ("rejectsrc", 2), ("rejectdst", 1), ("rejectboth", 3)])
-  func idsTellsWhomItsRulesName(action: String, answers: Int) throws {
+  /// `ids` tells whom its rules name: each rule that a packet matches.
+  @Test(
+    arguments: [
+      (["reject"], 2), (["rejectsrc"], 2), (["rejectdst"], 1), (["rejectboth"], 3), (["reject", "rejectdst"], 3),
+    ])
+  func idsTellsWhomItsRulesName(actions: [String], answers: Int) throws {
     let rules = try folder.write(
       "reject.rules",
-      """
-      \(action) tcp any any -> any 23 (msg:"Telnet"; flags:S; sid:1;)
-      \(action) udp any any -> any 53 (msg:"goodbye"; content:"goodbye"; sid:2;)
+      actions.enumerated().map { index, action in
+        """
+        \(action) tcp any any -> any 23 (msg:"Telnet"; flags:S; sid:\(2 * index + 1);)
+        \(action) udp any any -> any 53 (msg:"goodbye"; content:"goodbye"; sid:\(2 * index + 2);)
 
-      """)
+        """
+      }.joined())
     let result = try CommandRun.run(
       "ids", ["-r", try capture(), "-S", rules, "-l", folder.path, "--inline"], in: folder)
     #expect(result.status == 0, "\(result.errors)")

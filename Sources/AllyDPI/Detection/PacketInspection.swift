@@ -247,7 +247,7 @@ struct PacketInspection: ~Copyable {
   private mutating func except(_ policy: ExceptionPolicy, _ flow: FlowIndex) -> Detector.Decision {
     var decision = Detector.Decision()
     if policy.stopsTraffic {
-      decision.actions = policy == .reject ? [.drop, .reject] : .drop
+      decision.actions = policy == .reject ? [.drop, .reject, .tellsSender] : .drop
       decision.dropReason = .midstream
     }
     let flag: Flow.Flags

@@ -58,12 +58,12 @@ struct Actions: OptionSet, BitwiseCopyable, Sendable {
   static var alert: Actions { Actions(rawValue: 1) }
   static var pass: Actions { Actions(rawValue: 2) }
   static var drop: Actions { Actions(rawValue: 4) }
-  /// The sender is told, besides the drop.
+  /// Who sent it, or who is to get it, is told, besides the drop.
   static var reject: Actions { Actions(rawValue: 8) }
   /// With ``reject``: the receiver is told.
   static var tellsReceiver: Actions { Actions(rawValue: 16) }
-  /// With ``tellsReceiver``: the sender too.
-  static var tellsBoth: Actions { Actions(rawValue: 32) }
+  /// With ``reject``: the sender is told.
+  static var tellsSender: Actions { Actions(rawValue: 32) }
 
   init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -72,9 +72,9 @@ struct Actions: OptionSet, BitwiseCopyable, Sendable {
     case .alert: self = .alert
     case .pass: self = .pass
     case .drop: self = [.drop, .alert]
-    case .reject, .rejectsrc: self = [.drop, .reject, .alert]
+    case .reject, .rejectsrc: self = [.drop, .reject, .alert, .tellsSender]
     case .rejectdst: self = [.drop, .reject, .alert, .tellsReceiver]
-    case .rejectboth: self = [.drop, .reject, .alert, .tellsReceiver, .tellsBoth]
+    case .rejectboth: self = [.drop, .reject, .alert, .tellsReceiver, .tellsSender]
     }
   }
 }

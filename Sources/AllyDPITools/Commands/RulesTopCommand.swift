@@ -70,4 +70,8 @@ public struct RulesTopOptions: ParsableArguments {
   var limit = 25
 
   public init() {}
+
+  public mutating func validate() throws {
+    if limit < 1 { throw ValidationError("--limit \(limit): expected at least 1") }
+  }
 }

@@ -48,8 +48,11 @@ final class HTTPParser: ApplicationParser {
 
   func beginFrame(of transaction: HTTPTransaction, _ side: FlowSide, _ input: HTTPInput) {
     guard let frames else { return }
-    let rest = input.data.extracting(input.offset...)
-    let frame = frames.begin(side == .toServer ? 0 : 1, side, at: input.offset, rest, length: nil)
+    // Its first line may have begun in bytes that came earlier.
+    let begun = side == .toServer ? requestSide.line : responseSide.line
+    let bytes = begun + input.data.extracting(input.offset...).array
+    let frame = frames.begin(
+      side == .toServer ? 0 : 1, side, at: input.offset - begun.count, bytes.rawBytes, length: nil)
     frame?.transaction = transaction.number
     if side == .toServer { requestFrame = frame } else { responseFrame = frame }
   }

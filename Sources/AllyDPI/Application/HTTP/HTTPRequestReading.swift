@@ -24,7 +24,7 @@ extension HTTPParser {
     while true {
       let before = currentRequest
       let step = requestStep(&input)
-      if let before, before !== currentRequest { endFrame(of: .toServer, at: input.offset) }
+      if let before, before !== currentRequest { endFrame(of: .toServer, at: input.offset - requestSide.line.count) }
       switch step {
       case .continue: continue
       case .needsMore: return
@@ -304,10 +304,14 @@ extension HTTPParser {
       completeRequest(transaction)
       return input.isEmpty ? .needsMore : .continue
     }
+    let start = requestSide.line.count
     guard input.takeLine(into: &requestSide.line) else { return requestLineIsTooLong ? .stop : .needsMore }
     if HTTPMethod.begins(requestSide.line) {
+      // Read it again as the next request's.
+      input.offset -= requestSide.line.count - start
+      requestSide.line.removeLast(requestSide.line.count - start)
       completeRequest(transaction)
-      return beginRequest() ? requestLine(&input) : .stop
+      return .continue
     }
     takeUnexpectedLine(of: transaction)
     return .continue

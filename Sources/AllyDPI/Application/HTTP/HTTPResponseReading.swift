@@ -24,7 +24,7 @@ extension HTTPParser {
     while true {
       let before = currentResponse
       let step = responseStep(&input)
-      if let before, before !== currentResponse { endFrame(of: .toClient, at: input.offset) }
+      if let before, before !== currentResponse { endFrame(of: .toClient, at: input.offset - responseSide.line.count) }
       switch step {
       case .continue: if tunnel == .unknown || tunnel == .other { return }
       case .needsMore: return
@@ -352,9 +352,8 @@ extension HTTPParser {
       return flushUnexpected(transaction)
     }
     // Read it again as the next response's.
-    let kept = Array(responseSide.line[..<start])
     input.offset -= responseSide.line.count - start
-    responseSide.line = kept
+    responseSide.line.removeLast(responseSide.line.count - start)
     completeResponse(transaction)
     return .continue
   }
