@@ -92,6 +92,8 @@ import Testing
     engine.send(TestFrame(ipProtocol: 17, payload: Array("zzzz".utf8) + [UInt8](repeating: 0x61, count: 1400)))
     #expect(engine.alerts == [])
     #expect(engine.statistics.evaluationLimits == 1)
+    try engine.reload("alert udp any any -> any any (content:\"other\"; sid:2;)")
+    #expect(engine.statistics.evaluationLimits == 1, "counts go on with other rules")
   }
 
   /// Every rule must give the same answer whether Hyperscan or the ports propose it.

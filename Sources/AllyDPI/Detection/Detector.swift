@@ -101,7 +101,7 @@ struct Detector: ~Copyable {
     integers.takeOver(from: &former.integers)
     tagged.takeOver(from: &former.tagged)
     swap(&variables, &former.variables)
-    evaluator.dataSets.takeOver(from: former.evaluator.dataSets)
+    evaluator.takeOver(from: former.evaluator)
     statistics = former.statistics
   }
 

@@ -44,6 +44,13 @@ struct PayloadEvaluator: ~Copyable {
     patternScratch = try PatternScratch()
   }
 
+  /// Goes on with the values and counts of the evaluator for the rules before.
+  mutating func takeOver(from former: borrowing PayloadEvaluator) {
+    dataSets.takeOver(from: former.dataSets)
+    attemptLimitsReached &+= former.attemptLimitsReached
+    patternScratch.limitsReached &+= former.patternScratch.limitsReached
+  }
+
   /// Evaluates steps on what a transform makes of bytes.
   ///
   /// - Parameter transform: ``Signature/any`` for the bytes as they are.

@@ -76,7 +76,7 @@ struct PatternScratch: ~Copyable {
   private let stack: OpaquePointer?
   private let match: OpaquePointer
   /// Searches given up at a limit. Such a search counts as no match, whatever the rule's negation.
-  private(set) var limitsReached: UInt64 = 0
+  var limitsReached: UInt64 = 0
 
   /// - Parameters:
   ///   - matchLimit: how many times a search may back up (`pcre.match-limit`).
