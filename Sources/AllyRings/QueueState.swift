@@ -96,7 +96,8 @@ public struct QueueCounters: Sendable, BitwiseCopyable {
   public var injected: UInt64 = 0
   /// Frames that ended here because of a fault, uninspected.
   public var faulted: UInt64 = 0
-  /// Bytes of frames that were copied, as protection levels other than ``PacketProtection/inPlace`` do.
+  /// Bytes of frames that were copied between OS and DPI memory, as protection levels other than ``PacketProtection/inPlace``
+  /// do, and a receive ring without descriptors always.
   public var copiedBytes: UInt64 = 0
   /// The most descriptors that were handled in one pass.
   public var highWater: UInt32 = 0

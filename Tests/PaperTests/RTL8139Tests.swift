@@ -47,6 +47,9 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
     let counters = machine.osDriver.counters
     #expect(counters.receiveErrors == 0 && counters.unfinishedFrames == 0 && counters.overflows == 0)
     #expect(counters.interrupts > 0 && counters.spuriousInterrupts == 0)
+    // The ring in between is always copied from.
+    let bytes = sent.map(\.count).reduce(0, +)
+    #expect(machine.hardware.dpi.virtualizer.counters(queue: 0).receive.copiedBytes == UInt64(bytes))
   }
 
   /// At every protection level: the frame never leaves DPI memory.
@@ -82,6 +85,8 @@ typealias RTL8139Machine = SimulatedMachine<ByteRingVirtualizer<RTL8139Driver>, 
     // All are done, dropped ones too, and look sent.
     #expect(machine.osDriver.unfinishedTransmissions == 0)
     #expect(machine.osDriver.counters.framesSent == 300 && machine.osDriver.counters.transmitErrors == 0)
+    let bytes = setting.protection == .copyToDPIMemory ? sent.map(\.count).reduce(0, +) : 0
+    #expect(machine.hardware.dpi.virtualizer.counters(queue: 0).transmit.copiedBytes == UInt64(bytes))
   }
 
   // MARK: - Answers

@@ -25,6 +25,8 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
       }
     }
 
+    var copies: Bool { protection == .copyToDPIMemory }
+
     var testDescription: String {
       "\(protection), \(isPacked ? "packed" : "split")\(isPlain ? "" : ", indirect, event index")\(merges ? ", mergeable" : "")"
     }
@@ -56,6 +58,10 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     #expect(inspector.seen.map(\.ordinal) == Array(1...500))
     #expect(machine.osDriver.counters.receiveErrors == 0 && machine.osDriver.counters.unknownBuffers == 0)
     #expect(machine.osDriver.counters.interrupts > 0 && machine.osDriver.counters.spuriousInterrupts == 0)
+    let bytes = setting.copies ? sent.map(\.count).reduce(0, +) : 0
+    #expect(machine.hardware.dpi.virtualizer.counters(queue: 0).receive.copiedBytes == UInt64(bytes))
+    // DPI buffers keep their descriptors.
+    #expect(machine.hardware.dpi.counters.descriptorBytes >= (setting.copies ? 0 : 500 * 16))
   }
 
   @Test(arguments: Setting.all)
@@ -85,6 +91,8 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     // All came back, dropped ones too: a driver that asks for every report has none left but what came after the last.
     #expect(machine.osDriver.counters.unknownBuffers == 0)
     #expect(machine.osDriver.unfinishedTransmissions == 0)
+    let bytes = setting.copies ? sent.map(\.count).reduce(0, +) : 0
+    #expect(machine.hardware.dpi.virtualizer.counters(queue: 0).transmit.copiedBytes == UInt64(bytes))
   }
 
   @Test(arguments: Setting.all.filter(\.merges))

@@ -167,6 +167,7 @@ public struct ByteRingReceiver<Header: ByteRingHeader>: ~Copyable {
           continue
         }
         unsafe state.pointee.counters.accepted &+= 1
+        unsafe state.pointee.counters.copiedBytes &+= UInt64(length &- 4)
         pass.hasPublished = true
         unsafe commit(
           writePlace: state.pointee.ring.place(state.pointee.writePlace, advancedBy: taken), nicPlace: nextPlace)

@@ -137,6 +137,7 @@ public struct SlotTransmitter<Driver: ByteRingDriver>: ~Copyable {
     let slot = Self.slot(state.given)
     let copy = unsafe self.memory.copy(slot)
     unsafe copy.copyMemory(from: found, byteCount: Int(frame.length))
+    unsafe self.memory.transmit.pointee.counters.copiedBytes &+= UInt64(frame.length)
     unsafe place = copy
     frame.buffer = unsafe self.memory.copyAddress(slot)
     return nil

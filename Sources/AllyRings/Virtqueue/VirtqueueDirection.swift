@@ -145,6 +145,8 @@ struct VirtqueueMemory: BitwiseCopyable {
 public struct VirtqueuePass: Sendable, BitwiseCopyable {
   /// Frames that were inspected.
   public var frames: UInt32 = 0
+  /// Descriptors that were written for the NIC.
+  public var descriptors: UInt64 = 0
   /// Whether anything moved.
   public var hasMoved = false
   /// Whether the NIC is to be told that it was given buffers.

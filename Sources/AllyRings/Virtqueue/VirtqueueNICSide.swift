@@ -19,6 +19,8 @@ struct VirtqueueNICSide: ~Copyable {
   @usableFromInline var freeCount: UInt32 = 0
   /// The place in the used ring that is looked at next.
   @usableFromInline var lastUsed: UInt16 = 0
+  /// Descriptors that were written since this value was made.
+  @usableFromInline var written: UInt64 = 0
 
   static func byteCount(capacity: UInt32) -> UInt64 { end(UInt64(capacity)) }
 
@@ -138,6 +140,7 @@ struct VirtqueueNICSide: ~Copyable {
     let index = freeHead
     freeHead = link(index)
     freeCount &-= 1
+    written &+= 1
     let flags = isWritable ? VirtqueueFlag.write : 0
     unsafe base.storeBytes(of: address, toByteOffset: 16 &* Int(index), as: UInt64.self)
     unsafe base.storeBytes(

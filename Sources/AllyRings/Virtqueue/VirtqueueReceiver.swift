@@ -407,6 +407,7 @@ public struct VirtqueueReceiver: ~Copyable {
     unsafe state.pointee.counters.accepted &+= 1
     if isCopying {
       unsafe copyOut(found.place, length: found.length)
+      unsafe state.pointee.counters.copiedBytes &+= UInt64(found.length &- VirtqueueFrameHeader.length)
     } else {
       for index in 0..<found.buffers {
         guard let (head, length) = nic.used(at: nic.lastUsed &+ index) else { continue }
@@ -484,6 +485,7 @@ public struct VirtqueueReceiver: ~Copyable {
     var pass = VirtqueuePass()
     guard begin(memory: memory) else { return pass }
     let posted = nic.posted
+    let written = nic.written
     if !post(&pass, memory: memory) { pass.hasBroken = true }
     let hasActions = !Inspector.actions.isEmpty
     var answers =
@@ -499,6 +501,7 @@ public struct VirtqueueReceiver: ~Copyable {
       if room == .missing { break }
       if room == .never {
         passOver(found, &pass)
+        _ = clock.stamp(forFrameOf: found.length &- VirtqueueFrameHeader.length)
         continue
       }
       var skipped = 0
@@ -515,6 +518,7 @@ public struct VirtqueueReceiver: ~Copyable {
     if hasActions, !pass.hasBroken { _ = publishWaiting(&pass, memory: memory) }
     pass.notifiesNIC = (isNew || nic.posted != posted) && nic.wantsNotification
     isNew = false
+    pass.descriptors = nic.written &- written
     os.requestNotification()
     pass.interruptsOS = os.wantsInterrupt()
     return pass

@@ -194,6 +194,7 @@ public struct VirtqueueTransmitter: ~Copyable {
     guard let start = roomForCopy(room, limits.copyMemory) else { return .end }
     let copy = unsafe self.memory.copies + Int(start % limits.copyMemory)
     unsafe os.copyReadable(to: copy)
+    unsafe self.memory.state.pointee.counters.copiedBytes &+= UInt64(length &- Int(header))
     unsafe found = Found(
       frame: copy + Int(header), length: length &- Int(header), header: VirtqueueFrameHeader(at: copy),
       copyStart: start, room: room)
@@ -295,6 +296,7 @@ public struct VirtqueueTransmitter: ~Copyable {
     var pass = VirtqueuePass()
     guard begin(memory: memory) else { return pass }
     let posted = nic.posted
+    let written = nic.written
     pass.hasMoved = handBack()
     let hasActions = !Inspector.actions.isEmpty
     let mayBeReplaced = Inspector.actions.contains(.replacesTransmitted)
@@ -327,6 +329,7 @@ public struct VirtqueueTransmitter: ~Copyable {
       }
     }
     if handBack() { pass.hasMoved = true }
+    pass.descriptors = nic.written &- written
     pass.notifiesNIC = nic.posted != posted && nic.wantsNotification
     os.requestNotification()
     pass.interruptsOS = os.wantsInterrupt()

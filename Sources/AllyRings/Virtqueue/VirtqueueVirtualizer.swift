@@ -198,6 +198,8 @@ public struct VirtqueueVirtualizer<Driver: VirtqueueDriver>: NICVirtualizer, ~Co
     if conclude(sent, queue: 2 &* queue &+ 1, registers: registers, nic: &nic) { result.hasMoved = true }
     result.received = received.frames
     result.transmitted = sent.frames
+    // A descriptor has 16 bytes (virtio 1.2, §2.7.5 and §2.8.13).
+    result.descriptorBytes = 16 &* (received.descriptors &+ sent.descriptors)
     return result
   }
 
