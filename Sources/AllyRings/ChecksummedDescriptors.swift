@@ -96,6 +96,9 @@ public struct ChecksummedTransmitDescriptor<Core: TransmitDescriptor>: TransmitD
   @inlinable
   public func offloads(in context: Core.OffloadContext) -> FrameOffloads { core.offloads(in: context) }
 
+  @inlinable
+  public func headerPlaces(in context: Core.OffloadContext) -> HeaderPlaces { core.headerPlaces(in: context) }
+
   @inlinable public var kind: TransmitKind { core.kind }
   @inlinable public var plainFrameLength: UInt32? { core.plainFrameLength }
   @inlinable public static var maximumPlainFrameLength: UInt32 { Core.maximumPlainFrameLength }

@@ -168,6 +168,9 @@ public protocol TransmitDescriptor: Descriptor {
   /// and for the VLAN tag the last.
   func offloads(in context: OffloadContext) -> FrameOffloads
 
+  /// Of a segment: where the NIC writes what ``offloads(in:)`` ask it for. All nil by default: the NIC finds the headers.
+  func headerPlaces(in context: OffloadContext) -> HeaderPlaces
+
   /// A descriptor that asks for what `request` says, or nil when this format cannot say it. Used when the OS's format is
   /// not the NIC's.
   init?(_ request: TransmitRequest)
@@ -222,6 +225,9 @@ extension TransmitDescriptor {
 
   @inlinable
   public func offloads(in context: OffloadContext) -> FrameOffloads { .none }
+
+  @inlinable
+  public func headerPlaces(in context: OffloadContext) -> HeaderPlaces { HeaderPlaces() }
 }
 
 /// A format without context descriptors and without offloads.

@@ -35,12 +35,15 @@ public enum RingFault: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   case answerRefused
   /// A frame whose bytes are not those that its checksum is of (``PacketProtection/checksum``): somebody changed it.
   case checksumMismatch
+  /// A frame that the NIC is asked to write into after it was inspected, elsewhere than in its headers' own fields
+  /// (``HeaderPlaces``); on protection levels other than ``PacketProtection/inPlace``.
+  case misplacedHeaders
 }
 
 /// How often each fault happened.
 @frozen
 public struct RingFaultCounters: Sendable, BitwiseCopyable {
-  @usableFromInline var counts: InlineArray<17, UInt64>
+  @usableFromInline var counts: InlineArray<18, UInt64>
 
   @inlinable
   public init() { counts = InlineArray(repeating: 0) }

@@ -10,12 +10,41 @@ struct PartialFrame: BitwiseCopyable {
   @usableFromInline var length: UInt64
   /// What the NIC is asked to do to the frame, as far as its descriptors have said.
   @usableFromInline var offloads: FrameOffloads
+  /// Where the NIC writes for them.
+  @usableFromInline var places: HeaderPlaces
+  /// Whether its descriptors ask for different things.
+  @usableFromInline var isContradictory: Bool
 
   @inlinable
   init() {
     self.slots = 0
     self.length = 0
     self.offloads = .none
+    self.places = HeaderPlaces()
+    self.isContradictory = false
+  }
+
+  /// Takes what the next descriptor asks for: the first that asks says where, the last says which VLAN tag, and all of them or
+  /// none have the frame cut.
+  @inlinable
+  mutating func add(_ asked: FrameOffloads, _ places: HeaderPlaces) {
+    let asksForChecksum = asked.ipChecksum || asked.transportChecksum
+    if isEmpty {
+      offloads = asked
+      self.places = places
+      return
+    }
+    if (asked.segmentSize != 0) != (offloads.segmentSize != 0) { isContradictory = true }
+    if asksForChecksum {
+      if offloads.ipChecksum || offloads.transportChecksum || offloads.segmentSize != 0 {
+        if places != self.places { isContradictory = true }
+      } else {
+        self.places = places
+      }
+      offloads.ipChecksum = offloads.ipChecksum || asked.ipChecksum
+      offloads.transportChecksum = offloads.transportChecksum || asked.transportChecksum
+    }
+    if let vlan = asked.vlan { offloads.vlan = vlan }
   }
 
   @inlinable

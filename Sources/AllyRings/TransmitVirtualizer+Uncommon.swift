@@ -127,9 +127,9 @@ extension TransmitVirtualizer {
     unsafe ring.words[Int(stagedEnd(pass))] = pass.copyTail
     setDisposition(.forwarded, at: pass.taken)
     pass.taken = unsafe state.pointee.osQueue.next(after: pass.taken)
-    if pass.staged.isEmpty {
-      pass.staged.offloads = descriptor.offloads(in: unsafe ring.context(OSSide.self).pointee)
-    }
+    pass.staged.add(
+      descriptor.offloads(in: unsafe ring.context(OSSide.self).pointee),
+      descriptor.headerPlaces(in: unsafe ring.context(OSSide.self).pointee))
     pass.staged.slots &+= 1
     pass.staged.length &+= UInt64(length)
     guard endsFrame else { return true }
@@ -137,9 +137,6 @@ extension TransmitVirtualizer {
       pass = before
       abandon(&pass, .emptyFrame, endsFrame: true)
       return true
-    }
-    if let vlan = descriptor.offloads(in: unsafe ring.context(OSSide.self).pointee).vlan {
-      pass.staged.offloads.vlan = vlan
     }
     let total = UInt32(pass.staged.length)
     let isCopied = unsafe state.pointee.protection == .copyToDPIMemory
@@ -171,6 +168,11 @@ extension TransmitVirtualizer {
       // Memory went away since the segment was staged.
       pass = before
       abandon(&pass, .bufferAbsent, endsFrame: true)
+      return true
+    }
+    if isCopied || isChecked, unsafe !areHeaders(of: place, length: total, pass.staged) {
+      pass = before
+      abandon(&pass, .misplacedHeaders, endsFrame: true)
       return true
     }
     if isCopied || isChecked { unsafe state.pointee.counters.copiedBytes &+= UInt64(total) }
@@ -245,6 +247,17 @@ extension TransmitVirtualizer {
       slot = wrapped(slot &+ 1, nic.count)
     }
     return true
+  }
+
+  /// Whether the NIC will write nowhere in a frame but in its headers.
+  @unsafe
+  @usableFromInline
+  func areHeaders(of place: UnsafeMutableRawPointer, length: UInt32, _ frame: PartialFrame) -> Bool {
+    let bytes = unsafe UnsafeRawBufferPointer(start: place, count: Int(length)).bytes
+    let stamp = FrameStamp(time: 0, ordinal: 0, lengthOnWire: length)
+    return !frame.isContradictory
+      && frame.places.areHeaders(
+        of: Packet(bytes: bytes, stamp: stamp, direction: .transmit, offloads: frame.offloads))
   }
 
   /// Tells the NIC, in the last of the staged descriptors, the checksum of their gathered bytes.

@@ -38,9 +38,9 @@ import Testing
       memory: machine.memory)
     #expect(fault == nil)
     // Context: DEXT, TSE; header of 54 bytes, segments of 1,460.
-    let context: (UInt64, UInt64) = (0x0000_2A22_0021_180E, 1460 << 48 | 54 << 40 | 1 << 29 | 1 << 26 | 5000)
+    let context: (UInt64, UInt64) = (0x0000_3222_0021_180E, 1460 << 48 | 54 << 40 | 1 << 29 | 1 << 26 | 5000)
     machine.store(context, TestMachine.queue, 0)
-    let pieces = [frame(1, count: 2000), frame(2, count: 2000), frame(3, count: 1054)]
+    let pieces = [tcpFrame(1, count: 2000), frame(2, count: 2000), frame(3, count: 1054)]
     for (index, piece) in pieces.enumerated() {
       let slot = UInt32(index) + 1
       machine.write(piece, at: TestMachine.buffer(slot))

@@ -155,6 +155,23 @@ func frame(_ first: UInt8, count: Int = 60) -> [UInt8] {
   (0..<count).map { $0 == 0 ? first : UInt8(truncatingIfNeeded: Int(first) &+ $0) }
 }
 
+/// A frame of `count` bytes with an IPv4 header, and a TCP header behind it or a UDP header (17), without checksums.
+func tcpFrame(_ first: UInt8, count: Int, transport: UInt8 = 6) -> [UInt8] {
+  var bytes = frame(first, count: count)
+  let length = count - 14
+  bytes[12..<34] = [
+    0x08, 0x00, 0x45, 0, UInt8(length >> 8), UInt8(length & 0xFF), 0, 1, 0, 0, 64, transport, 0, 0, 192, 0, 2, 1, 198,
+    51,
+    100, 1,
+  ]
+  let body = length - 20
+  bytes[34..<54] =
+    transport == 17
+    ? [0x04, 0, 0, 53, UInt8(body >> 8), UInt8(body & 0xFF), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    : [0x04, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 4, 0, 0, 0, 0, 0]
+  return bytes
+}
+
 /// Numbers that are the same for the same seed (SplitMix64).
 struct SeededGenerator: RandomNumberGenerator {
   var state: UInt64

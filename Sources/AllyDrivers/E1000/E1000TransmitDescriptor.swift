@@ -113,7 +113,26 @@ public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
 
   @inlinable
   public func remember(in context: inout E1000OffloadContext) {
-    if fields & Self.segmentationContext != 0 { context.segmentation = fields }
+    if fields & Self.segmentationContext != 0 {
+      context.segmentation = fields
+      context.segmentationPlaces = address
+    } else {
+      context.places = address
+    }
+  }
+
+  /// CSS and CSO of a legacy descriptor (SDM 3.3.3), or what the context says that TSE chooses (3.3.6.1, 3.3.7).
+  @inlinable
+  public func headerPlaces(in context: E1000OffloadContext) -> HeaderPlaces {
+    guard isExtended else {
+      return HeaderPlaces(transport: UInt16(fields >> 40 & 0xFF), transportChecksum: UInt16(fields >> 16 & 0xFF))
+    }
+    let isCut = fields & Self.insertChecksum != 0
+    let places = isCut ? context.segmentationPlaces : context.places
+    return HeaderPlaces(
+      network: UInt16(places & 0xFF), networkChecksum: UInt16(places >> 8 & 0xFF),
+      transport: UInt16(places >> 32 & 0xFF), transportChecksum: UInt16(places >> 40 & 0xFF),
+      payload: isCut ? UInt16(context.segmentation >> 40 & 0xFF) : nil)
   }
 
   @inlinable
@@ -151,7 +170,15 @@ public struct E1000TransmitDescriptor: TransmitDescriptor, Equatable {
 public struct E1000OffloadContext: Sendable, BitwiseCopyable {
   /// The second word of the last segmentation context: header length in bits 47–40, segment size in 63–48.
   @usableFromInline var segmentation: UInt64
+  /// The first word of that context, and of the last one that was not for segmentation: where the IP header begins in bits
+  /// 7–0, where its checksum goes in 15–8, and the same of the transport header in 39–32 and 47–40.
+  @usableFromInline var segmentationPlaces: UInt64
+  @usableFromInline var places: UInt64
 
   @inlinable
-  public init() { segmentation = 0 }
+  public init() {
+    segmentation = 0
+    segmentationPlaces = 0
+    places = 0
+  }
 }

@@ -151,6 +151,10 @@ public struct IGBTransmitDescriptor: TransmitDescriptor, Equatable {
     @usableFromInline var vlan: UInt16 = 0
     @usableFromInline var segmentSize: UInt16 = 0
     @usableFromInline var headerLength: UInt16 = 0
+    /// Where the IP header and the transport header begin, and where in the latter the checksum is.
+    @usableFromInline var network: UInt16 = 0
+    @usableFromInline var transport: UInt16 = 0
+    @usableFromInline var checksumField: UInt16 = 0
 
     @inlinable
     init() {}
@@ -169,6 +173,15 @@ public struct IGBTransmitDescriptor: TransmitDescriptor, Equatable {
     let link = UInt16(truncatingIfNeeded: address >> 9 & 0x7F)
     let transport = UInt16(truncatingIfNeeded: fields >> 40 & 0xFF)
     remembered.headerLength = link &+ ip &+ transport
+    remembered.network = link
+    remembered.transport = link &+ ip
+    // L4T: UDP, TCP, SCTP (7.2.2.2.5).
+    remembered.checksumField =
+      switch fields >> 11 & 3 {
+      case 0: 6
+      case 1: 16
+      default: 8
+      }
     context.contexts[contextIndex] = remembered
   }
 
@@ -176,7 +189,9 @@ public struct IGBTransmitDescriptor: TransmitDescriptor, Equatable {
   public func offloads(in context: OffloadContext) -> FrameOffloads {
     guard isExtended else {
       // The tag of a legacy descriptor is in its special field.
-      return FrameOffloads(vlan: fields & Self.insertVLAN != 0 ? UInt16(truncatingIfNeeded: fields >> 48) : nil)
+      return FrameOffloads(
+        vlan: fields & Self.insertVLAN != 0 ? UInt16(truncatingIfNeeded: fields >> 48) : nil,
+        transportChecksum: fields & Self.insertChecksum != 0)
     }
     let remembered = context.contexts[contextIndex]
     let isSegmented = fields & Self.segmentation != 0
@@ -186,5 +201,18 @@ public struct IGBTransmitDescriptor: TransmitDescriptor, Equatable {
       transportChecksum: fields & Self.insertTransportChecksum != 0,
       segmentSize: isSegmented ? remembered.segmentSize : 0,
       headerLength: isSegmented ? remembered.headerLength : 0)
+  }
+
+  /// CSS and CSO of a legacy descriptor, or where the lengths of the context's headers put them: the NIC knows the fields.
+  @inlinable
+  public func headerPlaces(in context: OffloadContext) -> HeaderPlaces {
+    guard isExtended else {
+      return HeaderPlaces(transport: UInt16(fields >> 40 & 0xFF), transportChecksum: UInt16(fields >> 16 & 0xFF))
+    }
+    let remembered = context.contexts[contextIndex]
+    return HeaderPlaces(
+      network: remembered.network, networkChecksum: remembered.network &+ 10, transport: remembered.transport,
+      transportChecksum: remembered.transport &+ remembered.checksumField,
+      payload: fields & Self.segmentation != 0 ? remembered.headerLength : nil)
   }
 }

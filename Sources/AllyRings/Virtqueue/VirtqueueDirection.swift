@@ -170,6 +170,9 @@ public struct VirtqueueFrameHeader: Sendable, BitwiseCopyable, Equatable {
   public var segmentation: UInt8
   public var headerLength: UInt16
   public var segmentSize: UInt16
+  /// Where the transport header begins in the frame, and where in it the checksum is (transmit).
+  public var checksumStart: UInt16
+  public var checksumOffset: UInt16
   /// Buffers that the frame fills, with mergeable buffers.
   public var buffers: UInt16
 
@@ -181,6 +184,8 @@ public struct VirtqueueFrameHeader: Sendable, BitwiseCopyable, Equatable {
     unsafe segmentation = place.load(fromByteOffset: 1, as: UInt8.self)
     unsafe headerLength = place.loadUnaligned(fromByteOffset: 2, as: UInt16.self)
     unsafe segmentSize = place.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
+    unsafe checksumStart = place.loadUnaligned(fromByteOffset: 6, as: UInt16.self)
+    unsafe checksumOffset = place.loadUnaligned(fromByteOffset: 8, as: UInt16.self)
     unsafe buffers = place.loadUnaligned(fromByteOffset: 10, as: UInt16.self)
   }
 
@@ -194,6 +199,16 @@ public struct VirtqueueFrameHeader: Sendable, BitwiseCopyable, Equatable {
 
   /// Whether the checksum is to be completed (transmit).
   @inlinable public var needsChecksum: Bool { flags & 1 != 0 }
+  /// What the NIC is asked to do to the frame (transmit).
+  @inlinable public var offloads: FrameOffloads {
+    FrameOffloads(
+      transportChecksum: needsChecksum, segmentSize: segmentation == 0 ? 0 : segmentSize,
+      headerLength: segmentation == 0 ? 0 : headerLength)
+  }
+  /// Where the NIC writes for them: it finds the IP header, and where the payload begins.
+  @inlinable public var places: HeaderPlaces {
+    HeaderPlaces(transport: checksumStart, transportChecksum: checksumStart &+ checksumOffset)
+  }
   /// Whether the checksum was verified (receive).
   @inlinable public var isVerified: Bool { flags & 2 != 0 }
 }

@@ -194,11 +194,25 @@ public struct VirtqueueTransmitter: ~Copyable {
     guard let start = roomForCopy(room, limits.copyMemory) else { return .end }
     let copy = unsafe self.memory.copies + Int(start % limits.copyMemory)
     unsafe os.copyReadable(to: copy)
-    unsafe self.memory.state.pointee.counters.copiedBytes &+= UInt64(length &- Int(header))
-    unsafe found = Found(
+    let copied = unsafe Found(
       frame: copy + Int(header), length: length &- Int(header), header: VirtqueueFrameHeader(at: copy),
       copyStart: start, room: room)
+    guard Self.hasHeadersInPlace(copied) else { return passOver(.misplacedHeaders) }
+    unsafe self.memory.state.pointee.counters.copiedBytes &+= UInt64(copied.length)
+    found = copied
     return .inspect
+  }
+
+  /// Whether the NIC will write nowhere in a frame but in its headers. One that it is to cut has a checksum to be completed
+  /// (virtio 1.2, §5.1.6.2).
+  private static func hasHeadersInPlace(_ found: Found) -> Bool {
+    let offloads = found.header.offloads
+    guard offloads.transportChecksum || offloads.segmentSize != 0 else { return true }
+    let bytes = unsafe UnsafeRawBufferPointer(start: found.frame, count: found.length).bytes
+    let stamp = FrameStamp(time: 0, ordinal: 0, lengthOnWire: UInt32(truncatingIfNeeded: found.length))
+    return offloads.transportChecksum
+      && found.header.places.areHeaders(
+        of: Packet(bytes: bytes, stamp: stamp, direction: .transmit, offloads: offloads))
   }
 
   private func findInPlace(_ length: Int) -> Found {
@@ -345,11 +359,8 @@ public struct VirtqueueTransmitter: ~Copyable {
   ) -> Verdict {
     let stamp = clock.stamp(forFrameOf: UInt32(truncatingIfNeeded: found.length))
     let bytes = unsafe UnsafeRawBufferPointer(start: found.frame, count: found.length).bytes
-    let offloads = FrameOffloads(
-      transportChecksum: found.header.needsChecksum,
-      segmentSize: found.header.segmentation == 0 ? 0 : found.header.segmentSize,
-      headerLength: found.header.segmentation == 0 ? 0 : found.header.headerLength)
-    let packet = Packet(bytes: bytes, stamp: stamp, direction: .transmit, queue: queue, offloads: offloads)
+    let packet = Packet(
+      bytes: bytes, stamp: stamp, direction: .transmit, queue: queue, offloads: found.header.offloads)
     return AllyRings.inspect(packet, with: &inspector, &answers)
   }
 }
