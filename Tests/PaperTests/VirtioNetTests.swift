@@ -95,6 +95,33 @@ typealias VirtioMachine = SimulatedMachine<VirtqueueVirtualizer<VirtioNetDriver>
     #expect(machine.hardware.dpi.virtualizer.counters(queue: 0).transmit.copiedBytes == UInt64(bytes))
   }
 
+  /// What the device is to write after the inspection goes into the TCP header alone, where frames are protected.
+  @Test(arguments: Setting.all, [16, 30] as [UInt64])
+  func theDeviceWritesIntoHeadersAlone(setting: Setting, checksumOffset: UInt64) throws {
+    var machine = try setting.machine(queueSize: 16)
+    machine.bootOS()
+    let ip: [UInt8] = [0x45, 0, 0, 80, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2]
+    let tcp: [UInt8] = [200, 0, 0, 23, 0, 0, 0, 9, 0, 0, 0, 0, 0x50, 2, 16, 0, 0, 0, 0, 0]
+    let frame = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0] + ip + tcp + [UInt8](repeating: 7, count: 40)
+    let isSent = unsafe machine.send(frame.span.bytes, doorbell: false)
+    #expect(isSent)
+    // The header of whichever buffer it is in: the checksum is to be completed (virtio 1.2, §5.1.6).
+    let layout = machine.osDriver.layout
+    for index in 0..<UInt64(layout.queueSize) {
+      let buffer = layout.transmitBuffers.advanced(by: index * UInt64(layout.transmitBufferLength))
+      machine.hardware.store(1 << 32, at: buffer)
+      machine.hardware.store(34 << 16 | checksumOffset << 32, at: buffer.advanced(by: 8))
+    }
+    machine.osDriver.ringDoorbell(on: &machine.hardware)
+    var inspector = ScriptedInspector()
+    machine.run(inspecting: &inspector) { _ in }
+    let passes = checksumOffset == 16 || !setting.copies
+    #expect(inspector.seen.count == (passes ? 1 : 0))
+    let counters = machine.hardware.dpi.virtualizer.counters(queue: 0).transmit
+    #expect(counters.faults[.misplacedHeaders] == (passes ? 0 : 1) && counters.accepted == (passes ? 1 : 0))
+    #expect(machine.osDriver.unfinishedTransmissions == 0)
+  }
+
   @Test(arguments: Setting.all.filter(\.merges))
   func aFrameInSeveralBuffersIsInspectedWhole(setting: Setting) throws {
     var machine = try setting.machine(queueSize: 128, bufferLength: 512, maximumFrameLength: 20_000)
