@@ -13,7 +13,7 @@
 # ALLY_GUEST_LOGS    a folder that keeps what the guests said (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cases=(e1000 e1000-inline e1000-firewall e1000e e1000e-packet e1000e-core igb igb-firewall
+cases=(e1000 e1000-inline e1000-firewall e1000-suricata e1000e e1000e-packet e1000e-core igb igb-firewall
   virtio_net virtio_net-inline virtio_net-restart)
 
 # shellcheck source-path=SCRIPTDIR
@@ -251,6 +251,66 @@ case_e1000e-core() {
 }
 field() { sed -n "s/^$1:[[:space:]]*//p" "$2"; }
 
+# Suricata as it comes, in its own inline mode between two interfaces, after Ally on the cable: it alerts as it does on the capture
+# of what Ally saw, what it drops does not arrive, and while it is away nothing passes.
+case_e1000-suricata() {
+  local name=e1000-suricata program reason='' uplink=packet:ally1 between=yes
+  for program in ip ethtool suricata; do
+    command -v "$program" >/dev/null || reason="no $program"
+  done
+  if [ -z "$reason" ] && ! suricata -V | grep -q 'version 7\.0\.'; then reason="$(suricata -V), wanted 7.0"; fi
+  if [ -n "$reason" ]; then
+    echo "skipped $name: $reason"
+    return
+  fi
+  serve_guest "$name" e1000 "$ALLY_IDS" -l "$work/$name.logs" -S "$here/suricata.rules" --record "$work/inspected.pcap"
+  # What a stack leaves to its NIC, nobody would do here.
+  check "frames are whole" ethtool -K ally0 tx off tso off gso off
+  { head -c 200000 /dev/zero | tr '\0' a; echo ALLY-END-OF-STREAM; } >"$work/www/large"
+  start_suricata first
+  boot_guest "$name"
+  check "the guest has done its part" await waiting
+  check "the web server saw no request that was dropped" contains_no shadow "$work/$name.httpd.log"
+  stop_suricata
+  check "nothing passes without Suricata" await cut
+  start_suricata second
+  check "the guest comes to its end" await end
+  stop_suricata
+  power_off
+  end_ally "$name"
+  equal "pings lost" "$(loss ping)" 0
+  equal "digest of the large page" "$(section large | awk '{ print $1 }')" "$(sha256sum <"$work/www/large" | awk '{ print $1 }')"
+  equal "page after the attack" "$(section attack)" "The page is here."
+  check "what is dropped has no answer" contains_no "The page" <(section dropped)
+  equal "page" "$(section page)" "The page is here."
+  equal "page after Suricata's return" "$(section page-again)" "The page is here."
+  # Checksums that the guest left to its NIC are missing in this capture.
+  check "Suricata reads the capture" read_by_suricata "$work/inspected.pcap"
+  equal "alerts by signature" "$(alerts "$work/direct/eve.json" | cut -d ' ' -f 1 | uniq -c | xargs)" \
+    "1 1000001 1 1000002 1 1000003 5 1000004"
+  equal "Suricata's alerts behind Ally" "$(alerts "$work/first/eve.json" "$work/second/eve.json")" "$(alerts "$work/direct/eve.json")"
+  equal "Ally's alerts" "$(alerts "$work/$name.logs/eve.json")" "$(alerts "$work/direct/eve.json")"
+}
+start_suricata() { # start_suricata FOLDER: for its records, in the working folder; sets $suricata
+  mkdir -p "$work/$1"
+  start "$work/$1.suricata.log" suricata -c "$here/suricata.yaml" -S "$here/suricata.rules" -l "$work/$1" --af-packet
+  suricata=$last
+  check "Suricata starts" await_line "$work/$1.suricata.log" 'Engine started'
+}
+stop_suricata() {
+  kill -INT "$suricata" || fail "Suricata has ended by itself"
+  wait "$suricata" || true
+}
+read_by_suricata() {
+  mkdir -p "$work/direct"
+  suricata -c "$here/suricata.yaml" -S "$here/suricata.rules" -l "$work/direct" -r "$1" -k none --runmode single --simulate-ips
+}
+# alerts FILE...: signature, addresses and ports of each, sorted.
+alerts() {
+  sed -n -E 's/.*"event_type":"alert".*"src_ip":"([^"]*)"(,"src_port":([0-9]*))?,"dest_ip":"([^"]*)"(,"dest_port":([0-9]*))?.*"signature_id":([0-9]*).*/\7 \1 \3 \4 \6/p' \
+    "$@" | sort
+}
+
 # A policy that knows connections: frames that the guest's NIC is to segment, and replies to what is rejected.
 case_e1000-firewall() { firewalled e1000-firewall e1000; }
 case_igb-firewall() { firewalled igb-firewall igb; }
@@ -294,7 +354,10 @@ firewalled() { # firewalled CASE NIC
 
 set_up() {
   local script=attached-guest.sh
-  case $1 in *-firewall) script=firewalled-guest.sh ;; esac
+  case $1 in
+    *-firewall) script=firewalled-guest.sh ;;
+    *-suricata) script="suricata-guest.sh" ;;
+  esac
   make_initrd "$work/initrd" "${1%%-*}" "$here/$script"
 }
 show_logs() {
@@ -304,7 +367,10 @@ show_logs() {
 }
 tear_down() {
   # A pair of interfaces stays when nobody uses it, a TAP interface does not.
-  if [ -e /proc/sys/net/ipv4/conf/ally1 ]; then ip link del ally1; fi
+  local end
+  for end in ally1 ally3; do
+    if [ -e "/proc/sys/net/ipv4/conf/$end" ]; then ip link del "$end"; fi
+  done
   rm -rf "$work"/www "$work"/nic.sock "$work/received"
 }
 run_cases "attached guests"
