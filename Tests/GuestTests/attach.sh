@@ -13,8 +13,8 @@
 # ALLY_GUEST_LOGS    a folder that keeps what the guests said (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cases=(e1000 e1000-inline e1000-firewall e1000-suricata e1000e e1000e-packet e1000e-core igb igb-firewall
-  virtio_net virtio_net-inline virtio_net-restart)
+cases=(e1000 e1000-inline e1000-firewall e1000-suricata e1000e e1000e-packet e1000e-core e1000e-apart e1000e-firewall igb igb-firewall
+  igb-apart virtio_net virtio_net-inline virtio_net-restart)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
@@ -90,12 +90,14 @@ case_e1000e-packet() {
   attached e1000e-packet e1000e
 }
 
-attached() { # attached CASE NIC
+attached() { # attached CASE NIC OPTION...
   local name=$1 nic=$2
+  shift 2
   echo -n first >"$work/www-stage"
   mkdir -p "$work/www"
   cp "$work/www-stage" "$work/www/stage"
-  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --record "$work/inspected.pcap"
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --record "$work/inspected.pcap" \
+    "$@"
   listen_beside "$name"
   boot_guest "$name"
   check "the guest comes up" await driver
@@ -146,11 +148,13 @@ attached() { # attached CASE NIC
 case_e1000-inline() { inline e1000-inline e1000; }
 case_virtio_net-inline() { inline virtio_net-inline virtio_net; }
 
-inline() { # inline CASE NIC
+inline() { # inline CASE NIC OPTION...
   local name=$1 nic=$2
+  shift 2
   mkdir -p "$work/www"
   echo -n second >"$work/www/stage"
-  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/inline.rules" --inline
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/inline.rules" --inline "$@"
+  "${meanwhile:-:}" "$name"
   boot_guest "$name"
   check "the guest comes to its end" await end
   equal "page" "$(section page)" "The page is here."
@@ -163,6 +167,46 @@ inline() { # inline CASE NIC
   end_ally "$name"
   check "the alert with the guest's address" grep -q \
     '"event_type":"alert".*"src_ip":"192.0.2.2".*"signature_id":1000001' "$work/$name.logs/eve.json"
+}
+
+# Rules and records in a process of their own: the same traffic with the same result, and nothing is copied for it.
+case_e1000e-apart() {
+  attached e1000e-apart e1000e --inspector-process --inspector-failure closed
+  equal "frames without an inspector" "$(counted "frames without an inspector")" 0
+  equal "frames inspected there" "$(counted "frames inspected there")" "$(counted frames)"
+  check "batches" test "$(counted "batches of them")" -lt "$(counted frames)"
+  equal "copies for the inspector for each frame" "$(counted "copies for the inspector for each frame")" 0.000
+  check "nobody is left" await_nobody "$ally"
+}
+# What a rejected connection is told crosses too, and another inspector does what the first would have. It can do little.
+case_igb-apart() {
+  local meanwhile=replace_inspector
+  inline igb-apart igb --inspector-process --inspector-failure closed
+  check "another inspector was started" grep -q '^ *1  inspectors started again' "$summary"
+  check "nobody is left" await_nobody "$ally"
+}
+replace_inspector() { # replace_inspector CASE
+  local inspector task
+  inspector=$(inspector_of "$ally")
+  kill -KILL "$inspector" || fail "there is no inspector"
+  check "another inspector is started" await_line "$work/$1.ally.log" 'there is an inspector again'
+  inspector=$(inspector_of "$ally")
+  equal "capabilities of the inspector" "$(field CapEff "/proc/$inspector/status")" 0000000000000000
+  for task in /proc/"$inspector"/task/*; do
+    equal "its filter of system calls" "$(field Seccomp "$task/status")" 2
+  done
+  check "it has no interface" contains_no -e net/tun -e nic.sock <(readlink "/proc/$inspector/fd/"*)
+}
+# inspector_of PROCESS: the one that was started by the one that it started.
+inspector_of() { child_of "$(child_of "$1")"; }
+child_of() { busybox ps -o pid,ppid | awk -v parent="$1" '$2 == parent { print $1; exit }'; }
+# await_nobody GROUP: until no process of the group is left.
+await_nobody() {
+  for _ in $(seq 50); do
+    if [ -z "$(busybox ps -o pid,pgid | awk -v group="$1" '$2 == group { print $1 }')" ]; then return 0; fi
+    sleep 0.1
+  done
+  return 1
 }
 
 # The appliance is killed in the middle of pings, and twice in the middle of a transfer, and started again: the emulator connects
@@ -314,10 +358,13 @@ alerts() {
 # A policy that knows connections: frames that the guest's NIC is to segment, and replies to what is rejected.
 case_e1000-firewall() { firewalled e1000-firewall e1000; }
 case_igb-firewall() { firewalled igb-firewall igb; }
+# With the policy in a process of its own.
+case_e1000e-firewall() { firewalled e1000e-firewall e1000e --inspector-process --inspector-failure closed; }
 
-firewalled() { # firewalled CASE NIC
+firewalled() { # firewalled CASE NIC OPTION...
   local name=$1 nic=$2
-  serve_guest "$name" "$nic" "$ALLY_FIREWALL" -f "$here/guest.nft" --log "$work/$name.refused"
+  shift 2
+  serve_guest "$name" "$nic" "$ALLY_FIREWALL" -f "$here/guest.nft" --log "$work/$name.refused" "$@"
   busybox ip addr add 192.0.2.7/24 dev ally0
   busybox ip addr add 192.0.2.8/24 dev ally0
   start "$work/$name.closed" "$tools/busybox" sh -c "echo hello | '$tools/busybox' nc -l -p 9003"
