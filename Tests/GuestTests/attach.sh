@@ -14,7 +14,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cases=(e1000 e1000-inline e1000-firewall e1000-suricata e1000e e1000e-packet e1000e-core e1000e-apart e1000e-firewall igb igb-firewall
-  igb-apart virtio_net virtio_net-inline virtio_net-restart)
+  igb-apart virtio_net virtio_net-inline virtio_net-apart virtio_net-restart)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
@@ -193,6 +193,7 @@ case_igb-apart() {
   check "another inspector was started" grep -q '^ *1  inspectors started again' "$summary"
   check "nobody is left" await_nobody "$ally"
 }
+case_virtio_net-apart() { inline virtio_net-apart virtio_net --inspector-process --inspector-failure closed; }
 replace_inspector() { # replace_inspector CASE
   local inspector task
   inspector=$(inspector_of "$ally")
