@@ -30,7 +30,8 @@ test:
 # A machine that cannot have the tools has its cases reported as skipped, by name.
 test-guests: dependencies
 	-scripts/install-guest-tools.sh
-	-scripts/install-dependencies.sh iproute2 tcpdump python3-minimal
+	-scripts/install-dependencies.sh iproute2 tcpdump python3-minimal ethtool
+	-scripts/install-suricata.sh
 	Tests/GuestTests/run.sh
 	Tests/GuestTests/conformance.sh
 	Tests/GuestTests/interfaces.sh

@@ -21,17 +21,40 @@ struct FirewallCommand {
 
   /// Filters guests' frames until the operator ends it.
   ///
-  /// - Parameter run: the guests.
+  /// - Parameters:
+  ///   - run: the guests.
+  ///   - apart: whether policy, connections and log are in a process of their own, which prints its part of the summary itself.
   /// - Returns: the exit status.
-  func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
+  func perform(on run: GuestRun, apart: InspectorProcessOptions) throws(CommandFailure) -> ExitStatus {
+    if options.check { return try tellOf(try readPolicy()) }
+    guard apart.isWanted else {
+      return try filter { firewall, summary, often throws(CommandFailure) in
+        try run.inspect(inspecting: &firewall, counting: &summary) { _ in often() }
+      }
+    }
+    return try run.inspect(apart, by: LoggedFirewall.self) { summary throws(CommandFailure) in
+      try Console.print(SummarySection.text(summary.sections) + "\n")
+    } inspect: { run throws(CommandFailure) in
+      try filter(isPart: true) { firewall, _, often throws(CommandFailure) in
+        try run.inspect(inspecting: &firewall) { _ in often() }
+      }
+    }
+  }
+
+  /// Filters what `run` hands over, and prints the summary.
+  ///
+  /// - Parameter isPart: whether frames are counted elsewhere, and the summary is the firewall's part alone.
+  private func filter(
+    isPart: Bool = false,
+    _ run: (inout LoggedFirewall, inout RunSummary, _ often: () -> Bool) throws(CommandFailure) -> Void
+  ) throws(CommandFailure) -> ExitStatus {
     let policy = try readPolicy()
-    if options.check { return try tellOf(policy) }
     let log = try openLog(policy)
     var firewall = LoggedFirewall(FirewallInspector(policy: policy, configuration: configuration), log: log)
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
-      try run.inspect(inspecting: &firewall, counting: &summary) { _ in
+      try run(&firewall, &summary) {
         log?.flush()
         return log?.failure == nil
       }
@@ -39,7 +62,8 @@ struct FirewallCommand {
       failure = error
     }
     try log?.close()
-    try report(policy, summary, firewall.counters, firewall.statistics, logged: firewall.logged)
+    try report(
+      policy, isPart ? nil : summary, firewall.counters, firewall.statistics, logged: firewall.logged)
     if let failure { throw failure }
     return .success
   }
@@ -54,10 +78,10 @@ struct FirewallCommand {
   }
 
   private func report(
-    _ policy: FirewallPolicy, _ summary: RunSummary, _ counters: PolicyCounters, _ statistics: FirewallStatistics,
+    _ policy: FirewallPolicy, _ summary: RunSummary?, _ counters: PolicyCounters, _ statistics: FirewallStatistics,
     logged: UInt64
   ) throws(CommandFailure) {
-    let sections = summary.sections + Self.sections(statistics, logged: logged)
+    let sections = (summary?.sections ?? []) + Self.sections(statistics, logged: logged)
     try Console.print(policy.listing(counters: counters) + "\n" + SummarySection.text(sections))
   }
 

@@ -17,6 +17,7 @@ struct Firewall: ParsableCommand {
   @OptionGroup var interception: InterceptionOptions
   @OptionGroup var guests: GuestOptions
   @OptionGroup var core: CoreOptions
+  @OptionGroup var apart: InspectorProcessOptions
   @OptionGroup var privileges: PrivilegeOptions
 
   func validate() throws {
@@ -26,6 +27,9 @@ struct Firewall: ParsableCommand {
     }
     if core.areSaid, !guests.isWanted {
       throw ValidationError("--cpu, --wait, --realtime and --lock-memory go with --attach")
+    }
+    if apart.areSaid, !guests.isWanted {
+      throw ValidationError("--inspector-process and --inspector-failure go with --attach")
     }
     if privileges.areSaid, !guests.isWanted {
       throw ValidationError("--user and --no-sandbox go with --attach")
@@ -42,7 +46,8 @@ struct Firewall: ParsableCommand {
       if guests.isWanted {
         return try command.perform(
           on: GuestRun(
-            name: "firewall", options: guests, interception: interception, core: core, privileges: privileges))
+            name: "firewall", options: guests, interception: interception, core: core, privileges: privileges),
+          apart: apart)
       }
       return try command.perform(through: interception.run)
     }

@@ -19,6 +19,7 @@ struct IDS: ParsableCommand {
   @OptionGroup var interception: InterceptionOptions
   @OptionGroup var guests: GuestOptions
   @OptionGroup var core: CoreOptions
+  @OptionGroup var apart: InspectorProcessOptions
   @OptionGroup var interfaces: InterfaceOptions
   @OptionGroup var privileges: PrivilegeOptions
 
@@ -29,6 +30,9 @@ struct IDS: ParsableCommand {
     }
     if core.areSaid, !guests.isWanted {
       throw ValidationError("--cpu, --wait, --realtime and --lock-memory go with --attach")
+    }
+    if apart.areSaid, !guests.isWanted {
+      throw ValidationError("--inspector-process and --inspector-failure go with --attach")
     }
     if privileges.areSaid, options.capture != nil {
       throw ValidationError("--user and --no-sandbox go with --attach and --interface")
@@ -43,7 +47,8 @@ struct IDS: ParsableCommand {
       let command = InspectCommand(name: "ids", options: options)
       if guests.isWanted {
         return try command.perform(
-          on: GuestRun(name: "ids", options: guests, interception: interception, core: core, privileges: privileges))
+          on: GuestRun(name: "ids", options: guests, interception: interception, core: core, privileges: privileges),
+          apart: apart)
       }
       if interfaces.isWanted {
         return try command.perform(on: InterfaceRun(options: interfaces, privileges: privileges))

@@ -134,12 +134,14 @@ public final class GuestNIC<
   ///   - windows: what is behind each base address register, from 0 on.
   ///   - shared: the appliance.
   ///   - settings: limits and protection.
+  ///   - link: to an inspector in another process, which is to see the frames in DPI memory.
   public init(
     _ nic: consuming NIC, windows: [RegisterWindow], inspecting shared: SharedInspector<Inspector>,
-    settings: InterceptionSettings
+    settings: InterceptionSettings, link: InspectorLink? = nil
   ) throws(HostError) {
     let length = InterceptedNIC<Virtualizer, NIC>.requiredMemory(settings)
-    let dpiMemory = try MappedMemory(zeros: length)
+    let dpiMemory: MappedMemory
+    if let link { dpiMemory = try link.makeFrameMemory(length) } else { dpiMemory = try MappedMemory(zeros: length) }
     var memory = PhysicalMemory(capacity: DMAMap.capacity + 1)
     do {
       // The object keeps the storage as long as it exists.

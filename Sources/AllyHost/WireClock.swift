@@ -84,6 +84,13 @@ public struct WireClock: FrameClock {
     return unsafe sendingStamp(time: time, length: length, state)
   }
 
+  public func stamp(forFrameOf length: UInt32, after frames: UInt32) -> FrameStamp? {
+    let place = unsafe (state.pointee.first &+ Int(frames)) & (Self.capacity &- 1)
+    let time = unsafe Int(frames) < state.pointee.count ? times[place] : state.pointee.time
+    return unsafe FrameStamp(
+      time: time, ordinal: state.pointee.ordinal &+ UInt64(frames) &+ 1, lengthOnWire: length)
+  }
+
   /// The clock for the frames that the OS sends.
   public var forSending: SendingClock { unsafe SendingClock(state: state) }
 }
@@ -104,6 +111,11 @@ public struct SendingClock: FrameClock {
 
   public mutating func stamp(forFrameOf length: UInt32) -> FrameStamp {
     unsafe sendingStamp(time: state.pointee.time, length: length, state)
+  }
+
+  public func stamp(forFrameOf length: UInt32, after frames: UInt32) -> FrameStamp? {
+    unsafe FrameStamp(
+      time: state.pointee.time, ordinal: state.pointee.ordinal &+ UInt64(frames) &+ 1, lengthOnWire: length)
   }
 }
 

@@ -10,6 +10,16 @@ public protocol PacketInspector: ~Copyable {
   /// What the inspector does besides accepting and dropping; nothing by default.
   static var actions: InspectorActions { get }
 
+  /// Whether it wants to hear of frames before it is asked about them (``announce(_:)``); no by default.
+  static var takesAnnouncements: Bool { get }
+
+  /// A frame that it will be asked about soon, after those announced before it and before any other: what an inspector needs that
+  /// hands frames to somebody else, so that it hands over several at once.
+  ///
+  /// The frame lies where it will be then, and is the same. Few frames that were announced never come: another may come in their
+  /// place when their queue ends, or when there is no room for them.
+  mutating func announce(_ packet: borrowing Packet)
+
   /// Looks at one frame and says what becomes of it.
   ///
   /// Called once per frame, in the order of the wire, on the DPI core that owns the inspector. Frames of one direction
@@ -33,6 +43,12 @@ public protocol PacketInspector: ~Copyable {
 extension PacketInspector where Self: ~Copyable {
   @inlinable
   public static var actions: InspectorActions { [] }
+
+  @inlinable
+  public static var takesAnnouncements: Bool { false }
+
+  @inlinable
+  public mutating func announce(_ packet: borrowing Packet) {}
 
   @inlinable
   @inline(__always)

@@ -9,6 +9,15 @@ public protocol FrameClock: ~Copyable {
   ///
   /// - Parameter length: the frame's bytes as the NIC gave them, without frame check sequence.
   mutating func stamp(forFrameOf length: UInt32) -> FrameStamp
+
+  /// The stamp that a frame will get after so many others, as far as that can be told now; nil when it cannot, and then no
+  /// frames are announced to inspectors. Nothing changes.
+  func stamp(forFrameOf length: UInt32, after frames: UInt32) -> FrameStamp?
+}
+
+extension FrameClock where Self: ~Copyable {
+  @inlinable
+  public func stamp(forFrameOf length: UInt32, after frames: UInt32) -> FrameStamp? { nil }
 }
 
 /// A clock for when nothing stamps the frames: numbers them from 1, with a time that the owner sets.
@@ -30,5 +39,10 @@ public struct CountingClock: FrameClock, Sendable, BitwiseCopyable {
   public mutating func stamp(forFrameOf length: UInt32) -> FrameStamp {
     count &+= 1
     return FrameStamp(time: time, ordinal: count, lengthOnWire: length)
+  }
+
+  @inlinable
+  public func stamp(forFrameOf length: UInt32, after frames: UInt32) -> FrameStamp? {
+    FrameStamp(time: time, ordinal: count &+ UInt64(frames) &+ 1, lengthOnWire: length)
   }
 }

@@ -41,6 +41,7 @@ extension ReceiveVirtualizer {
     let osStart = unsafe state.pointee.osQueue.head
     // At most one turn around the DPI queue.
     var remaining = unsafe state.pointee.dpiQueue.outstanding
+    if Inspector.takesAnnouncements { announceCopies(remaining, to: &inspector, clock: clock) }
     while remaining > 0 {
       // What inspectors have added comes before the frames after it.
       guard publishOutbox(os, window: &window, memory: memory) else { break }
@@ -111,6 +112,36 @@ extension ReceiveVirtualizer {
     let handled = result.descriptors
     if unsafe handled > state.pointee.counters.highWater { unsafe state.pointee.counters.highWater = handled }
     return result
+  }
+
+  /// Tells the inspector of the frames that this pass will ask it about, as far as each is whole in one buffer and the OS has posted
+  /// slots for all of them.
+  @inline(never)
+  @inlinable
+  func announceCopies<Inspector: PacketInspector & ~Copyable, Clock: FrameClock & ~Copyable>(
+    _ outstanding: UInt32, to inspector: inout Inspector, clock: borrowing Clock
+  ) {
+    let state = unsafe ring.state
+    let dpi = nicSlots
+    let posted = unsafe state.pointee.osQueue.distance(from: state.pointee.osQueue.head, to: state.pointee.osQueue.tail)
+    // What waits for the OS takes slots before these.
+    guard unsafe ring.outbox.isEmpty, unsafe !state.pointee.receive.isDiscarding else { return }
+    let trailer = unsafe state.pointee.receive.trailerLength
+    let longest = unsafe min(state.pointee.receive.bufferLength, ring.limits.maximumFrameLength)
+    var index = unsafe state.pointee.dpiQueue.head
+    for number in 0..<min(outstanding, posted) {
+      let descriptor = dpi.load(at: index)
+      guard descriptor.isCompleted, descriptor.endsFrame, descriptor.completedLength <= longest else { return }
+      let total = descriptor.completedLength
+      let length = total > trailer ? total &- trailer : 0
+      guard let stamp = clock.stamp(forFrameOf: length, after: number) else { return }
+      let skipped = stamp.linkType == .ethernet ? 0 : min(14, Int(length))
+      let place = unsafe ring.copies + copyOffset(of: index)
+      let bytes = unsafe UnsafeRawBufferPointer(start: place + skipped, count: Int(length) &- skipped).bytes
+      inspector.announce(
+        Packet(bytes: bytes, stamp: stamp, direction: .receive, queue: queue, offloads: descriptor.offloads))
+      index = unsafe state.pointee.dpiQueue.next(after: index)
+    }
   }
 
   /// The frame's bytes in one piece. Buffers of neighbouring slots are neighbours, so a frame that does not wrap around

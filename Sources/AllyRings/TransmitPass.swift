@@ -66,6 +66,8 @@ struct TransmitPass: BitwiseCopyable {
   @usableFromInline var isDiscarding: Bool
   /// The first free byte of the copy memory.
   @usableFromInline var copyTail: UInt64
+  /// Frames before the tail that were announced to the inspector and have no verdict yet.
+  @usableFromInline var announced = 0
 
   @inlinable
   init(taken: UInt32, tail: UInt32, staged: PartialFrame, isDiscarding: Bool, copyTail: UInt64) {
@@ -74,5 +76,30 @@ struct TransmitPass: BitwiseCopyable {
     self.staged = staged
     self.isDiscarding = isDiscarding
     self.copyTail = copyTail
+  }
+}
+
+/// A frame that was announced to an inspector: what its verdict will be carried out on.
+@frozen
+@usableFromInline
+struct AnnouncedFrame: BitwiseCopyable {
+  /// The slot of the OS queue behind its last one.
+  @usableFromInline var taken: UInt32
+  /// Its first slot of the DPI queue, and how many it has in either.
+  @usableFromInline var first: UInt32
+  @usableFromInline var slots: UInt32
+  @usableFromInline var length: UInt32
+  /// Where its copy begins.
+  @usableFromInline var copy: UInt64
+  @usableFromInline var offloads: FrameOffloads
+
+  @inlinable
+  init(_ pass: TransmitPass, length: UInt32, copy: UInt64) {
+    taken = pass.taken
+    first = pass.tail
+    slots = pass.staged.slots
+    self.length = length
+    self.copy = copy
+    offloads = pass.staged.offloads
   }
 }

@@ -53,6 +53,13 @@ extension TransmitVirtualizer {
         stageUncommon(
           &pass, window: &window, inspecting: &inspector, answers: &answers, clock: &clock, memory: memory)
       else { break }
+      if Inspector.takesAnnouncements, pass.announced == Self.mostAnnounced {
+        settleAnnounced(&pass, inspecting: &inspector, answers: &answers, clock: &clock)
+      }
+      sendWaiting(&pass)
+    }
+    if Inspector.takesAnnouncements, pass.announced > 0 {
+      settleAnnounced(&pass, inspecting: &inspector, answers: &answers, clock: &clock)
       sendWaiting(&pass)
     }
     abandonEndless(&pass)
@@ -177,6 +184,9 @@ extension TransmitVirtualizer {
     }
     if isCopied || isChecked { unsafe state.pointee.counters.copiedBytes &+= UInt64(total) }
     if isChecked { setChecksum(of: pass, length: total) }
+    if Inspector.takesAnnouncements, !mayBeReplaced, isCopied, let copy {
+      if announce(&pass, length: total, copy: copy, to: &inspector, clock: clock) { return true }
+    }
     let verdict = unsafe Self.inspectTransmitted(
       place, length: total, queue: queue, offloads: pass.staged.offloads, inspecting: &inspector, answers: &answers,
       clock: &clock)

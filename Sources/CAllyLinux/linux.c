@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -102,7 +103,31 @@ int ally_wait(struct pollfd *entries, size_t count, uint64_t nanoseconds) {
 
 int ally_accept(int socket) { return accept4(socket, NULL, NULL, SOCK_CLOEXEC); }
 
-int ally_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+int ally_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+
+int ally_seal(int file, int ends_writing) {
+  int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | (ends_writing ? F_SEAL_FUTURE_WRITE : 0);
+  return fcntl(file, F_ADD_SEALS, seals);
+}
+
+int ally_event(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+pid_t ally_fork(int dies_with_parent) {
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0 && dies_with_parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+  }
+  return child;
+}
+
+int ally_await_child(pid_t child) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
 
 int ally_open_tap(const char *name, char *actual) {
   struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};

@@ -8,11 +8,23 @@ import Testing
 @Suite struct PropertyTests {
   @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory], 1...25)
   func whatTheOSReceivesIsWhatWasAccepted(_ protection: PacketProtection, seed: Int) throws {
+    try checkReceived(ScriptedInspector(dropping: 200, 201), protection, seed)
+  }
+
+  /// The same for an inspector that hears of frames before it is asked about them.
+  @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory], 1...25)
+  func whatTheOSReceivesIsWhatWasAcceptedInBatches(_ protection: PacketProtection, seed: Int) throws {
+    try checkReceived(ForewarnedInspector(ScriptedInspector(dropping: 200, 201)), protection, seed)
+  }
+
+  private func checkReceived<Inspector: InspectorWithScript>(
+    _ inspector: Inspector, _ protection: PacketProtection, _ seed: Int
+  ) throws {
+    var inspector = inspector
     var random = SeededGenerator(seed: UInt64(seed))
     let count = UInt32([8, 16, 24, 64].randomElement(using: &random)!)
     let harness = try ReceiveHarness(
       count: count, protection: protection, limits: RingLimits(copyMemory: 0x2_0000))
-    var inspector = ScriptedInspector(dropping: 200, 201)
     var expected: [[UInt8]] = []
     var received: [[UInt8]] = []
     var arrived = 0
@@ -46,20 +58,33 @@ import Testing
       received += harness.take()
       harness.post((harness.driverHead + count - harness.driverTail - 1) % count)
     }
+    #expect(inspector.complaint == nil, "seed \(seed), \(protection)")
     #expect(received == expected, "seed \(seed), \(protection)")
-    #expect(inspector.seen.count == arrived, "seed \(seed), \(protection)")
-    #expect(inspector.ordinals == (0..<arrived).map { UInt64($0 + 1) }, "seed \(seed), \(protection)")
+    #expect(inspector.script.seen.count == arrived, "seed \(seed), \(protection)")
+    #expect(inspector.script.ordinals == (0..<arrived).map { UInt64($0 + 1) }, "seed \(seed), \(protection)")
     #expect(harness.rings.state.counters.faults.total == 0, "seed \(seed), \(protection)")
   }
 
   @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory], 1...25)
   func whatTheNICSendsIsWhatWasAccepted(_ protection: PacketProtection, seed: Int) throws {
+    try checkSent(ScriptedInspector(dropping: 200, 201), protection, seed)
+  }
+
+  /// The same for an inspector that hears of frames before it is asked about them.
+  @Test(arguments: [PacketProtection.inPlace, .copyToDPIMemory], 1...25)
+  func whatTheNICSendsIsWhatWasAcceptedInBatches(_ protection: PacketProtection, seed: Int) throws {
+    try checkSent(ForewarnedInspector(ScriptedInspector(dropping: 200, 201)), protection, seed)
+  }
+
+  private func checkSent<Inspector: InspectorWithScript>(
+    _ inspector: Inspector, _ protection: PacketProtection, _ seed: Int
+  ) throws {
+    var inspector = inspector
     var random = SeededGenerator(seed: UInt64(seed))
     let count = UInt32([8, 16, 24, 64].randomElement(using: &random)!)
-    // Little more than the longest frame, so that copies wait for each other.
-    let limits = RingLimits(copyMemory: 0x1800)
+    // Little more than the longest frame, so that copies wait for each other; or room for many.
+    let limits = RingLimits(copyMemory: seed % 2 == 0 ? 0x1800 : 0x2_0000)
     let harness = try TransmitHarness(count: count, protection: protection, limits: limits)
-    var inspector = ScriptedInspector(dropping: 200, 201)
     var expected: [[UInt8]] = []
     var sent: [[UInt8]] = []
     var posted = 0
@@ -100,8 +125,9 @@ import Testing
       sent += harness.send()
       _ = harness.complete()
     }
+    #expect(inspector.complaint == nil, "seed \(seed), \(protection)")
     #expect(sent == expected, "seed \(seed), \(protection)")
-    #expect(inspector.seen.count == posted, "seed \(seed), \(protection)")
+    #expect(inspector.script.seen.count == posted, "seed \(seed), \(protection)")
     #expect(harness.rings.osHead == harness.driverTail, "seed \(seed), \(protection): everything completes")
     #expect(harness.rings.state.counters.faults.total == 0, "seed \(seed), \(protection)")
   }
@@ -110,11 +136,16 @@ import Testing
   /// reaches the wire or the OS.
   @Test(arguments: 1...40)
   func anythingInTheOSQueueIsSurvived(seed: Int) throws {
+    try survive(ScriptedInspector(dropping: 3), seed)
+    try survive(ForewarnedInspector(ScriptedInspector(dropping: 3)), seed)
+  }
+
+  private func survive<Inspector: InspectorWithScript>(_ inspector: Inspector, _ seed: Int) throws {
+    var inspector = inspector
     var random = SeededGenerator(seed: UInt64(seed))
     let protection = seed % 2 == 0 ? PacketProtection.inPlace : .copyToDPIMemory
     let transmit = try TransmitHarness(protection: protection, limits: RingLimits(copyMemory: 0x8000))
     let receive = try ReceiveHarness(protection: protection, limits: RingLimits(copyMemory: 0x8000))
-    var inspector = ScriptedInspector(dropping: 3)
     let addresses: [UInt64] = [
       0, 0x2000, 0x5_0000, TestMachine.osLength - 5, TestMachine.dpiBase - 3, TestMachine.dpiBase,
       TestMachine.dpiBase + 0x1000, 0x7000_0000, .max, .max - 200,
@@ -150,6 +181,6 @@ import Testing
       _ = receive.arrive(frame(UInt8.random(in: 0..<5, using: &random), count: 100))
       _ = receive.publish(&inspector)
     }
-    #expect(!inspector.seen.contains { $0.count > 8 && $0.suffix(8).allSatisfy { $0 == 0xD1 } }, "seed \(seed)")
+    #expect(!inspector.script.seen.contains { $0.count > 8 && $0.suffix(8).allSatisfy { $0 == 0xD1 } }, "seed \(seed)")
   }
 }

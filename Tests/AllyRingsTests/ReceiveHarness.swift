@@ -45,7 +45,7 @@ final class ReceiveHarness {
       frame, on: rings.state.dpiQueue, bufferLength: rings.state.receive.bufferLength, machine: machine)
   }
 
-  func publish(_ inspector: inout ScriptedInspector) -> PublishResult {
+  func publish<Inspector: PacketInspector>(_ inspector: inout Inspector) -> PublishResult {
     rings.publishCompleted(inspecting: &inspector, clock: &clock, memory: machine.memory)
   }
 

@@ -150,6 +150,53 @@ struct ScriptedInspector: PacketInspector {
   }
 }
 
+/// An inspector whose verdicts a test gives, and that a test asks what it saw.
+protocol InspectorWithScript: PacketInspector {
+  var script: ScriptedInspector { get }
+  /// What the rings did that they must not.
+  var complaint: String? { get }
+}
+
+extension ScriptedInspector: InspectorWithScript {
+  var script: ScriptedInspector { self }
+  var complaint: String? { nil }
+}
+
+/// Hears of frames before it is asked about them, and compares.
+struct ForewarnedInspector: InspectorWithScript {
+  private(set) var script: ScriptedInspector
+  private(set) var complaint: String?
+  /// Frames that were announced and have not come.
+  private(set) var expected: [(bytes: [UInt8], stamp: FrameStamp, direction: Direction, offloads: FrameOffloads)] = []
+  /// The most of them at a time.
+  private(set) var longestBatch = 0
+
+  init(_ script: ScriptedInspector) { self.script = script }
+
+  static var takesAnnouncements: Bool { true }
+
+  mutating func announce(_ packet: borrowing Packet) {
+    let bytes = packet.bytes
+    expected.append(
+      (unsafe bytes.withUnsafeBytes { unsafe Array($0) }, packet.stamp, packet.direction, packet.offloads))
+    longestBatch = max(longestBatch, expected.count)
+  }
+
+  mutating func inspect(_ packet: borrowing Packet) -> Verdict {
+    if let first = expected.first {
+      expected.removeFirst()
+      let bytes = packet.bytes
+      let copy = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+      if copy != first.bytes || packet.stamp != first.stamp || packet.direction != first.direction
+        || packet.offloads != first.offloads
+      {
+        complaint = "frame \(script.seen.count) is not the one that was announced"
+      }
+    }
+    return script.inspect(packet)
+  }
+}
+
 /// A frame of `count` bytes that begins with `first`.
 func frame(_ first: UInt8, count: Int = 60) -> [UInt8] {
   (0..<count).map { $0 == 0 ? first : UInt8(truncatingIfNeeded: Int(first) &+ $0) }

@@ -54,7 +54,7 @@ final class TransmitHarness {
 
   func ring() -> RingFault? { rings.moveTail(to: driverTail) }
 
-  func copy(_ inspector: inout ScriptedInspector) -> UInt32 {
+  func copy<Inspector: PacketInspector>(_ inspector: inout Inspector) -> UInt32 {
     _ = ring()
     return rings.copyPosted(inspecting: &inspector, clock: &clock, memory: machine.memory)
   }

@@ -13,8 +13,8 @@
 # ALLY_GUEST_LOGS    a folder that keeps what the guests said (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cases=(e1000 e1000-inline e1000-firewall e1000e e1000e-packet e1000e-core igb igb-firewall
-  virtio_net virtio_net-inline virtio_net-restart)
+cases=(e1000 e1000-inline e1000-firewall e1000-suricata e1000e e1000e-packet e1000e-core e1000e-apart e1000e-firewall igb igb-firewall
+  igb-apart virtio_net virtio_net-inline virtio_net-apart virtio_net-restart)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
@@ -90,12 +90,14 @@ case_e1000e-packet() {
   attached e1000e-packet e1000e
 }
 
-attached() { # attached CASE NIC
+attached() { # attached CASE NIC OPTION...
   local name=$1 nic=$2
+  shift 2
   echo -n first >"$work/www-stage"
   mkdir -p "$work/www"
   cp "$work/www-stage" "$work/www/stage"
-  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --record "$work/inspected.pcap"
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --record "$work/inspected.pcap" \
+    "$@"
   listen_beside "$name"
   boot_guest "$name"
   check "the guest comes up" await driver
@@ -146,11 +148,13 @@ attached() { # attached CASE NIC
 case_e1000-inline() { inline e1000-inline e1000; }
 case_virtio_net-inline() { inline virtio_net-inline virtio_net; }
 
-inline() { # inline CASE NIC
+inline() { # inline CASE NIC OPTION...
   local name=$1 nic=$2
+  shift 2
   mkdir -p "$work/www"
   echo -n second >"$work/www/stage"
-  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/inline.rules" --inline
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/inline.rules" --inline "$@"
+  "${meanwhile:-:}" "$name"
   boot_guest "$name"
   check "the guest comes to its end" await end
   equal "page" "$(section page)" "The page is here."
@@ -163,6 +167,56 @@ inline() { # inline CASE NIC
   end_ally "$name"
   check "the alert with the guest's address" grep -q \
     '"event_type":"alert".*"src_ip":"192.0.2.2".*"signature_id":1000001' "$work/$name.logs/eve.json"
+}
+
+# Rules and records in a process of their own: the same traffic with the same result, and nothing is copied for it.
+case_e1000e-apart() {
+  attached e1000e-apart e1000e --inspector-process --inspector-failure closed
+  equal "frames without an inspector" "$(counted "frames without an inspector")" 0
+  equal "frames inspected there" "$(counted "frames inspected there")" "$(counted frames)"
+  check "batches" test "$(counted "batches of them")" -lt "$(counted frames)"
+  equal "copies for the inspector for each frame" "$(counted "copies for the inspector for each frame")" 0.000
+  check "nobody is left" await_nobody "$ally"
+}
+# What a rejected connection is told crosses too, and another inspector does what the first would have. It can do little.
+case_igb-apart() {
+  local meanwhile=replace_inspector user=root options=(--inspector-process --inspector-failure closed)
+  # Whoever is root of a user namespace alone has no other user to become.
+  if [ "$(awk '{ print $3; exit }' /proc/self/uid_map)" -gt 1 ]; then
+    user=nobody
+    options+=(--user nobody)
+  fi
+  mkdir -p "$work/igb-apart.logs"
+  chmod 755 "$work"
+  chmod 777 "$work/igb-apart.logs"
+  inline igb-apart igb "${options[@]}"
+  check "another inspector was started" grep -q '^ *1  inspectors started again' "$summary"
+  check "nobody is left" await_nobody "$ally"
+}
+case_virtio_net-apart() { inline virtio_net-apart virtio_net --inspector-process --inspector-failure closed; }
+replace_inspector() { # replace_inspector CASE
+  local inspector task
+  inspector=$(inspector_of "$ally")
+  kill -KILL "$inspector" || fail "there is no inspector"
+  check "another inspector is started" await_line "$work/$1.ally.log" 'there is an inspector again'
+  inspector=$(inspector_of "$ally")
+  equal "user of the inspector" "$(field Uid "/proc/$inspector/status" | cut -f 1)" "$(id -u "$user")"
+  equal "capabilities of the inspector" "$(field CapEff "/proc/$inspector/status")" 0000000000000000
+  for task in /proc/"$inspector"/task/*; do
+    equal "its filter of system calls" "$(field Seccomp "$task/status")" 2
+  done
+  check "it has no interface" contains_no net/tun <(readlink "/proc/$inspector/fd/"*)
+}
+# inspector_of PROCESS: the one that was started by the one that it started.
+inspector_of() { child_of "$(child_of "$1")"; }
+child_of() { busybox ps -o pid,ppid | awk -v parent="$1" '$2 == parent { print $1; exit }'; }
+# await_nobody GROUP: until no process of the group is left.
+await_nobody() {
+  for _ in $(seq 50); do
+    if [ -z "$(busybox ps -o pid,pgid | awk -v group="$1" '$2 == group { print $1 }')" ]; then return 0; fi
+    sleep 0.1
+  done
+  return 1
 }
 
 # The appliance is killed in the middle of pings, and twice in the middle of a transfer, and started again: the emulator connects
@@ -251,13 +305,76 @@ case_e1000e-core() {
 }
 field() { sed -n "s/^$1:[[:space:]]*//p" "$2"; }
 
+# Suricata as it comes, in its own inline mode between two interfaces, after Ally on the cable: it alerts as it does on the capture
+# of what Ally saw, what it drops does not arrive, and while it is away nothing passes.
+case_e1000-suricata() {
+  local name=e1000-suricata program reason='' uplink=packet:ally1 between=yes
+  for program in ip ethtool suricata; do
+    command -v "$program" >/dev/null || reason="no $program"
+  done
+  if [ -z "$reason" ] && ! suricata -V | grep -q 'version 7\.0\.'; then reason="$(suricata -V), wanted 7.0"; fi
+  if [ -n "$reason" ]; then
+    echo "skipped $name: $reason"
+    return
+  fi
+  serve_guest "$name" e1000 "$ALLY_IDS" -l "$work/$name.logs" -S "$here/suricata.rules" --record "$work/inspected.pcap"
+  # What a stack leaves to its NIC, nobody would do here.
+  check "frames are whole" ethtool -K ally0 tx off tso off gso off
+  { head -c 200000 /dev/zero | tr '\0' a; echo ALLY-END-OF-STREAM; } >"$work/www/large"
+  start_suricata first
+  boot_guest "$name"
+  check "the guest has done its part" await waiting
+  check "the web server saw no request that was dropped" contains_no shadow "$work/$name.httpd.log"
+  stop_suricata
+  check "nothing passes without Suricata" await cut
+  start_suricata second
+  check "the guest comes to its end" await end
+  stop_suricata
+  power_off
+  end_ally "$name"
+  equal "pings lost" "$(loss ping)" 0
+  equal "digest of the large page" "$(section large | awk '{ print $1 }')" "$(sha256sum <"$work/www/large" | awk '{ print $1 }')"
+  equal "page after the attack" "$(section attack)" "The page is here."
+  check "what is dropped has no answer" contains_no "The page" <(section dropped)
+  equal "page" "$(section page)" "The page is here."
+  equal "page after Suricata's return" "$(section page-again)" "The page is here."
+  # Checksums that the guest left to its NIC are missing in this capture.
+  check "Suricata reads the capture" read_by_suricata "$work/inspected.pcap"
+  equal "alerts by signature" "$(alerts "$work/direct/eve.json" | cut -d ' ' -f 1 | uniq -c | xargs)" \
+    "1 1000001 1 1000002 1 1000003 5 1000004"
+  equal "Suricata's alerts behind Ally" "$(alerts "$work/first/eve.json" "$work/second/eve.json")" "$(alerts "$work/direct/eve.json")"
+  equal "Ally's alerts" "$(alerts "$work/$name.logs/eve.json")" "$(alerts "$work/direct/eve.json")"
+}
+start_suricata() { # start_suricata FOLDER: for its records, in the working folder; sets $suricata
+  mkdir -p "$work/$1"
+  start "$work/$1.suricata.log" suricata -c "$here/suricata.yaml" -S "$here/suricata.rules" -l "$work/$1" --af-packet
+  suricata=$last
+  check "Suricata starts" await_line "$work/$1.suricata.log" 'Engine started'
+}
+stop_suricata() {
+  kill -INT "$suricata" || fail "Suricata has ended by itself"
+  wait "$suricata" || true
+}
+read_by_suricata() {
+  mkdir -p "$work/direct"
+  suricata -c "$here/suricata.yaml" -S "$here/suricata.rules" -l "$work/direct" -r "$1" -k none --runmode single --simulate-ips
+}
+# alerts FILE...: signature, addresses and ports of each, sorted.
+alerts() {
+  sed -n -E 's/.*"event_type":"alert".*"src_ip":"([^"]*)"(,"src_port":([0-9]*))?,"dest_ip":"([^"]*)"(,"dest_port":([0-9]*))?.*"signature_id":([0-9]*).*/\7 \1 \3 \4 \6/p' \
+    "$@" | sort
+}
+
 # A policy that knows connections: frames that the guest's NIC is to segment, and replies to what is rejected.
 case_e1000-firewall() { firewalled e1000-firewall e1000; }
 case_igb-firewall() { firewalled igb-firewall igb; }
+# With the policy in a process of its own.
+case_e1000e-firewall() { firewalled e1000e-firewall e1000e --inspector-process --inspector-failure closed; }
 
-firewalled() { # firewalled CASE NIC
+firewalled() { # firewalled CASE NIC OPTION...
   local name=$1 nic=$2
-  serve_guest "$name" "$nic" "$ALLY_FIREWALL" -f "$here/guest.nft" --log "$work/$name.refused"
+  shift 2
+  serve_guest "$name" "$nic" "$ALLY_FIREWALL" -f "$here/guest.nft" --log "$work/$name.refused" "$@"
   busybox ip addr add 192.0.2.7/24 dev ally0
   busybox ip addr add 192.0.2.8/24 dev ally0
   start "$work/$name.closed" "$tools/busybox" sh -c "echo hello | '$tools/busybox' nc -l -p 9003"
@@ -294,7 +411,10 @@ firewalled() { # firewalled CASE NIC
 
 set_up() {
   local script=attached-guest.sh
-  case $1 in *-firewall) script=firewalled-guest.sh ;; esac
+  case $1 in
+    *-firewall) script=firewalled-guest.sh ;;
+    *-suricata) script="suricata-guest.sh" ;;
+  esac
   make_initrd "$work/initrd" "${1%%-*}" "$here/$script"
 }
 show_logs() {
@@ -304,7 +424,10 @@ show_logs() {
 }
 tear_down() {
   # A pair of interfaces stays when nobody uses it, a TAP interface does not.
-  if [ -e /proc/sys/net/ipv4/conf/ally1 ]; then ip link del ally1; fi
+  local end
+  for end in ally1 ally3; do
+    if [ -e "/proc/sys/net/ipv4/conf/$end" ]; then ip link del "$end"; fi
+  done
   rm -rf "$work"/www "$work"/nic.sock "$work/received"
 }
 run_cases "attached guests"

@@ -43,7 +43,7 @@ equal() { # equal WHAT FOUND EXPECTED
 contains_no() { ! grep -aq "$@"; }
 # counted LABEL: the number before a label in the file $summary.
 # shellcheck disable=SC2154 # the script's
-counted() { sed -n "s/^ *\\([0-9,]*\\)  $1\$/\\1/p" "$summary" | head -n 1 | tr -d ,; }
+counted() { sed -n "s/^ *\\([0-9,.]*\\)  $1\$/\\1/p" "$summary" | head -n 1 | tr -d ,; }
 
 # run_cases WHAT: runs the cases chosen, one after the other, and ends with their result.
 run_cases() {

@@ -85,17 +85,28 @@ trap 'exit 143' TERM
 
 # --- Ally, the other end of the cable, the guest ------------------------------------------------------------------------
 
+# pair NAME NAME: two interfaces, up, with a cable between them.
+pair() {
+  local end
+  ip link add "$1" type veth peer name "$2"
+  for end in "$1" "$2"; do
+    # Only what is asked for goes over the cable.
+    echo 1 >"/proc/sys/net/ipv6/conf/$end/disable_ipv6" 2>/dev/null || true
+    ip link set "$end" up
+  done
+}
+
 # serve LOG SOCKET NIC COMMAND...: has Ally serve a NIC whose cable is ally0, and sets $ally. ally0 is a TAP interface, or with
-# uplink=packet:ally1 an end of a pair.
+# uplink=packet:ally1 an end of a pair; with between=yes ally1 and ally0 are ends of two pairs, whose others are ally2 and ally3.
 serve() {
-  if [ "${uplink:-}" = packet:ally1 ]; then
-    ip link add ally0 type veth peer name ally1
-    echo 1 >/proc/sys/net/ipv6/conf/ally1/disable_ipv6 2>/dev/null || true
-    ip link set ally1 up
+  if [ "${between:-}" = yes ]; then
+    pair ally1 ally2
+    pair ally3 ally0
+  elif [ "${uplink:-}" = packet:ally1 ]; then
+    pair ally1 ally0
   fi
   start_ally "$@"
   busybox ip addr add 192.0.2.1/24 dev ally0
-  # Only what is asked for goes over the cable.
   echo 1 >/proc/sys/net/ipv6/conf/ally0/disable_ipv6 2>/dev/null || true
   busybox ip link set ally0 up
 }

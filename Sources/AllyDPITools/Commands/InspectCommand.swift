@@ -48,6 +48,21 @@ public struct InspectCommand {
     }
   }
 
+  /// As ``perform(on:)`` with guests, but with rules, engine and records in a process of their own, which prints its part of the
+  /// summary itself.
+  public func perform(on run: GuestRun, apart: InspectorProcessOptions) throws(CommandFailure) -> ExitStatus {
+    guard apart.isWanted else { return try perform(on: run) }
+    let hasRecordsThere = try DPISettings(options).recordsAreOnStandardOutput
+    return try run.inspect(apart, by: ControlledEngine.self) { summary throws(CommandFailure) in
+      try InspectSession.print(SummarySection.text(summary.sections) + "\n", besideRecords: hasRecordsThere)
+    } inspect: { run throws(CommandFailure) in
+      try perform(isPart: true) { session, _, flush throws(CommandFailure) in
+        let control = session.control
+        try run.inspect(inspecting: &session.engine, ready: control.begin, often: flush)
+      }
+    }
+  }
+
   /// Reads settings and rules, inspects what passes interfaces until the operator ends it, and prints the summary. Records
   /// are in their files within a second.
   public func perform(on run: InterfaceRun) throws(CommandFailure) -> ExitStatus {
@@ -57,7 +72,9 @@ public struct InspectCommand {
     }
   }
 
+  /// - Parameter isPart: whether frames are counted elsewhere, and the summary is the engine's part alone.
   private func perform(
+    isPart: Bool = false,
     _ inspect: (inout InspectSession, inout RunSummary, _ often: (inout ControlledEngine) -> Bool)
       throws(CommandFailure)
       -> Void
@@ -75,7 +92,7 @@ public struct InspectCommand {
     } catch {
       failure = error
     }
-    if let failure = try session.finish(summary, failure) { throw failure }
+    if let failure = try session.finish(isPart ? nil : summary, failure) { throw failure }
     return .success
   }
 

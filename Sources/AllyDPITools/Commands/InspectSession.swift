@@ -48,10 +48,10 @@ struct InspectSession: ~Copyable {
     self.eve = eve
   }
 
-  /// Ends the inspection: writes what is left, and prints the summary.
+  /// Ends the inspection: writes what is left, and prints the summary, or with nil the engine's part of it.
   ///
   /// - Returns: why the command fails: `failure`, or else what happened here.
-  mutating func finish(_ summary: RunSummary, _ failure: CommandFailure?) throws(CommandFailure) -> CommandFailure? {
+  mutating func finish(_ summary: RunSummary?, _ failure: CommandFailure?) throws(CommandFailure) -> CommandFailure? {
     var failure = failure
     engine.engine.finish()
     control.close()
@@ -71,17 +71,18 @@ struct InspectSession: ~Copyable {
       failure = failure ?? error
     }
     if let store, store.failures > 0 { Console.complain("\(name): \(store.failures) files could not be kept") }
-    var sections = summary.sections + [Self.alerts(engine.engine.statistics), Self.rules(rules)]
+    var sections = (summary?.sections ?? []) + [Self.alerts(engine.engine.statistics), Self.rules(rules)]
     let dropped = eve.droppedRecords + (fastLog?.droppedRecords ?? 0)
     if dropped > 0 { sections.append(SummarySection("Records", [.init("dropped: nobody read them in time", dropped)])) }
     let text = SummarySection.text(sections) + "\n\nRecords: \(settings.eve.name(in: settings.logFolder))"
-    if settings.eve.isStandardOutput || settings.fastLog?.isStandardOutput == true {
-      // There are records on standard output.
-      for line in text.split(separator: "\n", omittingEmptySubsequences: false) { Console.complain(String(line)) }
-    } else {
-      try Console.print(text)
-    }
+    try Self.print(text, besideRecords: settings.recordsAreOnStandardOutput)
     return failure
+  }
+
+  /// Prints text where a summary goes: to standard output, unless records go there.
+  static func print(_ text: String, besideRecords: Bool) throws(CommandFailure) {
+    guard besideRecords else { return try Console.print(text) }
+    for line in text.split(separator: "\n", omittingEmptySubsequences: false) { Console.complain(String(line)) }
   }
 
   private static func openFileStore(_ settings: DPISettings) throws(CommandFailure) -> FileFolder? {

@@ -17,6 +17,8 @@ struct DPISettings {
   var logFolder = "."
   /// `unix-command`: where a running process listens to its operator; nil for nowhere.
   var controlSocket: String?
+  /// Whether records go to standard output.
+  var recordsAreOnStandardOutput: Bool { eve.isStandardOutput || fastLog?.isStandardOutput == true }
   /// What the operator should know, one line each.
   var notes: [String] = []
 

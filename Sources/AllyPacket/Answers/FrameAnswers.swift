@@ -93,6 +93,28 @@ public struct FrameAnswers: ~Copyable {
     return true
   }
 
+  /// Puts a frame that is finished in the packet's place, as it is: of an inspector that had another make it. The verdict is then
+  /// to be ``Verdict/replace``.
+  ///
+  /// - Parameters:
+  ///   - packet: the frame that is replaced.
+  ///   - frame: what goes on; nothing of it is made right.
+  ///   - offloads: of a received frame, what the OS is told.
+  /// - Returns: false when there is no replacement: there is no room for it, or the NIC was to cut the frame into segments.
+  public mutating func replace(_ packet: borrowing Packet, with frame: RawSpan, offloads: FrameOffloads) -> Bool {
+    replacementLength = 0
+    guard let scratch = unsafe scratch, frame.byteCount > 0, frame.byteCount <= capacity,
+      packet.direction == .receive || packet.offloads.segmentSize == 0
+    else { return false }
+    unsafe frame.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      unsafe scratch.copyMemory(from: base, byteCount: bytes.count)
+    }
+    replacementOffloads = packet.direction == .receive ? offloads : .none
+    replacementLength = frame.byteCount
+    return true
+  }
+
   /// Sends a frame of the inspector's own, behind the frame that it looks at.
   ///
   /// - Parameters:

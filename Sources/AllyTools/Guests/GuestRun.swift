@@ -8,12 +8,14 @@ internal import AllyRings
 
 /// Guests behind an appliance: their NICs are served, and every frame passes the inspector, until the operator ends it.
 public struct GuestRun {
-  private let options: GuestOptions
+  let options: GuestOptions
   private let core: CoreSettings
-  private let privileges: PrivilegeOptions
-  private let protection: PacketProtection
+  let privileges: PrivilegeOptions
+  let protection: PacketProtection
   /// The command, for the lines on standard error.
-  private let name: String
+  let name: String
+  /// To the inspector, when it is in a process of its own.
+  var link: InspectorLink?
 
   public init(
     name: String, options: GuestOptions, interception: InterceptionOptions, core: CoreOptions,
@@ -122,16 +124,16 @@ public struct GuestRun {
     case .e1000:
       return try GuestNIC<RingVirtualizer<E1000Driver>, ModelNIC<E1000Model, UplinkWire>, Inspector>(
         ModelNIC(model: E1000Model(requester: requester, macAddress: address), line: UplinkWire(wire)),
-        windows: [.registers, .indirect], inspecting: shared, settings: settings)
+        windows: [.registers, .indirect], inspecting: shared, settings: settings, link: link)
     case .e1000e:
       return try GuestNIC<RingVirtualizer<E1000EDriver>, ModelNIC<E1000EModel, UplinkWire>, Inspector>(
         ModelNIC(model: E1000EModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
-        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings)
+        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, link: link)
     case .virtioNet: throw HostError("a virtio network device is attached by vhost-user")
     case .igb:
       return try GuestNIC<RingVirtualizer<IGBDriver>, ModelNIC<IGBModel, UplinkWire>, Inspector>(
         ModelNIC(model: IGBModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
-        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings)
+        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, link: link)
     }
   }
 
@@ -157,7 +159,7 @@ public struct GuestRun {
       maximumFrameLength: Uplink.longestFrame)
     return try GuestNIC<VirtqueueVirtualizer<VirtioNetDriver>, ModelNIC<VirtioNetModel, UplinkWire>, Inspector>(
       ModelNIC(model: model, line: UplinkWire(wire)),
-      windows: [.empty, .empty, .empty, .empty, .registers], inspecting: shared, settings: settings)
+      windows: [.empty, .empty, .empty, .empty, .registers], inspecting: shared, settings: settings, link: link)
   }
 
   private func count(

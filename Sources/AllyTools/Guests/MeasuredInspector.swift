@@ -18,6 +18,10 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
     Inspector.actions.isEmpty ? [.injectsTowardsOS, .injectsTowardsWire] : Inspector.actions
   }
 
+  static var takesAnnouncements: Bool { Inspector.takesAnnouncements }
+
+  mutating func announce(_ packet: borrowing Packet) { inspector.announce(packet) }
+
   /// Whether everything that is wanted can still be done.
   var isSound: Bool { recorder?.failure == nil }
 

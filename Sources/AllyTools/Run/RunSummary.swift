@@ -20,6 +20,8 @@ public struct RunSummary: Sendable {
   public var segments: UInt64 = 0
   /// What interception did; nil for a run without rings.
   public var interception: InterceptionSummary?
+  /// What crossed to an inspector in another process; nil when there was none.
+  public var inspectorProcess: InspectorUse?
   /// Interfaces that were listened to.
   public var interfaces: [InterfaceUse] = []
 
@@ -38,6 +40,24 @@ public struct RunSummary: Sendable {
 
   /// 10⁹ bits of frames per second of the run.
   public var gigabitsPerSecond: Double { seconds > 0 ? Double(bytes) * 8 / seconds / 1e9 : 0 }
+}
+
+/// What crossed to an inspector in another process, in frames unless it says otherwise.
+public struct InspectorUse: Sendable {
+  /// What it gave a verdict on, and in how many batches that was handed over.
+  public var frames: UInt64
+  public var batches: UInt64
+  /// Times that either process had to be woken.
+  public var inspectorWakeUps: UInt64
+  public var interceptorWakeUps: UInt64
+  /// What had to be copied for it.
+  public var copies: UInt64
+  /// What passed, or was dropped, because there was no inspector.
+  public var undecided: UInt64
+  /// Inspectors after the first.
+  public var restarts: UInt64
+  /// What should not be, by name.
+  public var faults: [(name: String, count: UInt64)]
 }
 
 /// What was heard at an interface, in frames.

@@ -64,7 +64,23 @@ extension RunSummary {
           + ($0.cut > 0 ? [.init("of them cut (--snaplen)", $0.cut)] : []))
     }
     if let interception { sections += interception.sections(delivered: delivered) }
+    if let inspectorProcess { sections.append(inspectorProcess.section) }
     return sections
+  }
+}
+
+extension InspectorUse {
+  fileprivate var section: SummarySection {
+    func perFrame(_ count: UInt64) -> Double { frames > 0 ? Double(count) / Double(frames) : 0 }
+    var lines: [SummarySection.Line] = [
+      .init("frames inspected there", frames), .init("batches of them", batches),
+      .init("wake-ups of the inspector for each frame", measure: perFrame(inspectorWakeUps)),
+      .init("wake-ups of the interceptor for each frame", measure: perFrame(interceptorWakeUps)),
+      .init("copies for the inspector for each frame", measure: perFrame(copies)),
+      .init("frames without an inspector", undecided), .init("inspectors started again", restarts),
+    ]
+    lines += faults.filter { $0.count > 0 }.map { .init($0.name, $0.count) }
+    return SummarySection("Inspector's process", lines)
   }
 }
 

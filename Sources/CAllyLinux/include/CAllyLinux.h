@@ -29,6 +29,19 @@ int ally_accept(int socket);
 // memfd_create(2), close-on-exec.
 int ally_memory_file(const char *name);
 
+// From here on the file of ally_memory_file keeps its length, and with `ends_writing` nobody gets to write it by any descriptor:
+// mappings that can be written stay, and there are no others any more. Returns 0, or -1 with errno.
+int ally_seal(int file, int ends_writing);
+
+// eventfd(2), non-blocking, close-on-exec.
+int ally_event(void);
+
+// fork(2), for a process with one thread. With `dies_with_parent` the child is killed when the calling thread ends.
+pid_t ally_fork(int dies_with_parent);
+
+// Waits for a child's end. Returns its exit status, or 128 and the signal that ended it.
+int ally_await_child(pid_t child);
+
 // Opens a TAP interface, without packet information, non-blocking and close-on-exec. The kernel's name for it goes to
 // `actual`, which has 16 bytes.
 int ally_open_tap(const char *name, char *actual);
