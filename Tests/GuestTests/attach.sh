@@ -83,7 +83,7 @@ case_virtio_net() { attached virtio_net virtio_net; }
 # The cable is one of a pair of interfaces, whose other end leaves segments and checksums to it.
 case_e1000e-packet() {
   if ! command -v ip >/dev/null; then
-    echo "skipped e1000e-packet: no ip (iproute2)"
+    skip "no ip (iproute2)"
     return
   fi
   local uplink=packet:ally1
@@ -314,7 +314,7 @@ case_e1000-suricata() {
   done
   if [ -z "$reason" ] && ! suricata -V | grep -q 'version 7\.0\.'; then reason="$(suricata -V), wanted 7.0"; fi
   if [ -n "$reason" ]; then
-    echo "skipped $name: $reason"
+    skip "$reason"
     return
   fi
   serve_guest "$name" e1000 "$ALLY_IDS" -l "$work/$name.logs" -S "$here/suricata.rules" --record "$work/inspected.pcap"

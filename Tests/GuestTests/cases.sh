@@ -28,6 +28,11 @@ skip_all() {
 }
 
 failures=0
+# skip WHY: the case that runs cannot go on; it is to return.
+skip() {
+  echo "skipped $name: $1"
+  is_skipped=yes
+}
 fail() {
   echo "  FAILED $1"
   failures=$((failures + 1))
@@ -47,14 +52,17 @@ counted() { sed -n "s/^ *\\([0-9,.]*\\)  $1\$/\\1/p" "$summary" | head -n 1 | tr
 
 # run_cases WHAT: runs the cases chosen, one after the other, and ends with their result.
 run_cases() {
-  local began passed=0 failed=0
+  local began passed=0 failed=0 skipped=0
   for name in "${chosen[@]}"; do
     began=$SECONDS
     failures=0
+    is_skipped=
     if declare -F set_up >/dev/null; then set_up "$name"; fi
     "case_$name"
     stop_children
-    if [ "$failures" -eq 0 ]; then
+    if [ -n "$is_skipped" ] && [ "$failures" -eq 0 ]; then
+      skipped=$((skipped + 1))
+    elif [ "$failures" -eq 0 ]; then
       echo "passed  $name ($((SECONDS - began)) s)"
       passed=$((passed + 1))
     else
@@ -64,6 +72,8 @@ run_cases() {
     fi
     if declare -F tear_down >/dev/null; then tear_down "$name"; fi
   done
-  echo "$1: $passed passed, $failed failed"
+  local others=
+  if [ "$skipped" -gt 0 ]; then others=", $skipped skipped"; fi
+  echo "$1: $passed passed, $failed failed$others"
   [ "$failed" -eq 0 ]
 }

@@ -95,7 +95,7 @@ case_attack() {
 # The kernel takes tags out of frames; they are put back.
 case_vlan() {
   if ! command -v python3 >/dev/null; then
-    echo "skipped vlan: no python3"
+    skip "no python3"
     return
   fi
   listen
