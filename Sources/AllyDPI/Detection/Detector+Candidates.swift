@@ -20,19 +20,22 @@ extension Detector {
     if marks.flags.contains(.noPayloadInspection) { return }
     if context.hasStreamData {
       insert(group.unsearchedStreams, packet, in: window.bytes, isStart: window.streamOffset == 0)
-      let found = scan(window.bytes.extracting(window.quietLength...), group.streams)
-      if found == 0 {
-        quietUntil =
-          Int(clamping: window.streamOffset) + max(0, window.bytes.byteCount - max(0, group.streams.longest - 1))
+      let searched = window.bytes.extracting(window.quietLength...)
+      let isQuiet = scan(searched, group.streams) == 0
+      if scan(searched, group.shortStreams) == 0 && isQuiet {
+        let longest = max(1, group.streams.longest, group.shortStreams.longest)
+        quietUntil = Int(clamping: window.streamOffset) + max(0, window.bytes.byteCount - (longest - 1))
       }
     }
     guard !context.isContinuation && packet.payloadLength > 0 else { return }
     let payload = bytes.extracting(packet.payloadRange)
     insert(group.unsearchedPayloads, packet, in: payload)
     _ = scan(payload, group.payloads)
+    _ = scan(payload, group.shortPayloads)
     if context.isInStream { return }
     insert(group.unsearchedStreams, packet, in: payload)
     _ = scan(payload, group.streams)
+    _ = scan(payload, group.shortStreams)
   }
 
   /// - Returns: how many literals were found; nil when too many were.

@@ -67,8 +67,7 @@ struct Detector: ~Copyable {
   init(tables: DetectionTables, configuration: DPIConfiguration, seed: UInt64) throws(DPIEngineError) {
     var databases: [HyperscanDatabase] = []
     for index in 0..<tables.prefilter.groups.count {
-      let group = tables.prefilter.groups[index]
-      databases += [group.streams.database, group.payloads.database].compactMap(\.self)
+      databases += tables.prefilter.groups[index].databases
     }
     for index in 0..<tables.application.groups.count {
       if let database = tables.application.groups[index].database { databases.append(database) }
