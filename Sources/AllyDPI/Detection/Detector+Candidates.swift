@@ -20,12 +20,7 @@ extension Detector {
     if marks.flags.contains(.noPayloadInspection) { return }
     if context.hasStreamData {
       insert(group.unsearchedStreams, packet, in: window.bytes, isStart: window.streamOffset == 0)
-      let searched = window.bytes.extracting(window.quietLength...)
-      let isQuiet = scan(searched, group.streams) == 0
-      if scan(searched, group.shortStreams) == 0 && isQuiet {
-        let longest = max(1, group.streams.longest, group.shortStreams.longest)
-        quietUntil = Int(clamping: window.streamOffset) + max(0, window.bytes.byteCount - (longest - 1))
-      }
+      search(window, group)
     }
     guard !context.isContinuation && packet.payloadLength > 0 else { return }
     let payload = bytes.extracting(packet.payloadRange)
@@ -36,6 +31,34 @@ extension Detector {
     insert(group.unsearchedStreams, packet, in: payload)
     _ = scan(payload, group.streams)
     _ = scan(payload, group.shortStreams)
+  }
+
+  /// Searches what of a stream was not searched. Literals found before and still shown make candidates as those that are found now.
+  private mutating func search(_ window: StreamWindow, _ group: PrefilterGroup) {
+    let start = Int(clamping: window.streamOffset)
+    let count = window.bytes.byteCount
+    var search = window.search
+    search.forget(before: start)
+    for index in 0..<Int(search.count) { insert(tables.prefilter.literalUses[search.literal(at: index)]) }
+    let bytes = window.bytes.extracting(min(max(0, search.end - start), count)...)
+    let hasNoted = scan(bytes, group.streams, noting: &search, before: start + count)
+    let hasNotedShort = scan(bytes, group.shortStreams, noting: &search, before: start + count)
+    guard hasNoted && hasNotedShort else { return }
+    // The last bytes may be the begin of a literal.
+    let longest = max(1, group.streams.longest, group.shortStreams.longest)
+    search.finish(at: start + max(0, count - (longest - 1)))
+    streamSearch = search
+  }
+
+  /// - Returns: whether all literals that were found are noted.
+  private mutating func scan(
+    _ bytes: RawSpan, _ group: LiteralGroup, noting search: inout StreamSearch, before end: Int
+  ) -> Bool {
+    guard let found = scan(bytes, group) else { return false }
+    for index in 0..<found {
+      if !search.note(group.firstUse &+ scratch.literal(at: index), before: end) { return false }
+    }
+    return true
   }
 
   /// - Returns: how many literals were found; nil when too many were.

@@ -56,9 +56,8 @@ struct Detector: ~Copyable {
   private var variables = FlowVariables()
   private var tagged: TagTable
   private var matches: FixedList<Match>
-  /// Where in the stream of the last packet literals may begin; all before was searched. nil when the stream was not searched,
-  /// or not in vain.
-  var quietUntil: Int? = nil
+  /// How far the stream of the last packet is searched now; nil when that is as before.
+  var streamSearch: StreamSearch? = nil
   /// The matches of the last packet that records are written for.
   private(set) var alerts: FixedList<Match>
   var statistics = DetectionStatistics()
@@ -133,7 +132,7 @@ struct Detector: ~Copyable {
   ) -> Decision {
     matches.removeAll()
     alerts.removeAll()
-    quietUntil = nil
+    streamSearch = nil
     costs.begin()
     guard tables.signatures.count > 0 else { return Decision() }
     let group = tables.prefilter.groups[PrefilterTables.groupIndex(TransportClass(packet), context.side)]
