@@ -16,19 +16,19 @@ extension Detector {
         group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
       if marks.hasFlow { marks.flags.insert(evaluated) }
     }
-    if !context.isContinuation { insert(group.headers, packet, in: RawSpan()) }
+    if !context.isContinuation { insert(group.headers, packet, marks, in: RawSpan()) }
     if marks.flags.contains(.noPayloadInspection) { return }
     if context.hasStreamData {
-      insert(group.unsearchedStreams, packet, in: window.bytes, isStart: window.streamOffset == 0)
+      insert(group.unsearchedStreams, packet, marks, in: window.bytes, isStart: window.streamOffset == 0)
       search(window, group)
     }
     guard !context.isContinuation && packet.payloadLength > 0 else { return }
     let payload = bytes.extracting(packet.payloadRange)
-    insert(group.unsearchedPayloads, packet, in: payload)
+    insert(group.unsearchedPayloads, packet, marks, in: payload)
     _ = scan(payload, group.payloads)
     _ = scan(payload, group.shortPayloads)
     if context.isInStream { return }
-    insert(group.unsearchedStreams, packet, in: payload)
+    insert(group.unsearchedStreams, packet, marks, in: payload)
     _ = scan(payload, group.streams)
     _ = scan(payload, group.shortStreams)
   }
@@ -80,23 +80,26 @@ extension Detector {
 
   /// Makes candidates of signatures that are not searched for; `isStart` says whether a stream's data begins where the stream does.
   private mutating func insert(
-    _ group: UnsearchedGroup, _ packet: DecodedPacket, in data: RawSpan, isStart: Bool = true
+    _ group: UnsearchedGroup, _ packet: DecodedPacket, _ marks: FlowMarks, in data: RawSpan, isStart: Bool = true
   ) {
     let prefilter = tables.prefilter
     let byDestination = group.byDestinationPort.list(
       for: packet.destinationPort, in: prefilter.portBounds, prefilter.lists)
     let bySource = group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists)
     data.withByteView { data in
-      insert(unsearched: group.always, in: data, isStart: isStart)
-      insert(unsearched: byDestination, in: data, isStart: isStart)
-      insert(unsearched: bySource, in: data, isStart: isStart)
+      insert(unsearched: group.always, of: marks.protocolNumber, in: data, isStart: isStart)
+      insert(unsearched: byDestination, of: marks.protocolNumber, in: data, isStart: isStart)
+      insert(unsearched: bySource, of: marks.protocolNumber, in: data, isStart: isStart)
     }
   }
 
   @inline(__always)
-  private mutating func insert(unsearched range: TableRange, in data: ByteView, isStart: Bool) {
+  private mutating func insert(
+    unsearched range: TableRange, of protocolNumber: UInt8, in data: ByteView, isStart: Bool
+  ) {
     for index in range.indices {
       let entry = tables.prefilter.unsearched[tables.prefilter.candidates[index]]
+      if !entry.applications.admits(protocolNumber) { continue }
       if let literal = entry.literal {
         // What counts from the start of a stream stands in its first window.
         if literal.needsStart && !isStart || !literal.isIn(data) { continue }

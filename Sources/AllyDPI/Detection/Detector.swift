@@ -236,7 +236,7 @@ struct Detector: ~Copyable {
     _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan, marks: FlowMarks,
     time: UInt64, transaction: (any ApplicationTransaction)?
   ) -> Bool {
-    guard signature.protocolFilter.matches(packet), signature.admits(marks.protocolNumber),
+    guard signature.protocolFilter.matches(packet), signature.applications.admits(marks.protocolNumber),
       signature.flow.matches(packet, context),
       matchesPorts(signature, packet, marks.protocolNumber), tables.address(packet.source, isIn: signature.source),
       tables.address(packet.destination, isIn: signature.destination)

@@ -68,6 +68,8 @@ struct PrefilterGroup: BitwiseCopyable, Sendable {
 struct UnsearchedSignature: BitwiseCopyable, Sendable {
   var literal: AnchoredLiteral?
   var signature: UInt32
+  /// ``Signature/applications``: most flows are of another protocol, which is seen without a look at their bytes.
+  var applications: ApplicationMask
 }
 
 /// Literals that are searched for together.
@@ -101,6 +103,7 @@ struct PrefilterBuilder {
     var data: InspectedData
     var protocolFilter: ProtocolFilter
     var flow: FlowRequirements
+    var applications: ApplicationMask
     var pattern: FastPattern?
     /// What must be there; used when the pattern is weak.
     var anchored: AnchoredLiteral?
@@ -170,17 +173,21 @@ struct PrefilterBuilder {
       case .negatedAddressesOnly, .packet, .application, .transaction, .frame: headers.append(member)
       }
     }
-    var literals: [LiteralGroup] = []
+    let searched: [(members: [Entry], rarity: FastPattern.Rarity)] = [
+      (streams, .rare), (payloads, .rare), (streams, .short), (payloads, .short),
+    ]
+    var groups: [LiteralGroup] = []
     do throws(DetectionProgramError) {
-      for (members, rarity) in [(streams, FastPattern.Rarity.rare), (payloads, .rare), (streams, .short), (payloads, .short)] {
-        literals.append(try self.literals(of: members, rarity, compiler: compiler))
+      for (members, rarity) in searched {
+        groups.append(try literals(of: members, rarity, compiler: compiler))
       }
     } catch {
-      for group in literals { unsafe group.database?.deallocate() }
+      for group in groups { unsafe group.database?.deallocate() }
       throw error
     }
     return PrefilterGroup(
-      streams: literals[0], payloads: literals[1], shortStreams: literals[2], shortPayloads: literals[3], unsearchedStreams: unsearched(streams),
+      streams: groups[0], payloads: groups[1], shortStreams: groups[2], shortPayloads: groups[3],
+      unsearchedStreams: unsearched(streams),
       unsearchedPayloads: unsearched(payloads), headers: unsearched(headers),
       bySource: addressIndex(bySource),
       byDestination: addressIndex(byDestination),
@@ -223,7 +230,9 @@ struct PrefilterBuilder {
     for member in members {
       if let pattern = member.pattern, pattern.rarity != .common { continue }
       let place = UInt32(unsearched.count)
-      unsearched.append(UnsearchedSignature(literal: member.anchored, signature: member.signature))
+      unsearched.append(
+        UnsearchedSignature(
+          literal: member.anchored, signature: member.signature, applications: member.applications))
       if !member.destinationPorts.isAny {
         for range in member.destinationPorts.included {
           byDestinationPort.append((range.lowerBound, range.upperBound, place))
