@@ -40,11 +40,13 @@ import Testing
     #expect(try best("pcre:\"/abcdefgh/\";") == nil)
   }
 
-  @Test(arguments: [
-    ("abc", true), ("abcd", false), ("aaaaaaaa", true), ("|00 00 00 00 00|", true), ("|00 00 00 01|", false),
-  ])
-  func shortLiteralsAndRunsAreKeptOutOfTheDatabases(content: String, isWeak: Bool) throws {
-    #expect(try FastPattern.best(of: rule("content:\"\(content)\";"))?.isWeak == isWeak)
+  @Test(
+    arguments: [
+      ("abc", .short), ("abcd", .rare), ("aaaaaaaa", .common), ("|00 00 00 00 00|", .common), ("|00 00 00 01|", .rare),
+      ("|00 01|", .common), ("|7b 9e|", .short), ("a", .common),
+    ] as [(String, FastPattern.Rarity)])
+  func shortLiteralsAndRunsAreKeptOutOfTheDatabases(content: String, rarity: FastPattern.Rarity) throws {
+    #expect(try FastPattern.best(of: rule("content:\"\(content)\";"))?.rarity == rarity)
   }
 
   private func best(_ options: String) throws -> String? {

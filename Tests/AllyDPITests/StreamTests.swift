@@ -254,14 +254,14 @@ struct StreamDataTests {
     var harness = FlowHarness {
       $0.flowMemoryCap = 1 << 22
       $0.streamMemoryCap = 1 << 18
-      $0.reassemblyMemoryCap = 1 << 20
+      $0.reassemblyMemoryCap = 1 << 19
     }
     for port in UInt16(1)...2000 {
       let talk = Conversation(clientPort: port)
       for datagram in talk.handshake { harness.send(datagram) }
       harness.send(talk.fromClient([UInt8](repeating: 1, count: 1000), at: 5))
       harness.send(talk.fromClient("abc", at: 0))
-      #expect(harness.tracker.bytesHeld <= 1 << 20)
+      #expect(harness.tracker.bytesHeld <= 1 << 19)
     }
     let statistics = harness.tracker.statistics
     #expect(statistics.streamMemoryCap > 0)

@@ -72,7 +72,7 @@ struct ApplicationPrefilterBuilder {
       guard var candidate = ApplicationPrefilterBuilder.candidate(entry, parser, side) else { continue }
       if entry.hasEvents {
         events.append(candidate)
-      } else if let pattern = entry.pattern, !pattern.literal.isWeak {
+      } else if let pattern = entry.pattern, pattern.literal.rarity == .rare {
         searched[pattern.view, default: []].append(Member(candidate: candidate, pattern: pattern))
       } else {
         // A buffer that is there once and whole decides at once.

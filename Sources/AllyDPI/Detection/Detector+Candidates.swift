@@ -16,23 +16,49 @@ extension Detector {
         group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
       if marks.hasFlow { marks.flags.insert(evaluated) }
     }
-    if !context.isContinuation { insert(group.headers, packet, in: RawSpan()) }
+    if !context.isContinuation { insert(group.headers, packet, marks, in: RawSpan()) }
     if marks.flags.contains(.noPayloadInspection) { return }
     if context.hasStreamData {
-      insert(group.unsearchedStreams, packet, in: window.bytes, isStart: window.streamOffset == 0)
-      let found = scan(window.bytes.extracting(window.quietLength...), group.streams)
-      if found == 0 {
-        quietUntil =
-          Int(clamping: window.streamOffset) + max(0, window.bytes.byteCount - max(0, group.streams.longest - 1))
-      }
+      insert(group.unsearchedStreams, packet, marks, in: window.bytes, isStart: window.streamOffset == 0)
+      search(window, group)
     }
     guard !context.isContinuation && packet.payloadLength > 0 else { return }
     let payload = bytes.extracting(packet.payloadRange)
-    insert(group.unsearchedPayloads, packet, in: payload)
+    insert(group.unsearchedPayloads, packet, marks, in: payload)
     _ = scan(payload, group.payloads)
+    _ = scan(payload, group.shortPayloads)
     if context.isInStream { return }
-    insert(group.unsearchedStreams, packet, in: payload)
+    insert(group.unsearchedStreams, packet, marks, in: payload)
     _ = scan(payload, group.streams)
+    _ = scan(payload, group.shortStreams)
+  }
+
+  /// Searches what of a stream was not searched. Literals found before and still shown make candidates as those that are found now.
+  private mutating func search(_ window: StreamWindow, _ group: PrefilterGroup) {
+    let start = Int(clamping: window.streamOffset)
+    let count = window.bytes.byteCount
+    var search = window.search
+    search.forget(before: start)
+    for index in 0..<Int(search.count) { insert(tables.prefilter.literalUses[search.literal(at: index)]) }
+    let bytes = window.bytes.extracting(min(max(0, search.end - start), count)...)
+    let hasNoted = scan(bytes, group.streams, noting: &search, before: start + count)
+    let hasNotedShort = scan(bytes, group.shortStreams, noting: &search, before: start + count)
+    guard hasNoted && hasNotedShort else { return }
+    // The last bytes may be the begin of a literal.
+    let longest = max(1, group.streams.longest, group.shortStreams.longest)
+    search.finish(at: start + max(0, count - (longest - 1)))
+    streamSearch = search
+  }
+
+  /// - Returns: whether all literals that were found are noted.
+  private mutating func scan(
+    _ bytes: RawSpan, _ group: LiteralGroup, noting search: inout StreamSearch, before end: Int
+  ) -> Bool {
+    guard let found = scan(bytes, group) else { return false }
+    for index in 0..<found {
+      if !search.note(group.firstUse &+ scratch.literal(at: index), before: end) { return false }
+    }
+    return true
   }
 
   /// - Returns: how many literals were found; nil when too many were.
@@ -54,23 +80,26 @@ extension Detector {
 
   /// Makes candidates of signatures that are not searched for; `isStart` says whether a stream's data begins where the stream does.
   private mutating func insert(
-    _ group: UnsearchedGroup, _ packet: DecodedPacket, in data: RawSpan, isStart: Bool = true
+    _ group: UnsearchedGroup, _ packet: DecodedPacket, _ marks: FlowMarks, in data: RawSpan, isStart: Bool = true
   ) {
     let prefilter = tables.prefilter
     let byDestination = group.byDestinationPort.list(
       for: packet.destinationPort, in: prefilter.portBounds, prefilter.lists)
     let bySource = group.bySourcePort.list(for: packet.sourcePort, in: prefilter.portBounds, prefilter.lists)
     data.withByteView { data in
-      insert(unsearched: group.always, in: data, isStart: isStart)
-      insert(unsearched: byDestination, in: data, isStart: isStart)
-      insert(unsearched: bySource, in: data, isStart: isStart)
+      insert(unsearched: group.always, of: marks.protocolNumber, in: data, isStart: isStart)
+      insert(unsearched: byDestination, of: marks.protocolNumber, in: data, isStart: isStart)
+      insert(unsearched: bySource, of: marks.protocolNumber, in: data, isStart: isStart)
     }
   }
 
   @inline(__always)
-  private mutating func insert(unsearched range: TableRange, in data: ByteView, isStart: Bool) {
+  private mutating func insert(
+    unsearched range: TableRange, of protocolNumber: UInt8, in data: ByteView, isStart: Bool
+  ) {
     for index in range.indices {
       let entry = tables.prefilter.unsearched[tables.prefilter.candidates[index]]
+      if !entry.applications.admits(protocolNumber) { continue }
       if let literal = entry.literal {
         // What counts from the start of a stream stands in its first window.
         if literal.needsStart && !isStart || !literal.isIn(data) { continue }

@@ -56,9 +56,8 @@ struct Detector: ~Copyable {
   private var variables = FlowVariables()
   private var tagged: TagTable
   private var matches: FixedList<Match>
-  /// Where in the stream of the last packet literals may begin; all before was searched. nil when the stream was not searched,
-  /// or not in vain.
-  var quietUntil: Int? = nil
+  /// How far the stream of the last packet is searched now; nil when that is as before.
+  var streamSearch: StreamSearch? = nil
   /// The matches of the last packet that records are written for.
   private(set) var alerts: FixedList<Match>
   var statistics = DetectionStatistics()
@@ -67,8 +66,7 @@ struct Detector: ~Copyable {
   init(tables: DetectionTables, configuration: DPIConfiguration, seed: UInt64) throws(DPIEngineError) {
     var databases: [HyperscanDatabase] = []
     for index in 0..<tables.prefilter.groups.count {
-      let group = tables.prefilter.groups[index]
-      databases += [group.streams.database, group.payloads.database].compactMap(\.self)
+      databases += tables.prefilter.groups[index].databases
     }
     for index in 0..<tables.application.groups.count {
       if let database = tables.application.groups[index].database { databases.append(database) }
@@ -134,7 +132,7 @@ struct Detector: ~Copyable {
   ) -> Decision {
     matches.removeAll()
     alerts.removeAll()
-    quietUntil = nil
+    streamSearch = nil
     costs.begin()
     guard tables.signatures.count > 0 else { return Decision() }
     let group = tables.prefilter.groups[PrefilterTables.groupIndex(TransportClass(packet), context.side)]
@@ -238,7 +236,7 @@ struct Detector: ~Copyable {
     _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan, marks: FlowMarks,
     time: UInt64, transaction: (any ApplicationTransaction)?
   ) -> Bool {
-    guard signature.protocolFilter.matches(packet), signature.admits(marks.protocolNumber),
+    guard signature.protocolFilter.matches(packet), signature.applications.admits(marks.protocolNumber),
       signature.flow.matches(packet, context),
       matchesPorts(signature, packet, marks.protocolNumber), tables.address(packet.source, isIn: signature.source),
       tables.address(packet.destination, isIn: signature.destination)

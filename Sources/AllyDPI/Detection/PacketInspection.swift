@@ -128,7 +128,7 @@ struct PacketInspection: ~Copyable {
     } else if marks.flags.isDisjoint(with: [.pass, .bypassed]) {
       isInspected = true
       decision = detector.inspect(packet, context, bytes: bytes, tracker, session, marks: &marks, time: now)
-      if let quiet = detector.quietUntil { tracker.setQuiet(until: quiet) }
+      if let search = detector.streamSearch { tracker.keep(search) }
       if !context.flow.isNone { tracker.withFlow(context.flow) { marks.store(in: &$0) } }
     }
     if context.mustDrop && !decision.actions.contains(.drop) {
@@ -511,7 +511,7 @@ struct PacketInspection: ~Copyable {
     let isInspected = isOpen && !marks.flags.contains(.pass)
     if isInspected {
       decision = detector.inspect(packet, context, bytes: RawSpan(), tracker, session, marks: &marks, time: now)
-      if let quiet = detector.quietUntil { tracker.setQuiet(until: quiet) }
+      if let search = detector.streamSearch { tracker.keep(search) }
       marks.store(in: &flow)
     }
     let subject = EVEWriter.Subject(

@@ -147,8 +147,8 @@ struct RuleCompiler {
       fileNeeds.store = true
     }
     if let protocols = rule.applicationProtocols {
-      let mask = ApplicationParsers.mask(of: protocols)
-      if rule.servicesReplacePorts { signature.services = mask }
+      let mask = ApplicationMask(bits: ApplicationParsers.mask(of: protocols))
+      if rule.servicesReplacePorts { signature.services = mask.bits }
       // A rule with services is about flows whose protocol is not known, too; its transactions are of known ones.
       if !rule.servicesReplacePorts || traits.kind == .transaction { signature.applications = mask }
     }
@@ -187,7 +187,7 @@ struct RuleCompiler {
     } else if signature.kind == .transaction {
       applicationPrefilter.add(
         ApplicationPrefilterBuilder.Entry(
-          signature: rank, applications: signature.applications, flow: signature.flow,
+          signature: rank, applications: signature.applications.bits, flow: signature.flow,
           buffers: buffers.indices.map { bufferSteps[$0].buffer }, pattern: searched(in: rule),
           anchor: AnchoredLiteral.best(of: rule) { $0.buffer.origin == .transaction && $0.transforms.isEmpty }
             .map { ApplicationAnchor(buffer: $0.view.buffer, literal: $0.literal) },
@@ -200,7 +200,7 @@ struct RuleCompiler {
       prefilter.add(
         PrefilterBuilder.Entry(
           signature: rank, kind: signature.kind, data: signature.data, protocolFilter: signature.protocolFilter,
-          flow: signature.flow,
+          flow: signature.flow, applications: signature.applications,
           pattern: FastPattern.best(of: rule), anchored: payloadAnchor(of: rule), source: rule.source,
           destination: rule.destination,
           sourcePorts: signature.services == 0 ? rule.sourcePorts : .any,

@@ -2,6 +2,8 @@
 ///
 /// A signature's place in the program's table is its rank: signatures are evaluated and their actions applied in this
 /// order.
+///
+/// What decides about most candidates stands first, in one line of the processor's cache.
 struct Signature: BitwiseCopyable, Sendable {
   var actions: Actions
   var kind: SignatureKind
@@ -13,6 +15,9 @@ struct Signature: BitwiseCopyable, Sendable {
   var destination: UInt32
   var sourcePorts: UInt32
   var destinationPorts: UInt32
+  /// `service`: a bit for each parser; once a flow's protocol is known, it must be one of these, and ports do not count.
+  var services: UInt32 = 0
+  var applications = ApplicationMask.any
   /// Into the program's ``PacketTest``s.
   var tests: TableRange
   /// Into the program's ``PayloadStep``s: those that look at the payload or the stream.
@@ -30,10 +35,6 @@ struct Signature: BitwiseCopyable, Sendable {
   var bypasses = false
   /// Into the program's ``TagRule``s: whose packets are recorded behind an alert.
   var tags = TableRange.empty
-  /// `service`: a bit for each parser; once a flow's protocol is known, it must be one of these, and ports do not count.
-  var services: UInt32 = 0
-  /// A bit for each parser that the flow may have; 0 for any flow.
-  var applications: UInt32 = 0
   /// Whether the payload has options that count from its start or end: they mean nothing in the midst of a stream.
   var hasAbsolutePositions: Bool
   /// Whether a match keeps the transaction's files.
@@ -43,11 +44,19 @@ struct Signature: BitwiseCopyable, Sendable {
   var countsFromStreamStart = false
 
   static var any: UInt32 { .max }
+}
+
+/// A bit for each parser that a flow may have.
+struct ApplicationMask: BitwiseCopyable, Sendable {
+  var bits: UInt32
+
+  /// Any flow, also one whose protocol is not known.
+  static var any: ApplicationMask { ApplicationMask(bits: 0) }
 
   /// Whether a flow of this protocol may match.
   @inline(__always)
   func admits(_ protocolNumber: UInt8) -> Bool {
-    applications == 0 || protocolNumber < 32 && applications & 1 &<< UInt32(protocolNumber) != 0
+    bits == 0 || protocolNumber < 32 && bits & 1 &<< UInt32(protocolNumber) != 0
   }
 }
 

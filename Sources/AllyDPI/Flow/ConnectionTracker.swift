@@ -125,18 +125,18 @@ struct ConnectionTracker: ~Copyable {
     sessions[place].client = session.server
     sessions[place].server = session.client
     // Each side has literals of its own.
-    sessions[place].client.stream.setQuiet(until: 0, for: 0)
-    sessions[place].server.stream.setQuiet(until: 0, for: 0)
+    sessions[place].client.stream.search = StreamSearch()
+    sessions[place].server.stream.search = StreamSearch()
     reach.side = reach.side.opposite
   }
 
-  /// Notes that no literal of the rules begins before a place in the stream that ``window(bytes:)`` shows.
-  mutating func setQuiet(until offset: Int) {
+  /// Keeps how far the stream that ``window(bytes:)`` shows was searched.
+  mutating func keep(_ search: StreamSearch) {
     guard reach.session != .max else { return }
     if reach.side == .toServer {
-      sessions[reach.session].client.stream.setQuiet(until: offset, for: reassembler.ruleGeneration)
+      sessions[reach.session].client.stream.search = search
     } else {
-      sessions[reach.session].server.stream.setQuiet(until: offset, for: reassembler.ruleGeneration)
+      sessions[reach.session].server.stream.search = search
     }
   }
 
@@ -530,14 +530,14 @@ struct StreamWindow: ~Escapable {
   let streamOffset: UInt64
   /// Where the new bytes begin in `bytes`.
   let freshOffset: Int
-  /// How many of `bytes` need not be searched for literals again: none begins there.
-  let quietLength: Int
+  /// How far the stream was searched for literals.
+  let search: StreamSearch
 
   @_lifetime(copy bytes)
-  init(bytes: RawSpan, streamOffset: UInt64, freshOffset: Int, quietLength: Int = 0) {
+  init(bytes: RawSpan, streamOffset: UInt64, freshOffset: Int, search: StreamSearch = StreamSearch()) {
     self.bytes = bytes
     self.streamOffset = streamOffset
     self.freshOffset = freshOffset
-    self.quietLength = quietLength
+    self.search = search
   }
 }

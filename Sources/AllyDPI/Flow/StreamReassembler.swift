@@ -26,15 +26,8 @@ struct StreamSide: BitwiseCopyable, Sendable {
   /// Nothing of it has come.
   var isFresh: Bool { delivered == 0 && waiting.isEmpty }
 
-  /// Where literals of rules may begin; all before was searched in vain (``Detector/quietUntil``).
-  private(set) var quietUntil = 0
-  /// For which rules that holds (``StreamReassembler/ruleGeneration``).
-  private(set) var quietGeneration: UInt32 = 0
-
-  mutating func setQuiet(until offset: Int, for generation: UInt32) {
-    quietUntil = offset
-    quietGeneration = generation
-  }
+  /// How far rules' literals were searched for.
+  var search = StreamSearch()
 
   /// Begins with the byte of this sequence number.
   mutating func begin(at sequence: UInt32) {
@@ -243,8 +236,7 @@ struct StreamReassembler: ~Copyable {
     let window = StreamWindow(
       bytes: store.blocks.bytes(side.window, (end - shown)..<end), streamOffset: UInt64(side.released - shown),
       freshOffset: shown - fresh,
-      quietLength: side.quietGeneration == ruleGeneration
-        ? min(max(0, side.quietUntil - (side.released - shown)), shown) : 0)
+      search: side.search.generation == ruleGeneration ? side.search : StreamSearch(generation: ruleGeneration))
     // The block belongs to `store`, which is part of `self`.
     return unsafe _overrideLifetime(window, borrowing: self)
   }

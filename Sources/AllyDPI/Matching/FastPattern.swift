@@ -1,9 +1,19 @@
 /// The literal by which a rule is found: a packet that does not hold it cannot match the rule.
 struct FastPattern: Equatable {
   var literal: HyperscanDatabase.Literal
-  /// Whether the literal is too common to share a database with others: a few such literals make every scan report all the
-  /// time, which costs an order of magnitude.
-  var isWeak: Bool
+  let rarity: Rarity
+
+  /// How often a literal is met by chance, in the order of preference: a few common ones make every scan report all the time,
+  /// which costs an order of magnitude.
+  enum Rarity: Int, Comparable {
+    /// A byte or a run of one, or a few bytes that are everywhere: not searched for.
+    case common
+    /// Two or three bytes: searched for together, apart from those that let a scan skip more.
+    case short
+    case rare
+
+    static func < (left: Rarity, right: Rarity) -> Bool { left.rawValue < right.rawValue }
+  }
 
   /// - Returns: the best literal of a rule in the payload; nil when it has none that must be there.
   static func best(of rule: Rule) -> FastPattern? { best(of: rule) { $0.buffer == .payload }?.pattern }
@@ -24,7 +34,7 @@ struct FastPattern: Equatable {
       }
       let pattern = FastPattern(bytes: Array(bytes), isCaseless: content.isCaseless)
       // The rule's author has chosen; but a literal that is everywhere finds nothing.
-      if content.fastPattern != nil && !pattern.isWeak { return (pattern, content.view) }
+      if content.fastPattern != nil && pattern.rarity == .rare { return (pattern, content.view) }
       let score = pattern.score
       if score > best?.score ?? -1 { best = (pattern, content.view, score) }
     }
@@ -34,12 +44,20 @@ struct FastPattern: Equatable {
   private init(bytes: [UInt8], isCaseless: Bool) {
     literal = HyperscanDatabase.Literal(
       bytes: isCaseless ? bytes.map(LiteralSearch.lowercase) : bytes, isCaseless: isCaseless)
-    isWeak = bytes.count <= 3 || Set(bytes).count == 1
+    if Set(bytes).count == 1 {
+      rarity = .common
+    } else if bytes.count > 3 {
+      rarity = .rare
+    } else {
+      rarity = FastPattern.weight(of: literal) > 8 ? .short : .common
+    }
   }
 
   /// How rarely the literal is met by chance: rare bytes count more than common ones, a byte seen before counts little,
   /// and what is matched in both cases counts less.
-  var score: Int {
+  var score: Int { FastPattern.weight(of: literal) + rarity.rawValue * 1000 }
+
+  private static func weight(of literal: HyperscanDatabase.Literal) -> Int {
     var seen: Set<UInt8> = []
     var score = 0
     for byte in literal.bytes {
@@ -54,6 +72,6 @@ struct FastPattern: Equatable {
       default: score += 6
       }
     }
-    return isWeak ? score : score + 1000
+    return score
   }
 }

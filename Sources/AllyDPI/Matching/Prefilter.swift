@@ -23,8 +23,7 @@ struct PrefilterTables: Sendable {
   /// Frees everything; no copy may be used afterwards.
   @unsafe func deallocate() {
     for index in 0..<groups.count {
-      unsafe groups[index].streams.database?.deallocate()
-      unsafe groups[index].payloads.database?.deallocate()
+      for database in groups[index].databases { unsafe database.deallocate() }
     }
     unsafe groups.deallocate()
     unsafe literalUses.deallocate()
@@ -42,7 +41,10 @@ struct PrefilterGroup: BitwiseCopyable, Sendable {
   var streams: LiteralGroup
   /// Literals of signatures that look at packets' payloads.
   var payloads: LiteralGroup
-  /// Signatures without a rare literal: those that look at streams, …
+  /// Short literals likewise.
+  var shortStreams: LiteralGroup
+  var shortPayloads: LiteralGroup
+  /// Signatures whose literals are common, or that have none: those that look at streams, …
   var unsearchedStreams: UnsearchedGroup
   /// … at payloads, …
   var unsearchedPayloads: UnsearchedGroup
@@ -56,15 +58,21 @@ struct PrefilterGroup: BitwiseCopyable, Sendable {
   var addresses: TableRange
   /// Signatures on decoder events alone.
   var decoderEvents: TableRange
+
+  var databases: [HyperscanDatabase] {
+    [streams, payloads, shortStreams, shortPayloads].compactMap(\.database)
+  }
 }
 
 /// A signature that is not searched for: a candidate where a few bytes are, or whatever the bytes are.
 struct UnsearchedSignature: BitwiseCopyable, Sendable {
   var literal: AnchoredLiteral?
   var signature: UInt32
+  /// ``Signature/applications``: most flows are of another protocol, which is seen without a look at their bytes.
+  var applications: ApplicationMask
 }
 
-/// Rare literals that are searched for together.
+/// Literals that are searched for together.
 struct LiteralGroup: BitwiseCopyable, Sendable {
   /// nil without any.
   var database: HyperscanDatabase?
@@ -95,6 +103,7 @@ struct PrefilterBuilder {
     var data: InspectedData
     var protocolFilter: ProtocolFilter
     var flow: FlowRequirements
+    var applications: ApplicationMask
     var pattern: FastPattern?
     /// What must be there; used when the pattern is weak.
     var anchored: AnchoredLiteral?
@@ -125,8 +134,7 @@ struct PrefilterBuilder {
       }
     } catch {
       for group in groups {
-        unsafe group.streams.database?.deallocate()
-        unsafe group.payloads.database?.deallocate()
+        for database in group.databases { unsafe database.deallocate() }
       }
       throw error
     }
@@ -165,16 +173,21 @@ struct PrefilterBuilder {
       case .negatedAddressesOnly, .packet, .application, .transaction, .frame: headers.append(member)
       }
     }
-    let streamLiterals = try literals(of: streams, compiler: compiler)
-    let payloadLiterals: LiteralGroup
+    let searched: [(members: [Entry], rarity: FastPattern.Rarity)] = [
+      (streams, .rare), (payloads, .rare), (streams, .short), (payloads, .short),
+    ]
+    var groups: [LiteralGroup] = []
     do throws(DetectionProgramError) {
-      payloadLiterals = try literals(of: payloads, compiler: compiler)
+      for (members, rarity) in searched {
+        groups.append(try literals(of: members, rarity, compiler: compiler))
+      }
     } catch {
-      unsafe streamLiterals.database?.deallocate()
+      for group in groups { unsafe group.database?.deallocate() }
       throw error
     }
     return PrefilterGroup(
-      streams: streamLiterals, payloads: payloadLiterals, unsearchedStreams: unsearched(streams),
+      streams: groups[0], payloads: groups[1], shortStreams: groups[2], shortPayloads: groups[3],
+      unsearchedStreams: unsearched(streams),
       unsearchedPayloads: unsearched(payloads), headers: unsearched(headers),
       bySource: addressIndex(bySource),
       byDestination: addressIndex(byDestination),
@@ -182,16 +195,16 @@ struct PrefilterBuilder {
       decoderEvents: candidates.appendRun(decoderEvents))
   }
 
-  /// Those with a rare literal.
-  private mutating func literals(of members: [Entry], compiler: DatabaseCompiler) throws(DetectionProgramError)
-    -> LiteralGroup
+  /// Those whose literal is that rare.
+  private mutating func literals(of members: [Entry], _ rarity: FastPattern.Rarity, compiler: DatabaseCompiler)
+    throws(DetectionProgramError) -> LiteralGroup
   {
     var literals: [HyperscanDatabase.Literal] = []
     var places: [HyperscanDatabase.Literal: Int] = [:]
     var uses: [[UInt32]] = []
     var searched: [UInt32] = []
     for member in members {
-      guard let pattern = member.pattern, !pattern.isWeak else { continue }
+      guard let pattern = member.pattern, pattern.rarity == rarity else { continue }
       searched.append(member.signature)
       if let place = places[pattern.literal] {
         uses[place].append(member.signature)
@@ -209,15 +222,17 @@ struct PrefilterBuilder {
       longest: literals.lazy.map(\.bytes.count).max() ?? 0)
   }
 
-  /// Those without.
+  /// Those that have none worth a search.
   private mutating func unsearched(_ members: [Entry]) -> UnsearchedGroup {
     var always: [UInt32] = []
     var byDestinationPort: [(first: UInt16, last: UInt16, signature: UInt32)] = []
     var bySourcePort = byDestinationPort
     for member in members {
-      if let pattern = member.pattern, !pattern.isWeak { continue }
+      if let pattern = member.pattern, pattern.rarity != .common { continue }
       let place = UInt32(unsearched.count)
-      unsearched.append(UnsearchedSignature(literal: member.anchored, signature: member.signature))
+      unsearched.append(
+        UnsearchedSignature(
+          literal: member.anchored, signature: member.signature, applications: member.applications))
       if !member.destinationPorts.isAny {
         for range in member.destinationPorts.included {
           byDestinationPort.append((range.lowerBound, range.upperBound, place))

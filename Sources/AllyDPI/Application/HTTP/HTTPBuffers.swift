@@ -54,7 +54,6 @@ struct HTTPComposedBuffers {
   private mutating func requestBytes(of buffer: InspectionBuffer, at index: Int, _ transaction: HTTPTransaction)
     -> ArraySlice<UInt8>?
   {
-    let fields = transaction.request.fields
     switch buffer {
     case .httpURI: return present(transaction.request.uri.normalized)
     case .httpURIRaw: return present(transaction.request.target)
@@ -67,40 +66,39 @@ struct HTTPComposedBuffers {
       host = lowered
       return lowered[...]
     case .httpHostRaw: return transaction.rawHost
-    case .httpUserAgent: return fields.value(of: "user-agent")
-    case .httpReferer: return fields.value(of: "referer")
-    case .httpAccept: return fields.value(of: "accept")
-    case .httpAcceptEncoding: return fields.value(of: "accept-encoding")
-    case .httpAcceptLanguage: return fields.value(of: "accept-language")
-    case .httpCookie: return fields.value(of: "cookie")
-    case .httpRequestHeader: return request.line(of: fields, at: index)
+    case .httpUserAgent: return transaction.request.fields.value(of: "user-agent")
+    case .httpReferer: return transaction.request.fields.value(of: "referer")
+    case .httpAccept: return transaction.request.fields.value(of: "accept")
+    case .httpAcceptEncoding: return transaction.request.fields.value(of: "accept-encoding")
+    case .httpAcceptLanguage: return transaction.request.fields.value(of: "accept-language")
+    case .httpCookie: return transaction.request.fields.value(of: "cookie")
+    case .httpRequestHeader: return request.line(of: transaction.request.fields, at: index)
     case .httpHeaderRaw: return present(transaction.request.rawFields)
-    case .httpHeader: return request.header(of: fields, without: "cookie")
+    case .httpHeader: return request.header(of: transaction.request.fields, without: "cookie")
     case .httpStart: return request.start(transaction.request.line, transaction.request.rawFields)
     case .httpRequestBody: return present(transaction.request.body.bytes)
     case .fileData: return transaction.fileBytes(from: .toServer, at: index)
-    default: return request.shared(buffer, of: fields, at: index, transaction, .toServer)
+    default: return request.shared(buffer, of: transaction.request.fields, at: index, transaction, .toServer)
     }
   }
 
   private mutating func responseBytes(of buffer: InspectionBuffer, at index: Int, _ transaction: HTTPTransaction)
     -> ArraySlice<UInt8>?
   {
-    let fields = transaction.response.fields
     switch buffer {
     case .httpProtocol: return present(transaction.response.version)
     case .httpResponseLine: return present(transaction.response.line)
     case .httpStatusCode: return present(transaction.response.status)
     case .httpStatusMessage: return present(transaction.response.message)
-    case .httpLocation: return fields.value(of: "location")
-    case .httpServer: return fields.value(of: "server")
-    case .httpCookie: return fields.value(of: "set-cookie")
-    case .httpResponseHeader: return response.line(of: fields, at: index)
+    case .httpLocation: return transaction.response.fields.value(of: "location")
+    case .httpServer: return transaction.response.fields.value(of: "server")
+    case .httpCookie: return transaction.response.fields.value(of: "set-cookie")
+    case .httpResponseHeader: return response.line(of: transaction.response.fields, at: index)
     case .httpHeaderRaw: return present(transaction.response.rawFields)
-    case .httpHeader: return response.header(of: fields, without: "set-cookie")
+    case .httpHeader: return response.header(of: transaction.response.fields, without: "set-cookie")
     case .httpStart: return response.start(transaction.response.line, transaction.response.rawFields)
     case .httpResponseBody, .fileData: return index == 0 ? present(transaction.response.body.bytes) : nil
-    default: return response.shared(buffer, of: fields, at: index, transaction, .toClient)
+    default: return response.shared(buffer, of: transaction.response.fields, at: index, transaction, .toClient)
     }
   }
 

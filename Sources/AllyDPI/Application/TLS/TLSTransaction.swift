@@ -24,6 +24,21 @@ final class TLSTransaction: ApplicationTransaction {
 
     /// Subject and issuer can be recorded.
     var hasNames: Bool { certificate != nil }
+
+    /// Buffers that both sides have alike.
+    func bytes(of buffer: InspectionBuffer, at index: Int) -> ArraySlice<UInt8>? {
+      switch buffer {
+      case .tlsCertificates: index < chain.count ? chain[index][...] : nil
+      case .tlsRandom: hello?.random[...]
+      case .tlsRandomTime: hello?.random.prefix(4)
+      case .tlsRandomBytes: hello?.random.dropFirst(4)
+      case .tlsCertificateSubject: certificate?.subject[...]
+      case .tlsCertificateIssuer: certificate?.issuer[...]
+      case .tlsCertificateSerial: certificate?.serial[...]
+      case .tlsCertificateFingerprint: chain.isEmpty ? nil : fingerprint[...]
+      default: nil
+      }
+    }
   }
 
   let number: UInt64 = 0
@@ -65,7 +80,7 @@ final class TLSTransaction: ApplicationTransaction {
     withSide(flowSide) { $0.stage = max($0.stage, stage) }
   }
 
-  func stage(of flowSide: FlowSide) -> UInt8 { side(flowSide).stage }
+  func stage(of flowSide: FlowSide) -> UInt8 { flowSide == .toServer ? client.stage : server.stage }
 
   /// Resumed without a certificate: only up to TLS 1.2 can that be told.
   var isResumed: Bool { seemsResumed && !server.hasNames && server.hello != nil && !hidesCertificates }
@@ -81,25 +96,16 @@ final class TLSTransaction: ApplicationTransaction {
   // MARK: what rules ask
 
   func bytes(of buffer: InspectionBuffer, from flowSide: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
-    let side = side(flowSide)
-    if buffer == .tlsCertificates { return index < side.chain.count ? side.chain[index][...] : nil }
-    guard index == 0 else { return nil }
+    if index > 0 && buffer != .tlsCertificates { return nil }
     let isClient = flowSide == .toServer
     switch buffer {
-    case .tlsServerName: return isClient ? side.hello?.serverName?[...] : nil
-    case .tlsRandom: return side.hello?.random[...]
-    case .tlsRandomTime: return side.hello?.random.prefix(4)
-    case .tlsRandomBytes: return side.hello?.random.dropFirst(4)
-    case .tlsCertificateSubject: return side.certificate?.subject[...]
-    case .tlsCertificateIssuer: return side.certificate?.issuer[...]
-    case .tlsCertificateSerial: return side.certificate?.serial[...]
-    case .tlsCertificateFingerprint: return side.chain.isEmpty ? nil : side.fingerprint[...]
-    case .ja3Hash: return isClient && side.hello != nil ? ja3Hash[...] : nil
-    case .ja3String: return isClient && side.hello != nil ? ja3[...] : nil
-    case .ja3sHash: return !isClient && side.hello != nil ? ja3sHash[...] : nil
-    case .ja3sString: return !isClient && side.hello != nil ? ja3s[...] : nil
-    case .ja4Hash: return isClient && side.hello != nil ? ja4[...] : nil
-    default: return nil
+    case .tlsServerName: return isClient ? client.hello?.serverName?[...] : nil
+    case .ja3Hash: return isClient && client.hello != nil ? ja3Hash[...] : nil
+    case .ja3String: return isClient && client.hello != nil ? ja3[...] : nil
+    case .ja3sHash: return !isClient && server.hello != nil ? ja3sHash[...] : nil
+    case .ja3sString: return !isClient && server.hello != nil ? ja3s[...] : nil
+    case .ja4Hash: return isClient && client.hello != nil ? ja4[...] : nil
+    default: return isClient ? client.bytes(of: buffer, at: index) : server.bytes(of: buffer, at: index)
     }
   }
 
