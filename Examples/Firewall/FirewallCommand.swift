@@ -27,11 +27,15 @@ struct FirewallCommand {
     let policy = try readPolicy()
     if options.check { return try tellOf(policy) }
     let log = try openLog(policy)
-    var firewall = LoggedFirewall(FirewallInspector(policy: policy, configuration: configuration), log: log)
+    // Outlives the firewall: it is let go of at the end.
+    let connections = try run.keptState(length: FirewallInspector.connectionMemory(configuration))
+    defer { withExtendedLifetime(connections) {} }
+    var firewall = LoggedFirewall(
+      unsafe FirewallInspector(policy: policy, configuration: configuration, connections: connections?.bytes), log: log)
     var summary = RunSummary()
     var failure: CommandFailure?
     do {
-      try run.inspect(inspecting: &firewall, counting: &summary) { _ in
+      try run.inspect(inspecting: &firewall, counting: &summary, takeOver: { $0.takeUpConnections() }) { _ in
         log?.flush()
         return log?.failure == nil
       }

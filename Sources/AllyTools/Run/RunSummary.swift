@@ -20,6 +20,8 @@ public struct RunSummary: Sendable {
   public var segments: UInt64 = 0
   /// What interception did; nil for a run without rings.
   public var interception: InterceptionSummary?
+  /// How often it had to go on without a worker; nil of a run without a keeper.
+  public var survival: SurvivalSummary?
   /// Interfaces that were listened to.
   public var interfaces: [InterfaceUse] = []
 
@@ -38,6 +40,17 @@ public struct RunSummary: Sendable {
 
   /// 10⁹ bits of frames per second of the run.
   public var gigabitsPerSecond: Double { seconds > 0 ? Double(bytes) * 8 / seconds / 1e9 : 0 }
+}
+
+/// What a keeper had to do.
+public struct SurvivalSummary: Sendable {
+  /// Workers that died and were replaced, and those of them that had stood still and were ended.
+  public var deaths: UInt64
+  public var stalls: UInt64
+  /// Frames that were not inspected because workers had died of them.
+  public var setAside: UInt64
+  /// Frames of the wire that were lost with a worker.
+  public var lost: UInt64
 }
 
 /// What was heard at an interface, in frames.
