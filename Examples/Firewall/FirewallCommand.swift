@@ -28,8 +28,9 @@ struct FirewallCommand {
   func perform(on run: GuestRun, apart: InspectorProcessOptions) throws(CommandFailure) -> ExitStatus {
     if options.check { return try tellOf(try readPolicy()) }
     guard apart.isWanted else {
-      return try filter { firewall, summary, often throws(CommandFailure) in
-        try run.inspect(inspecting: &firewall, counting: &summary) { _ in often() }
+      let connections = try run.keptState(length: FirewallInspector.connectionMemory(configuration))
+      return try filter(connections: connections) { firewall, summary, often throws(CommandFailure) in
+        try run.inspect(inspecting: &firewall, counting: &summary, takeOver: { $0.takeUpConnections() }) { _ in often() }
       }
     }
     return try run.inspect(apart, by: LoggedFirewall.self) { summary throws(CommandFailure) in
@@ -43,14 +44,19 @@ struct FirewallCommand {
 
   /// Filters what `run` hands over, and prints the summary.
   ///
-  /// - Parameter isPart: whether frames are counted elsewhere, and the summary is the firewall's part alone.
+  /// - Parameters:
+  ///   - isPart: whether frames are counted elsewhere, and the summary is the firewall's part alone.
+  ///   - connections: memory for what it knows of connections, if that is to outlive it.
   private func filter(
-    isPart: Bool = false,
+    isPart: Bool = false, connections: KeptState? = nil,
     _ run: (inout LoggedFirewall, inout RunSummary, _ often: () -> Bool) throws(CommandFailure) -> Void
   ) throws(CommandFailure) -> ExitStatus {
     let policy = try readPolicy()
     let log = try openLog(policy)
-    var firewall = LoggedFirewall(FirewallInspector(policy: policy, configuration: configuration), log: log)
+    // They outlive the firewall.
+    defer { withExtendedLifetime(connections) {} }
+    var firewall = LoggedFirewall(
+      unsafe FirewallInspector(policy: policy, configuration: configuration, connections: connections?.bytes), log: log)
     var summary = RunSummary()
     var failure: CommandFailure?
     do {

@@ -19,6 +19,9 @@ struct LoggedFirewall: ~Copyable, PacketInspector {
     self.hosts = hosts
   }
 
+  /// Goes on with the connections of a worker that died.
+  mutating func takeUpConnections() { firewall.takeUpConnections() }
+
   var counters: PolicyCounters { firewall.counters }
   var statistics: FirewallStatistics { firewall.statistics }
 

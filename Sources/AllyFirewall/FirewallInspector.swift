@@ -38,8 +38,24 @@ public struct FirewallInspector: ~Copyable, PacketInspector {
   public private(set) var rejection: Rejection?
 
   public init(policy: FirewallPolicy, configuration: FirewallConfiguration = FirewallConfiguration()) {
+    unsafe self.init(policy: policy, configuration: configuration, connections: nil)
+  }
+
+  /// How many bytes the connections take.
+  public static func connectionMemory(_ configuration: FirewallConfiguration) -> Int {
+    ConnectionTable.byteCount(capacity: configuration.tracking.maximumConnections)
+  }
+
+  /// A firewall whose connections outlive it: in memory that copies of this process share. A copy that goes on in the place of
+  /// another calls ``takeUpConnections()`` first.
+  ///
+  /// - Parameter connections: zeros, ``connectionMemory(_:)`` bytes, aligned to 16, which stay valid as long as this value exists.
+  @unsafe
+  public init(
+    policy: FirewallPolicy, configuration: FirewallConfiguration, connections: UnsafeMutableRawBufferPointer?
+  ) {
     program = LoadedProgram(policy.program)
-    tracker = ConnectionTracker(configuration.tracking)
+    tracker = unsafe ConnectionTracker(configuration.tracking, in: connections)
     fragments = FragmentTable(
       capacity: configuration.tracking.maximumDatagrams,
       seed: configuration.tracking.seed ?? UInt64.random(in: .min ... .max))
@@ -48,6 +64,9 @@ public struct FirewallInspector: ~Copyable, PacketInspector {
     tracksConnections = policy.program.usesConnectionState
     fragmentLifetime = UInt64(configuration.tracking.timeOuts.fragments) &* 1_000_000_000
   }
+
+  /// Goes on with the connections that a copy of this process had, which has ended.
+  public mutating func takeUpConnections() { tracker.takeUp() }
 
   /// It tells the senders of what it rejects.
   public static var actions: InspectorActions { [.injectsTowardsOS, .injectsTowardsWire] }

@@ -1,3 +1,4 @@
+internal import AllyDeviceModels
 public import AllyHW
 public import AllyPacket
 public import AllyRings
@@ -55,10 +56,12 @@ public struct GuestReport: Sendable {
   public var expired: UInt64
   /// Frames that were inspected.
   public var inspected: UInt64
+  /// Frames that were lost with a worker that died while it took them.
+  public var lost: UInt64
 
   public init(
     interception: InterceptionCounters, fromWire: UInt64, toWire: UInt64, refused: UInt64, expired: UInt64,
-    inspected: UInt64
+    inspected: UInt64, lost: UInt64 = 0
   ) {
     self.interception = interception
     self.fromWire = fromWire
@@ -66,6 +69,7 @@ public struct GuestReport: Sendable {
     self.refused = refused
     self.expired = expired
     self.inspected = inspected
+    self.lost = lost
   }
 }
 
@@ -129,19 +133,26 @@ public final class GuestNIC<
   private static var dpiBase: UInt64 { 1 << 60 }
   private static var roundsAtOnce: Int { 16 }
 
+  /// Where what outlives a worker is noted; nil of a NIC that does not.
+  private let kept: KeptMemory?
+
   /// - Parameters:
   ///   - nic: the NIC behind Ally.
   ///   - windows: what is behind each base address register, from 0 on.
   ///   - shared: the appliance.
   ///   - settings: limits and protection.
   ///   - link: to an inspector in another process, which is to see the frames in DPI memory.
+  ///   - kept: memory that outlives a worker; DPI memory then does too. Not with `link`.
   public init(
     _ nic: consuming NIC, windows: [RegisterWindow], inspecting shared: SharedInspector<Inspector>,
-    settings: InterceptionSettings, link: InspectorLink? = nil
+    settings: InterceptionSettings, link: InspectorLink? = nil, keeping kept: KeptMemory? = nil
   ) throws(HostError) {
     let length = InterceptedNIC<Virtualizer, NIC>.requiredMemory(settings)
-    let dpiMemory: MappedMemory
-    if let link { dpiMemory = try link.makeFrameMemory(length) } else { dpiMemory = try MappedMemory(zeros: length) }
+    let dpiMemory =
+      if let link { try link.makeFrameMemory(length) } else if let kept { try kept.dpiMemory(length: length) } else {
+        try MappedMemory(zeros: length)
+      }
+    self.kept = kept
     var memory = PhysicalMemory(capacity: DMAMap.capacity + 1)
     do {
       // The object keeps the storage as long as it exists.
@@ -192,7 +203,9 @@ public final class GuestNIC<
 
   public func reset() {
     portAddress = 0
+    kept?.records.isResetting = true
     intercepted.reset()
+    kept?.records.isResetting = false
   }
 
   public func work(at now: UInt64) -> Bool {
@@ -212,7 +225,49 @@ public final class GuestNIC<
     let traffic = intercepted.nic.traffic
     return GuestReport(
       interception: intercepted.counters, fromWire: traffic.received, toWire: traffic.sent, refused: traffic.refused,
-      expired: traffic.expired, inspected: intercepted.nic.clock.stamped)
+      expired: traffic.expired, inspected: intercepted.nic.clock.stamped,
+      lost: traffic.lost)
+  }
+}
+
+/// A guest's NIC that outlives the worker that serves it.
+protocol KeptGuestDevice: GuestDevice {
+  var records: KeptRecords { get }
+  var messages: KeptMessages { get }
+  /// Exchanges what is in neither the NIC's record nor DPI memory.
+  func exchange(with record: inout StateRecord)
+  /// The guest's accesses are those of the message with this number.
+  func begin(message: UInt64)
+  /// Writes the NIC's record, which does not count yet.
+  func writeNIC()
+  /// Becomes the NIC of a worker that died. The guest's memory is mapped; ``exchange(with:)`` has been called.
+  func resume(at now: UInt64) throws(HostError)
+}
+
+extension GuestNIC: KeptGuestDevice
+where Virtualizer: ~Copyable, NIC: PersistentNIC & ~Copyable, Inspector: ~Copyable {
+  /// - Precondition: it was made with memory that outlives a worker.
+  private var memory: KeptMemory {
+    guard let kept else { preconditionFailure("a NIC that was made for one worker is to outlive it") }
+    return kept
+  }
+
+  var records: KeptRecords { memory.records }
+  var messages: KeptMessages { memory.messages }
+
+  func exchange(with record: inout StateRecord) {
+    record.exchange(&portAddress)
+    intercepted.exchangeCounters(with: &record)
+  }
+
+  func begin(message: UInt64) { intercepted.reads = (memory.records, message) }
+
+  func writeNIC() { intercepted.nic.write() }
+
+  func resume(at now: UInt64) throws(HostError) {
+    intercepted.restoreNIC()
+    if memory.records.isResetting { return reset() }
+    try intercepted.resume(at: now)
   }
 }
 

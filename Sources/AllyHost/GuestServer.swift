@@ -30,6 +30,9 @@ public final class GuestServer {
 
   private var places: [Place] = []
   private let tell: (Event) -> Void
+  /// Of a worker: the way to its keeper, and what it shares with it.
+  private var channel: KeeperChannel?
+  private var page: KeeperPage?
   /// The most messages of one client before everything else has its turn.
   private static let messagesAtOnce = 256
   /// Nanoseconds between two looks at what nobody tells of: carriers, files to be written.
@@ -48,6 +51,23 @@ public final class GuestServer {
   /// Serves the rings of a virtio network device at a socket over vhost-user; front ends can connect from now on.
   public func serveRings(of device: any VirtioGuestDevice, at path: String) throws(HostError) {
     try serve(GuestSession(try VhostUserDevice(device)), at: path)
+  }
+
+  /// Serves a NIC at a socket over vfio-user, in workers of a keeper: clients can connect from now on, and are served when
+  /// ``begin(_:page:)`` was called.
+  ///
+  /// - Precondition: the NIC was made with ``KeptMemory``, and is a ``KeptNIC``.
+  public func keep(_ device: any GuestDevice, at path: String) throws(HostError) {
+    guard let device = device as? any KeptGuestDevice else { preconditionFailure("a NIC that cannot be kept") }
+    try serve(KeptSession(device, number: places.count), at: path)
+  }
+
+  /// Serves as a worker from now on: the first, or in the place of one that died.
+  public func begin(_ channel: KeeperChannel, page: KeeperPage) throws(HostError) {
+    self.channel = channel
+    self.page = page
+    try MappedMemory.beginGuarding()
+    for place in places { try (place.guest as? KeptSession)?.begin(channel) }
   }
 
   private func serve(_ guest: any ServedGuest, at path: String) throws(HostError) {
@@ -70,7 +90,9 @@ public final class GuestServer {
     try MappedMemory.beginGuarding()
     var next: UInt64 = 0
     var lastWork: UInt64 = 0
+    defer { page?.rest() }
     while true {
+      page?.beat()
       let now = Self.now
       if now >= next {
         next = now + Self.period
@@ -94,7 +116,11 @@ public final class GuestServer {
   ///
   /// - Returns: whether it is to stop, and whether there is something to do.
   private func wait(for stop: Int32, until deadline: UInt64) throws(HostError) -> (isToStop: Bool, isWork: Bool) {
-    var entries = [pollfd(fd: stop, events: Int16(POLLIN), revents: 0)]
+    var entries = [
+      pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
+      // A worker does not outlive its keeper. A negative number is passed over.
+      pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+    ]
     var deadline = deadline
     var isBusy = false
     for place in places {
@@ -119,7 +145,7 @@ public final class GuestServer {
     let left = deadline > now ? deadline - now : 0
     let count = unsafe ally_wait(&entries, entries.count, left)
     if count < 0, errno != EINTR { throw HostError("cannot wait for guests", code: errno) }
-    return (count > 0 && entries[0].revents != 0, count > 0 || isBusy)
+    return (count > 0 && (entries[0].revents != 0 || entries[1].revents != 0), count > 0 || isBusy)
   }
 
   private func turn(_ place: Place) {

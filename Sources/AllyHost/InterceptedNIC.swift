@@ -1,4 +1,5 @@
 public import AllyAppliance
+internal import AllyDeviceModels
 public import AllyHW
 public import AllyPacket
 public import AllyRings
@@ -20,6 +21,8 @@ public struct InterceptedNIC<
   /// What queues started before the last ``reset()`` counted.
   private var before = InterceptionCounters()
   private let settings: InterceptionSettings
+  /// Where it is noted what a read takes away, of a NIC that outlives its worker, and the message that reads.
+  var reads: (records: KeptRecords, message: UInt64)?
 
   private static var requester: RequesterID { RequesterID(bus: 0, device: 0, function: 0) }
   private static var core: LocalAPICID { LocalAPICID(1) }
@@ -78,6 +81,12 @@ public struct InterceptedNIC<
     guard let row = remapping.row(at: address, length: width.byteCount) else {
       return nic.readRegister(offset, width: width)
     }
+    // What a worker read away that died before it could answer, and what this one is about to.
+    var causes: UInt64 = 0
+    if let reads, remapping.row(row).clearsOnRead {
+      causes = reads.records.causesRead(by: reads.message) & width.mask
+      reads.records.note(causes: causes | dpi.registers.load(offset, width: width), readBy: reads.message)
+    }
     // Once more when the log was full: the DPI core has emptied it.
     for _ in 0..<2 {
       guard case .done(let value, let notify) = remapping.load(address, width: width, row: row) else {
@@ -85,7 +94,7 @@ public struct InterceptedNIC<
         continue
       }
       if notify { handleAccesses() }
-      return value
+      return value | causes
     }
     return width.mask
   }
@@ -124,11 +133,13 @@ public struct InterceptedNIC<
     var clock = nic.clock
     clock.readTime()
     let moved = nic.work(on: &bus, frames: frames, at: now)
+    DeathPoint.reach(.beforePass)
     if nic.assertsInterrupt() { dpi.takeInterrupt(nic: &nic) }
     var sending = clock.forSending
     let passed = dpi.pass(
       inspecting: &inspector, receiveClock: &clock, transmitClock: &sending, memory: bus.memory, nic: &nic)
     if !moved, !passed { clock.forgetCompleted(before: clock.time &- Self.patience) }
+    DeathPoint.reach(.afterPass)
     return moved || passed
   }
 
@@ -156,7 +167,11 @@ public struct InterceptedNIC<
 
   /// A hardware reset of NIC and interception: queues are gone, registers are as after power-on. Counters go on.
   public mutating func reset() {
+    let redirections = before
     before = counters
+    // The Remapping Table goes on counting.
+    before.redirections = redirections.redirections
+    before.denied = redirections.denied
     nic.reset()
     nic.clock.forgetCompleted()
     // What could fail here has succeeded in `init` with the same memory and the same limits.
@@ -168,6 +183,36 @@ public struct InterceptedNIC<
       dpi = DPICore(virtualizer: virtualizer, registers: dpi.registers, accesses: dpi.accesses)
     }
     dpi.attach(nic: &nic)
+  }
+
+  // MARK: - Surviving
+
+  /// Has the NIC go on where a worker died.
+  mutating func restoreNIC() where NIC: PersistentNIC { nic.restore(on: &bus) }
+
+  /// Goes on where a worker died: DPI memory is as that one left it, the NIC was restored, and the guest's memory is mapped.
+  mutating func resume(at now: UInt64) throws(HostError) {
+    do {
+      let virtualizer = try Virtualizer(
+        region: arena.rings, memory: bus.memory, partition: arena.partition, limits: settings.limits,
+        protection: settings.protection, start: .resuming)
+      dpi = DPICore(virtualizer: virtualizer, registers: dpi.registers, accesses: dpi.accesses)
+    } catch {
+      throw HostError("what a worker left cannot be taken up: \(error)")
+    }
+    // First the NIC ends what it had begun: completed descriptors of which it knows nothing must not be looked at.
+    _ = nic.work(on: &bus, frames: 1, at: now)
+    dpi.resume(memory: bus.memory, nic: &nic)
+  }
+
+  /// What of the counters is in no queue: DPI memory has those.
+  mutating func exchangeCounters(with record: inout StateRecord) {
+    guard !record.isRestoring else { return record.exchange(&before) }
+    var counters = before
+    counters.core.add(dpi.counters)
+    counters.redirections = counters.redirections &+ remapping.counters.loads &+ remapping.counters.stores
+    counters.denied = counters.denied &+ remapping.counters.denied
+    record.exchange(&counters)
   }
 
   // MARK: - Counters
@@ -182,8 +227,8 @@ public struct InterceptedNIC<
       counters.transmit.add(pair.transmit)
     }
     let redirections = remapping.counters
-    counters.redirections = redirections.loads &+ redirections.stores
-    counters.denied = redirections.denied
+    counters.redirections = counters.redirections &+ redirections.loads &+ redirections.stores
+    counters.denied = counters.denied &+ redirections.denied
     return counters
   }
 }
@@ -207,7 +252,7 @@ public struct InterceptionSettings: Sendable {
 }
 
 /// What an ``InterceptedNIC`` counted.
-public struct InterceptionCounters: Sendable {
+public struct InterceptionCounters: Sendable, BitwiseCopyable {
   public var core = DPICoreCounters()
   public var receive = QueueCounters()
   public var transmit = QueueCounters()

@@ -74,6 +74,23 @@ final class MappedMemory {
     guardNumber = -1
   }
 
+  /// Maps zeros that processes share which this one forks.
+  ///
+  /// - Parameter length: a multiple of 4,096, not 0.
+  init(shared length: UInt64) throws(HostError) {
+    guard length > 0, length % 4096 == 0, let size = Int(exactly: length) else {
+      throw HostError("\(length) bytes of memory; expected pages")
+    }
+    guard let place = unsafe ally_shared_memory(size) else {
+      throw HostError("cannot get \(length) bytes of memory to share", code: errno)
+    }
+    unsafe mapped = place
+    mappedLength = size
+    unsafe storage = place
+    self.length = size
+    guardNumber = -1
+  }
+
   deinit {
     ally_guard_remove(guardNumber)
     unsafe munmap(mapped, mappedLength)

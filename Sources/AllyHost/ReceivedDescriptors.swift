@@ -3,6 +3,8 @@ internal import Glibc
 /// File descriptors that came with a message: closed when nobody refers to this object any more, unless they were taken.
 final class ReceivedDescriptors {
   private var numbers: [Int32] = []
+  /// What a keeper knows the first one by, the others following; 0 of those that are not kept.
+  var key: UInt64 = 0
 
   deinit { for number in numbers { close(number) } }
 

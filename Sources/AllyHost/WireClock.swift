@@ -76,6 +76,9 @@ public struct WireClock: FrameClock {
   /// How many frames were stamped, that is, inspected.
   public var stamped: UInt64 { unsafe state.pointee.ordinal }
 
+  /// Goes on after another clock, of which `stamped` frames had their stamps.
+  func goOn(after stamped: UInt64) { unsafe state.pointee.ordinal = stamped }
+
   public mutating func stamp(forFrameOf length: UInt32) -> FrameStamp {
     let isNoted = unsafe state.pointee.count > 0
     // Frames of a NIC that notes nothing get the time of now.

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -114,6 +115,8 @@ int ally_event(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 pid_t ally_fork(int dies_with_parent) {
   pid_t parent = getpid();
+  // What was printed and is still in here would be printed by both.
+  fflush(NULL);
   pid_t child = fork();
   if (child == 0 && dies_with_parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -63,7 +63,7 @@ static const int allowed[] = {
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_close, SYS_lseek, SYS_fcntl, SYS_fsync,
     SYS_fdatasync, SYS_ftruncate, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_openat, SYS_mkdirat, SYS_unlinkat,
     SYS_renameat, SYS_renameat2, SYS_faccessat, SYS_readlinkat, SYS_getcwd, SYS_getdents64, SYS_dup, SYS_umask,
-    SYS_recvmsg, SYS_recvfrom, SYS_sendmsg, SYS_sendto, SYS_accept, SYS_accept4, SYS_connect, SYS_shutdown, SYS_getsockopt,
+    SYS_recvmsg, SYS_recvmmsg, SYS_recvfrom, SYS_sendmsg, SYS_sendmmsg, SYS_sendto, SYS_accept, SYS_accept4, SYS_connect, SYS_shutdown, SYS_getsockopt,
     SYS_setsockopt, SYS_ppoll, SYS_eventfd2, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_mlock, SYS_munlock,
     SYS_futex, SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom,
     SYS_getpid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_sched_yield, SYS_sched_getaffinity,

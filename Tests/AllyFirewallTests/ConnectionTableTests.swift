@@ -52,6 +52,47 @@ import Testing
     #expect(table.expired > 0)
   }
 
+  @Test(arguments: [61, 62, 63] as [UInt64])
+  func `Another table goes on in the same memory`(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    let length = ConnectionTable.byteCount(capacity: 64)
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: length, alignment: 16)
+    defer { unsafe memory.deallocate() }
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+    var expected: [UInt16: UInt64] = [:]
+    var now: UInt64 = 1_000
+    for generation in 0..<20 {
+      // As a fork of a process in which the table was made and not used.
+      var table = unsafe ConnectionTable(capacity: 64, in: memory)
+      table.takeUp()
+      #expect(table.count == expected.count, "seed \(seed), generation \(generation)")
+      for round in 0..<200 {
+        now += 1
+        let number = UInt16.random(in: 0..<60, using: &random)
+        let found = table.find(key(number), hash: hash(number), now: now)
+        #expect((found != nil) == (expected[number] != nil), "seed \(seed), generation \(generation), round \(round)")
+        guard let found else {
+          var connection = Connection(key: key(number), startsReversed: false, hash: hash(number))
+          connection.expires = .max
+          connection.isAnswered = true
+          let isInserted = table.insert(connection, now: now)
+          #expect(isInserted, "seed \(seed), generation \(generation), round \(round)")
+          expected[number] = now
+          continue
+        }
+        var connection = table[found]
+        if Bool.random(using: &random) {
+          table.remove(found)
+          expected[number] = nil
+        } else {
+          connection.startsReversed.toggle()
+          table[found] = connection
+          #expect(table[found].startsReversed == connection.startsReversed)
+        }
+      }
+    }
+  }
+
   @Test func `Dead connections do not fill the table`() {
     var table = ConnectionTable(capacity: 8)
     for number in 0..<1_000 as Range<UInt16> {

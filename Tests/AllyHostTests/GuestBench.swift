@@ -78,7 +78,7 @@ final class GuestBench<Inspector: PacketInspector & SendableMetatype & ~Copyable
     _ protection: PacketProtection
   ) throws(HostError) -> any GuestDevice {
     let uplink = try Uplink.datagram(local: folder + "/ours\(number)", remote: folder + "/theirs\(number)")
-    let line = UplinkWire(uplink)
+    let line = try UplinkWire(uplink)
     let settings = InterceptionSettings(
       limits: RingLimits(copyMemory: protection == .copyToDPIMemory ? 8 << 20 : 0), protection: protection)
     let requester = RequesterID(bus: 0, device: UInt8(number), function: 0)
@@ -132,23 +132,31 @@ final class BenchGuest {
   struct Gone: Error {}
   struct Refused: Error, Equatable { var code: Int32 }
 
-  init<Inspector: PacketInspector & SendableMetatype & ~Copyable>(
+  convenience init<Inspector: PacketInspector & SendableMetatype & ~Copyable>(
     _ bench: borrowing GuestBench<Inspector>, _ number: Int, _ kind: GuestBenchKind = .e1000
   ) throws {
-    self.kind = kind
-    cable = bench.cables[number]
-    cableServer = bench.folder + "/ours\(number)"
-    socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    file = unsafe ally_memory_file("guest")
-    #expect(ftruncate(file, off_t(Self.length)) == 0)
-    let place = unsafe mmap(nil, Self.length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
-    unsafe memory = try #require(place)
+    let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var isConnected = false
     for _ in 0..<1000 where !isConnected {
       isConnected = unsafe ally_connect_unix(socket, bench.folder + "/nic\(number)") == 0
       if !isConnected { usleep(10_000) }
     }
     #expect(isConnected)
+    try self.init(kind, socket: socket, cable: bench.cables[number], cableServer: bench.folder + "/ours\(number)")
+  }
+
+  /// - Parameters:
+  ///   - socket: a connection to the server, this object's from now on.
+  ///   - cable: the far end of the cable, and `cableServer` the near one.
+  init(_ kind: GuestBenchKind, socket: Int32, cable: Int32, cableServer: String) throws {
+    self.kind = kind
+    self.cable = cable
+    self.cableServer = cableServer
+    self.socket = socket
+    file = unsafe ally_memory_file("guest")
+    #expect(ftruncate(file, off_t(Self.length)) == 0)
+    let place = unsafe mmap(nil, Self.length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+    unsafe memory = try #require(place)
     var patience = timeval(tv_sec: 60, tv_usec: 0)
     unsafe setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
     _ = try request(1, [0, 0, 0, 0] + Array("{}".utf8) + [0])

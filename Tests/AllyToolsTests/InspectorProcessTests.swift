@@ -50,6 +50,14 @@ import Testing
     return found
   }
 
+  @Test func `A keeper and an inspector's process do not go together`() throws {
+    let folder = try TemporaryFolder()
+    let rules = try folder.write("a.rules", Self.rule)
+    let run = try CommandRun.run("ids", try arguments(folder, rules: rules) + ["--keep", "fail-open"], in: folder)
+    #expect(run.status == 64)
+    #expect(run.errors.contains("--keep with --inspector-process: expected one of them"), "\(run.errors)")
+  }
+
   @Test(arguments: [
     "kill -TERM $pid", "kill -TERM $inspector; kill -INT $starter; kill -HUP $pid $inspector; kill -INT $pid",
   ])

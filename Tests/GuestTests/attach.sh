@@ -13,8 +13,9 @@
 # ALLY_GUEST_LOGS    a folder that keeps what the guests said (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cases=(e1000 e1000-inline e1000-firewall e1000-suricata e1000e e1000e-packet e1000e-core e1000e-apart e1000e-firewall igb igb-firewall
-  igb-apart virtio_net virtio_net-inline virtio_net-apart virtio_net-restart)
+cases=(e1000 e1000-inline e1000-firewall e1000-survival e1000-suricata e1000e e1000e-survival e1000e-packet e1000e-core
+  e1000e-apart e1000e-firewall igb igb-firewall igb-survival igb-survival-firewall igb-apart virtio_net virtio_net-inline
+  virtio_net-apart virtio_net-restart virtio_net-survival)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
@@ -33,7 +34,7 @@ serve_guest() {
   shift 2
   mkdir -p "$work/www"
   printf 'The page is here.\n' >"$work/www/index.html"
-  dd if=/dev/urandom of="$work/data" bs=1M count=20 status=none
+  dd if=/dev/urandom of="$work/data" bs=1M count="${megabytes:-20}" status=none
   serve "$work/$name.ally.log" "$work/nic.sock" "$nic" "$@"
   web_server "$work/$name.httpd.log" "$work/www"
   start "$work/$name.send.log" "$tools/busybox" sh -c "exec '$tools/busybox' nc -l -p 9001 <'$work/data'"
@@ -253,6 +254,79 @@ case_virtio_net-restart() {
   end_ally "$name.3"
   busybox tunctl -d ally0 >/dev/null
 }
+# A keeper replaces workers that are killed at random in the middle of pings and of a transfer each way: the guest notices nothing,
+# and its driver, its address and its connections stay.
+case_e1000-survival() { survival e1000-survival e1000; }
+case_e1000e-survival() { survival e1000e-survival e1000e; }
+case_igb-survival() { survival igb-survival igb; }
+
+survival() { # survival CASE NIC
+  local name=$1 nic=$2 megabytes=50
+  mkdir -p "$work/www"
+  echo -n first >"$work/www/stage"
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --keep fail-closed
+  boot_guest "$name"
+  kills=0
+  check "the guest pings" await ping
+  kill_workers 7
+  check "the guest downloads" await download
+  kill_workers 7
+  check "50 MiB go there" await upload
+  kill_workers 6
+  check "50 MiB come back" await uploaded
+  check "the interface goes down and up, the driver out and in" await reboot
+  equal "driver" "$(section driver | head -n 1)" "$nic"
+  equal "pings lost in percent" "$(loss ping)" 0
+  # One that was answered when its worker died may be answered again.
+  check "pings answered" test "$(section ping | grep 'bytes from' | sed 's/.*seq=\([0-9]*\).*/\1/' | sort -u | wc -l)" = 200
+  equal "digest of what the guest got" "$(section download | awk '{ print $1 }')" \
+    "$(sha256sum <"$work/data" | awk '{ print $1 }')"
+  equal "digest of what came back" "$(sha256sum <"$work/received")" "$(sha256sum <"$work/data")"
+  equal "pings lost after down and up" "$(loss down-up)" 0
+  equal "pings lost after the driver's return" "$(loss reload)" 0
+  echo -n second >"$work/www/stage"
+  check "the guest comes to its end" await end
+  equal "pings lost after the reboot" "$(loss after-reboot)" 0
+  equal "page after the attack" "$(section after-attack)" "The page is here."
+  power_off
+  end_ally "$name"
+  equal "workers replaced" "$(counted "workers that died and were replaced")" "$kills"
+  check "the alert of a worker that is not the first" grep -q '"signature_id":1000001' "$work/$name.logs/eve.json"
+}
+
+# With vhost-user the emulator connects again to the socket, which the keeper has kept open; frames of the gap are lost.
+case_virtio_net-survival() {
+  local name=virtio_net-survival
+  mkdir -p "$work/www"
+  echo -n first >"$work/www/stage"
+  serve_guest "$name" virtio_net "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --keep fail-open
+  boot_guest "$name"
+  kills=0
+  check "the guest downloads" await download
+  kill_workers 2
+  check "20 MiB come back" await uploaded
+  check "the interface goes down and up, the driver out and in" await reboot
+  equal "digest of what the guest got" "$(section download | awk '{ print $1 }')" \
+    "$(sha256sum <"$work/data" | awk '{ print $1 }')"
+  equal "digest of what came back" "$(sha256sum <"$work/received")" "$(sha256sum <"$work/data")"
+  echo -n second >"$work/www/stage"
+  check "the guest comes to its end" await end
+  power_off
+  end_ally "$name"
+  equal "workers replaced" "$(counted "workers that died and were replaced")" "$kills"
+}
+
+# kill_workers COUNT: at random moments, up to a second apart; adds them to $kills.
+kill_workers() {
+  local worker
+  for _ in $(seq "$1"); do
+    sleep "0.$((RANDOM % 9 + 1))"
+    # Processes end while one looks at all of them.
+    worker=$(sed -n "s/^\([0-9]*\) (.*) [A-Z] $ally .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || true)
+    if [ -n "$worker" ] && kill -KILL "$worker"; then kills=$((kills + 1)); else fail "there is no worker"; fi
+  done
+}
+
 await_line() { # await_line FILE TEXT: for a minute at the most
   for _ in $(seq 300); do
     if grep -q "$2" "$1"; then return 0; fi
@@ -366,14 +440,17 @@ alerts() {
 }
 
 # A policy that knows connections: frames that the guest's NIC is to segment, and replies to what is rejected.
+# The same while every packet is judged by what is known of its connection, and nothing passes otherwise.
+case_igb-survival-firewall() { firewalled igb-survival-firewall igb --keep fail-closed; }
 case_e1000-firewall() { firewalled e1000-firewall e1000; }
 case_igb-firewall() { firewalled igb-firewall igb; }
 # With the policy in a process of its own.
 case_e1000e-firewall() { firewalled e1000e-firewall e1000e --inspector-process --inspector-failure closed; }
 
 firewalled() { # firewalled CASE NIC OPTION...
-  local name=$1 nic=$2
+  local name=$1 nic=$2 megabytes=20
   shift 2
+  if [[ $name == *-survival-* ]]; then megabytes=50; fi
   serve_guest "$name" "$nic" "$ALLY_FIREWALL" -f "$here/guest.nft" --log "$work/$name.refused" "$@"
   busybox ip addr add 192.0.2.7/24 dev ally0
   busybox ip addr add 192.0.2.8/24 dev ally0
@@ -382,6 +459,14 @@ firewalled() { # firewalled CASE NIC OPTION...
   check "the guest comes up" await listening
   # Nothing that the guest has not asked for comes in.
   timeout 5 "$tools/busybox" sh -c "echo knock | '$tools/busybox' nc 192.0.2.2 7000" || true
+  if [[ $name == *-survival-* ]]; then
+    kills=0
+    check "the guest downloads" await download
+    kill_workers 6
+    timeout 5 "$tools/busybox" sh -c "echo knock | '$tools/busybox' nc 192.0.2.2 7000" || true
+    check "the guest uploads" await upload
+    kill_workers 4
+  fi
   check "the guest comes to its end" await end
   equal "page" "$(section page)" "The page is here."
   equal "digest of what the guest got" "$(section download | awk '{ print $1 }')" \
@@ -398,8 +483,13 @@ firewalled() { # firewalled CASE NIC OPTION...
   power_off
   check "what is refused is in the log while the guest runs" grep -q 'closed .*DPT=9003' "$work/$name.refused"
   end_ally "$name"
-  check "rejected connections counted" grep -Eq 'tcp dport 9003 counter packets [1-9]' "$summary"
-  check "rejected pings counted" grep -Eq 'ip daddr 192.0.2.7 .*counter packets 3 ' "$summary"
+  if [[ $name == *-survival-* ]]; then
+    # Rules' counters are the last worker's.
+    equal "workers replaced" "$(counted "workers that died and were replaced")" "$kills"
+  else
+    check "rejected connections counted" grep -Eq 'tcp dport 9003 counter packets [1-9]' "$summary"
+    check "rejected pings counted" grep -Eq 'ip daddr 192.0.2.7 .*counter packets 3 ' "$summary"
+  fi
   equal "malformed frames" "$(counted "malformed frames")" ""
   # A few come late: what was sent again although it had arrived.
   local late

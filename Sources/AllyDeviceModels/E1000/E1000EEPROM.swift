@@ -27,6 +27,15 @@ struct E1000EEPROM {
 
   init(_ nvm: IntelNVM) { self.nvm = nvm }
 
+  mutating func exchange(with record: inout StateRecord) {
+    record.exchange(&written)
+    record.exchange(&command)
+    record.exchange(&commandLength)
+    record.exchange(&output)
+    record.exchange(&isReading)
+    record.exchange(&dataOut)
+  }
+
   /// EECD as software reads it. The bus is granted whenever it is requested: nobody else uses it.
   var control: UInt32 {
     written | Bit.present | (written & Bit.request == 0 ? 0 : Bit.grant) | (dataOut ? Bit.dataOut : 0)

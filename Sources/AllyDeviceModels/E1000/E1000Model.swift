@@ -156,6 +156,19 @@ public struct E1000Model: DeviceModel, ~Copyable {
   }
 }
 
+// MARK: - Surviving
+
+extension E1000Model: PersistentModel {
+  public mutating func exchange(with record: inout StateRecord) {
+    controller.exchange(with: &record)
+    record.exchange(&cause)
+    record.exchange(&mask)
+    record.exchange(&pin)
+    eeprom.exchange(with: &record)
+    record.exchange(&eepromRead)
+  }
+}
+
 // MARK: - Receiving
 
 extension E1000Model {

@@ -23,7 +23,7 @@ struct E1000EInterrupts {
   var delivery: InterruptDelivery = .pin
 
   private var pin = InterruptPin()
-  private var moderation = InterruptModeration(vectors: 5)
+  private var moderation = InterruptModeration()
   /// Causes whose message has been sent and that have been neither cleared nor masked since.
   private var announced: IntelCause = []
 

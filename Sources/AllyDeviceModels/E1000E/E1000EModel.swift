@@ -123,6 +123,17 @@ public struct E1000EModel: DeviceModel, ~Copyable {
   }
 }
 
+// MARK: - Surviving
+
+extension E1000EModel: PersistentModel {
+  public mutating func exchange(with record: inout StateRecord) {
+    controller.exchange(with: &record)
+    record.exchange(&interrupts)
+    record.exchange(&eepromControl)
+    record.exchange(&eepromRead)
+  }
+}
+
 // MARK: - Sending
 
 extension E1000EModel {

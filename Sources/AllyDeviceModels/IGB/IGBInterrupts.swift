@@ -23,7 +23,7 @@ struct IGBInterrupts {
   var intervals = InlineArray<25, UInt64>(repeating: 0)
 
   private var pin = InterruptPin()
-  private var moderation = InterruptModeration(vectors: 25)
+  private var moderation = InterruptModeration()
   /// Vectors whose message has been sent for causes that have been neither cleared nor masked since.
   private var announced: UInt32 = 0
 

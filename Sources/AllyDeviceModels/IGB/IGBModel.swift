@@ -150,3 +150,18 @@ public struct IGBModel: DeviceModel, ~Copyable {
     controller[IGBRegister.transmitQueue + IGBRegister.descriptorControl] = IGBRegister.queueEnable
   }
 }
+
+// MARK: - Surviving
+
+extension IGBModel: PersistentModel {
+  /// All but ``fabric``: what is between the functions is lost, as in a switch that loses power.
+  public mutating func exchange(with record: inout StateRecord) {
+    controller.exchange(with: &record)
+    record.exchange(&interrupts)
+    record.exchange(&mailboxes)
+    record.exchange(&functionVectors)
+    record.exchange(&mailboxVectors)
+    record.exchange(&eepromControl)
+    record.exchange(&eepromRead)
+  }
+}

@@ -16,7 +16,9 @@ struct IntelController {
   let maximumFrameLength: Int
   let transmitFormat: TransmitFormat
   /// The registers without behaviour of their own, by offset / 4.
-  var registers: [UInt32]
+  private var registers: [UInt32]
+  /// What of them a record does not have yet.
+  private var changes = ChangedBlocks()
   var control: UInt32 = 0
   var phy: IntelPHY
   var mdiControl: UInt32 = 1 << 28
@@ -52,12 +54,16 @@ struct IntelController {
   /// A register without behaviour of its own.
   subscript(_ offset: UInt32) -> UInt32 {
     get { registers[Int(offset >> 2)] }
-    set { registers[Int(offset >> 2)] = newValue }
+    set {
+      registers[Int(offset >> 2)] = newValue
+      changes.note(Int(offset >> 2))
+    }
   }
 
   /// What both kinds of reset do to the common part; a hardware reset does more.
   mutating func resetByControl(control: UInt32, macAddress: [UInt8]) {
     for index in registers.indices { registers[index] = 0 }
+    changes.noteAll()
     self.control = control
     checksums?.isEnabled = false
     mdiControl = 1 << 28
@@ -73,6 +79,22 @@ struct IntelController {
     statistics.reset()
     portAddress = 0
     phy.reset()
+  }
+
+  /// What changes of all this; see ``PersistentModel/exchange(with:)``.
+  mutating func exchange(with record: inout StateRecord) {
+    record.exchange(&registers, &changes)
+    record.exchange(&control)
+    record.exchange(&phy)
+    record.exchange(&mdiControl)
+    statistics.exchange(with: &record)
+    for queue in transmissions.indices { transmissions[queue].exchange(with: &record) }
+    record.exchange(&onWire)
+    record.exchange(&faults)
+    record.exchange(&portAddress)
+    guard var checksums else { return }
+    record.exchange(&checksums.isEnabled)
+    self.checksums = checksums
   }
 
   /// CTRL.VME: VLAN tags are taken out of received frames and put into sent ones.

@@ -1,7 +1,7 @@
 /// The PHY inside a gigabit controller, at management address 1 (SDM, MDIC and the PHY registers after it; 82574 datasheet
 /// §10.2.2.7; 82576 datasheet §8.2.4).
 struct IntelPHY {
-  private var registers: [UInt16]
+  private var registers: InlineArray<32, UInt16>
   /// PHY registers 2 and 3.
   private let identifier: UInt32
   var isLinkUp = true
@@ -14,8 +14,8 @@ struct IntelPHY {
   /// A hardware reset; the cable stays as it is.
   mutating func reset() { registers = Self.powerUp(identifier) }
 
-  private static func powerUp(_ identifier: UInt32) -> [UInt16] {
-    var values = [UInt16](repeating: 0, count: 32)
+  private static func powerUp(_ identifier: UInt32) -> InlineArray<32, UInt16> {
+    var values = InlineArray<32, UInt16>(repeating: 0)
     values[0] = 0x1140  // autonegotiation enabled, full duplex, 1000 Mbit/s
     values[2] = UInt16(identifier >> 16)
     values[3] = UInt16(truncatingIfNeeded: identifier)

@@ -36,6 +36,8 @@ struct IntelStatistics {
   /// - Parameter count: how many registers there are from 0x4000 on; at least 64.
   init(count: Int) { values = [UInt32](repeating: 0, count: count) }
 
+  mutating func exchange(with record: inout StateRecord) { record.exchange(&values) }
+
   mutating func reset() {
     for index in values.indices { values[index] = 0 }
   }

@@ -133,7 +133,16 @@ struct IntelTransmission {
   var options: IntelTransmitDescriptor?
   /// The frame cannot be sent; its descriptors are completed nevertheless.
   var isSpoiled = false
-  var contexts = [IntelOffloadContext](repeating: IntelOffloadContext(), count: 2)
+  var contexts = InlineArray<2, IntelOffloadContext>(repeating: IntelOffloadContext())
+
+  /// All but the data: what is left of a frame that was being gathered is known to be spoiled.
+  mutating func exchange(with record: inout StateRecord) {
+    var isCut = isSpoiled || count > 0
+    record.exchange(&isCut)
+    record.exchange(&options)
+    record.exchange(&contexts)
+    isSpoiled = isSpoiled || isCut && count == 0
+  }
 
   mutating func reset() {
     endFrame()

@@ -5,14 +5,10 @@
 struct InterruptModeration {
   /// Nanoseconds, as far as the owner has told; nil for no moderation.
   var now: UInt64?
-  /// When each vector last interrupted, and whether it has.
-  private var last: [UInt64?]
+  /// When each vector last interrupted, and whether it has. No controller has more.
+  private var last = InlineArray<25, UInt64?>(repeating: nil)
 
-  init(vectors: Int) { last = [UInt64?](repeating: nil, count: vectors) }
-
-  mutating func reset() {
-    for index in last.indices { last[index] = nil }
-  }
+  mutating func reset() { last = InlineArray(repeating: nil) }
 
   /// When a vector may interrupt next; nil when it may now.
   func earliest(_ vector: Int, interval: UInt64) -> UInt64? {

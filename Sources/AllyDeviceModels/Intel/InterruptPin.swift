@@ -1,7 +1,7 @@
 /// A controller's interrupt pin, throttled by ITR (SDM §13.4.18): it rises when a cause may interrupt and the time for that
 /// has come, and falls when no cause is left.
 struct InterruptPin {
-  private var moderation = InterruptModeration(vectors: 1)
+  private var moderation = InterruptModeration()
   private var isUp = false
 
   var now: UInt64? {

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A connection as it lies in the table: a plain value.
 struct Connection: BitwiseCopyable {
   var key: ConnectionKey
@@ -25,18 +27,23 @@ struct Connection: BitwiseCopyable {
 /// The connections: a pool of plain values, and a table of 8-byte slots (32 bits of the hash, 32 bits of place) that is
 /// never more than half full, probed linearly, with deletion that closes the gap.
 ///
-/// All memory is taken at once. Nothing runs by itself: an expired connection is forgotten when it is looked up, and every
+/// The pool can lie in memory that outlives this value: another over the same memory, made like this one and before it was used,
+/// finds the connections there. All memory is taken at once. Nothing runs by itself: an expired connection is forgotten when it is looked up, and every
 /// new one has two others looked at, so that the table cannot fill with dead ones.
 @safe
 struct ConnectionTable: ~Copyable {
   private let slots: UnsafeMutablePointer<UInt64>
   private let mask: Int
   private let pool: UnsafeMutablePointer<Connection>
+  /// In memory of somebody else's, before the pool; nil when the pool is this value's own.
+  private let saved: UnsafeMutablePointer<SavedConnections>?
   private let capacity: Int
   /// One more than the first free place, 0 without.
   private var firstFree: UInt32 = 0
-  /// Places from here on were never used.
-  private var untouched = 0
+  /// Places from here on were never used. What is saved says the same, unless another has used it in between.
+  private var untouched = 0 {
+    didSet { if let saved = unsafe saved { unsafe saved.pointee.untouched = untouched } }
+  }
   /// Where the search for dead connections goes on.
   private var hand = 0
 
@@ -44,21 +51,78 @@ struct ConnectionTable: ~Copyable {
   private(set) var expired: UInt64 = 0
   private(set) var evicted: UInt64 = 0
 
-  init(capacity: Int) {
-    let capacity = min(max(capacity, 1), 1 << 28)
+  /// How many bytes ``init(capacity:in:)`` takes.
+  static func byteCount(capacity: Int) -> Int {
+    MemoryLayout<SavedConnections>.stride + bounded(capacity) * MemoryLayout<Connection>.stride
+  }
+
+  private static func bounded(_ capacity: Int) -> Int { min(max(capacity, 1), 1 << 28) }
+
+  /// A table with memory of its own.
+  init(capacity: Int) { unsafe self.init(capacity: capacity, in: nil) }
+
+  /// - Parameters:
+  ///   - capacity: how many connections there can be.
+  ///   - memory: where they are, as ``byteCount(capacity:)`` says, aligned to 16: zeros, or what another left there. It outlives
+  ///     this value. Nil for memory of its own.
+  init(capacity: Int, in memory: UnsafeMutableRawBufferPointer?) {
+    let capacity = Self.bounded(capacity)
     var slotCount = 2
     while slotCount < 2 * capacity { slotCount *= 2 }
     self.capacity = capacity
     mask = slotCount - 1
     unsafe slots = .allocate(capacity: slotCount)
     unsafe slots.initialize(repeating: 0, count: slotCount)
-    // Left uninitialized: `untouched` says how much of it was ever written.
-    unsafe pool = .allocate(capacity: capacity)
+    guard let memory = unsafe memory, let start = memory.baseAddress else {
+      unsafe saved = nil
+      // Left uninitialized: `untouched` says how much of it was ever written.
+      unsafe pool = .allocate(capacity: capacity)
+      return
+    }
+    precondition(
+      memory.count >= Self.byteCount(capacity: capacity) && UInt(bitPattern: start) % 16 == 0,
+      "too little memory for so many connections, or not aligned")
+    let stride = MemoryLayout<SavedConnections>.stride
+    unsafe saved = start.bindMemory(to: SavedConnections.self, capacity: 1)
+    unsafe pool = (start + stride).bindMemory(to: Connection.self, capacity: capacity)
   }
 
   deinit {
     unsafe slots.deallocate()
-    unsafe pool.deallocate()
+    if unsafe saved == nil { unsafe pool.deallocate() }
+  }
+
+  /// Takes up the connections that another has left, if one has used the memory since this value did.
+  mutating func takeUp() {
+    guard let saved = unsafe saved, unsafe saved.pointee.untouched != untouched else { return }
+    unsafe SavedConnections.finish(saved, pool)
+    untouched = min(unsafe saved.pointee.untouched, capacity)
+    for slot in 0...mask { unsafe slots[slot] = 0 }
+    firstFree = 0
+    count = 0
+    for place in 0..<untouched {
+      let index = UInt32(truncatingIfNeeded: place)
+      if unsafe pool[place].isInUse {
+        enter(index, unsafe pool[place].hash)
+      } else {
+        unsafe pool[place].nextFree = firstFree
+        firstFree = index &+ 1
+      }
+    }
+  }
+
+  /// Stores a connection in one step, if another could have to take it up.
+  private func store(_ connection: Connection, at index: Int) {
+    guard let saved = unsafe saved else { return unsafe (pool + index).initialize(to: connection) }
+    unsafe SavedConnections.store(connection, at: index, saved, pool)
+  }
+
+  /// Puts a place into the table of slots.
+  private mutating func enter(_ index: UInt32, _ hash: UInt64) {
+    count &+= 1
+    var slot = Int(truncatingIfNeeded: hash) & mask
+    while unsafe slots[slot] != 0 { slot = (slot &+ 1) & mask }
+    unsafe slots[slot] = (hash & ~0xFFFF_FFFF) | UInt64(index &+ 1)
   }
 
   subscript(index: UInt32) -> Connection {
@@ -68,7 +132,7 @@ struct ConnectionTable: ~Copyable {
     }
     set {
       precondition(Int(index) < untouched)
-      unsafe pool[Int(index)] = newValue
+      store(newValue, at: Int(index))
     }
   }
 
@@ -97,11 +161,8 @@ struct ConnectionTable: ~Copyable {
   mutating func insert(_ connection: Connection, now: UInt64) -> Bool {
     for _ in 0..<min(2, untouched) { forgetNext(ifExpiredAt: now) }
     guard let index = takeFree() ?? makeRoom(now) else { return false }
-    unsafe (pool + Int(index)).initialize(to: connection)
-    count &+= 1
-    var slot = Int(truncatingIfNeeded: connection.hash) & mask
-    while unsafe slots[slot] != 0 { slot = (slot &+ 1) & mask }
-    unsafe slots[slot] = (connection.hash & ~0xFFFF_FFFF) | UInt64(index &+ 1)
+    store(connection, at: Int(index))
+    enter(index, connection.hash)
     return true
   }
 
@@ -169,5 +230,42 @@ struct ConnectionTable: ~Copyable {
   private mutating func advanceHand() -> Int {
     hand = hand &+ 1 >= untouched ? 0 : hand &+ 1
     return hand
+  }
+}
+
+/// What is before the pool in memory that outlives its table: how much of it was used, and the connection that is being stored.
+///
+/// A connection is some ten words; whoever dies while he stores one leaves it to the next (``finish(_:_:)``).
+struct SavedConnections: BitwiseCopyable {
+  var untouched: Int
+  /// One more than the place that `next` goes to; 0 when it is there.
+  private var pending: Int
+  private var next: Connection
+
+  @unsafe
+  static func store(
+    _ connection: Connection, at index: Int, _ saved: UnsafeMutablePointer<Self>,
+    _ pool: UnsafeMutablePointer<Connection>
+  ) {
+    unsafe saved.pointee.next = connection
+    unsafe setPending(index &+ 1, saved)
+    unsafe finish(saved, pool)
+  }
+
+  @unsafe
+  static func finish(_ saved: UnsafeMutablePointer<Self>, _ pool: UnsafeMutablePointer<Connection>) {
+    let place = unsafe saved.pointee.pending
+    guard place > 0, unsafe place <= saved.pointee.untouched else { return }
+    unsafe (pool + (place &- 1)).initialize(to: saved.pointee.next)
+    unsafe setPending(0, saved)
+  }
+
+  /// After all stores before it, and before all after it.
+  @unsafe
+  private static func setPending(_ value: Int, _ saved: UnsafeMutablePointer<Self>) {
+    unsafe withUnsafeMutablePointer(to: &saved.pointee.pending) { place in
+      unsafe UnsafeMutableRawPointer(place).assumingMemoryBound(to: Atomic<Int>.self).pointee.store(
+        value, ordering: .sequentiallyConsistent)
+    }
   }
 }

@@ -27,11 +27,15 @@ struct ConnectionTracker: ~Copyable {
   private(set) var created: UInt64 = 0
   private(set) var refused: UInt64 = 0
 
-  init(_ configuration: TrackingConfiguration) {
+  /// - Parameter memory: where the connections are; nil for memory of its own.
+  init(_ configuration: TrackingConfiguration, in memory: UnsafeMutableRawBufferPointer?) {
     self.configuration = configuration
     seed = configuration.seed ?? UInt64.random(in: .min ... .max)
-    table = ConnectionTable(capacity: configuration.maximumConnections)
+    table = unsafe ConnectionTable(capacity: configuration.maximumConnections, in: memory)
   }
+
+  /// Takes up what another left in the same memory.
+  mutating func takeUp() { table.takeUp() }
 
   var count: Int { table.count }
   var expired: UInt64 { table.expired }

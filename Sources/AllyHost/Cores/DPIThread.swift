@@ -33,6 +33,14 @@ public struct CoreSettings: Sendable {
 
   public init() {}
 
+  /// Lets processes take this place that this one forks when it has no rights any more. They have its priority, which it takes.
+  public func permit() throws(HostError) {
+    if locksMemory { ally_allow_locked_memory() }
+    if let priority, ally_realtime(Int32(clamping: priority)) != 0 {
+      throw HostError("cannot get the real-time priority \(priority)", code: errno)
+    }
+  }
+
   /// Gives the calling thread this place.
   func apply() throws(HostError) {
     if let processor {

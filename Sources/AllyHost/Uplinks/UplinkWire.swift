@@ -1,13 +1,15 @@
 public import AllyDeviceModels
 
 /// What passed a wire.
-public struct WireTraffic: Sendable, Equatable {
+public struct WireTraffic: Sendable, BitwiseCopyable, Equatable {
   /// Frames that the NIC took from it, and those that waited too long for the NIC.
   public var received: UInt64 = 0
   public var expired: UInt64 = 0
   /// Frames that the NIC sent, and those that were not taken.
   public var sent: UInt64 = 0
   public var refused: UInt64 = 0
+  /// Frames that were lost with a worker that died while it took them.
+  public var lost: UInt64 = 0
 
   public init() {}
 }
@@ -29,30 +31,41 @@ public struct UplinkWire: UplinkLine, ~Copyable {
   public var uplink: Uplink
   public private(set) var traffic = WireTraffic()
   private let storage = WireClockStorage()
-  private var buffer = [UInt8](repeating: 0, count: Uplink.longestFrame)
-  /// Bytes of the frame that waits in the buffer; 0 when none does.
-  private var waiting = 0
+  /// Where the frame lies that the NIC has not taken, and whose memory that is.
+  private let staging: FrameStaging
+  private let owner: KeptMemory
+  /// How many frames are gone from there: the NIC took them, or they waited too long.
+  private var taken: UInt64 = 0
   private var arrival: UInt64 = 0
 
   private static var patience: UInt64 { 2_000_000_000 }
 
-  public init(_ uplink: consuming Uplink) { self.uplink = uplink }
+  public init(_ uplink: consuming Uplink) throws(HostError) { self.init(uplink, keeping: try KeptMemory(private: ())) }
+
+  /// A wire whose frame on the way outlives the process.
+  public init(_ uplink: consuming Uplink, keeping memory: KeptMemory) {
+    self.uplink = uplink
+    owner = memory
+    staging = memory.staging
+  }
 
   public var clock: WireClock { storage.clock }
   public var isPaced: Bool { true }
-  public var inputDescriptor: Int32? { waiting == 0 ? uplink.descriptor : nil }
+  public var inputDescriptor: Int32? { isWaiting ? nil : uplink.descriptor }
   public func hasCarrier() -> Bool { uplink.hasCarrier() }
+  private var isWaiting: Bool { staging.staged != taken }
 
   public mutating func receive(_ body: (Span<UInt8>) -> FrameReception) -> FrameReception? {
     guard clock.hasRoom else { return .mustWait }
-    if waiting > 0, clock.time &- arrival > Self.patience {
+    if isWaiting, clock.time &- arrival > Self.patience {
       traffic.expired &+= 1
-      waiting = 0
+      taken = staging.staged
     }
-    guard waiting > 0 || fetch() else { return nil }
-    let answer = body(buffer.span.extracting(0..<waiting))
+    guard isWaiting || fetch() else { return nil }
+    DeathPoint.reach(.beforeNIC)
+    let answer = staging.withFrame(body)
     if answer == .mustWait { return answer }
-    waiting = 0
+    taken = staging.staged
     if answer == .completed {
       traffic.received &+= 1
       clock.noteCompleted()
@@ -62,14 +75,7 @@ public struct UplinkWire: UplinkLine, ~Copyable {
 
   /// Takes a frame from the uplink; false when none waits.
   private mutating func fetch() -> Bool {
-    // Taken out while the uplink writes into it: a view into one part of `self` and a change of another would exclude each
-    // other.
-    var bytes: [UInt8] = []
-    swap(&bytes, &buffer)
-    defer { swap(&bytes, &buffer) }
-    var span = bytes.mutableSpan
-    guard let count = uplink.receive(into: &span) else { return false }
-    waiting = count
+    guard staging.fetch(from: &uplink) else { return false }
     arrival = clock.time
     return true
   }
@@ -80,5 +86,27 @@ public struct UplinkWire: UplinkLine, ~Copyable {
     let isTaken = uplink.send(frame)
     if isTaken { traffic.sent &+= 1 } else { traffic.refused &+= 1 }
     return isTaken
+  }
+}
+
+// MARK: - Surviving
+
+extension UplinkWire {
+  /// What changes besides the frame on the way.
+  mutating func exchange(with record: inout StateRecord) {
+    record.exchange(&taken)
+    record.exchange(&arrival)
+    record.exchange(&traffic)
+    var stamped = clock.stamped
+    record.exchange(&stamped)
+    clock.goOn(after: stamped)
+  }
+
+  /// Takes up what a worker left that died.
+  mutating func takeUp() {
+    if !staging.takeUp(after: taken) { traffic.lost &+= 1 }
+    clock.forgetCompleted()
+    // A frame that waits has as long again.
+    arrival = clock.readTime()
   }
 }

@@ -1,3 +1,4 @@
+internal import AllyDeviceModels
 internal import AllyHW
 internal import Glibc
 
@@ -10,6 +11,10 @@ struct DMAMap {
     var address: UInt64
     var length: UInt64
     var memory: MappedMemory?
+    var rights: AccessRights
+    /// Where in its file it begins, and what a keeper knows that by; 0 of one that is not kept.
+    var offset: UInt64
+    var key: UInt64
   }
 
   /// The most pieces at a time.
@@ -28,10 +33,12 @@ struct DMAMap {
 
   /// Adds a piece, and puts it into `memory`. The caller has quiesced whoever uses the memory.
   ///
-  /// - Parameter file: nil of a piece that is not shared.
+  /// - Parameters:
+  ///   - file: nil of a piece that is not shared.
+  ///   - key: what a keeper knows the file by.
   mutating func add(
     address: UInt64, length: UInt64, rights: AccessRights, file: (descriptor: Int32, offset: UInt64)?,
-    to memory: inout PhysicalMemory
+    key: UInt64 = 0, to memory: inout PhysicalMemory
   ) throws(VFIOUserRefusal) {
     let (last, overflow) = address.addingReportingOverflow(length)
     guard length > 0, !overflow, last <= end, (address | length) & 0xFFF == 0 else { throw VFIOUserRefusal(EINVAL) }
@@ -53,7 +60,10 @@ struct DMAMap {
         throw VFIOUserRefusal(ENOMEM, "guest memory at \(String(address, radix: 16)) cannot be mapped: \(error)")
       }
     }
-    pieces.insert(Piece(address: address, length: length, memory: mapping), at: place)
+    pieces.insert(
+      Piece(
+        address: address, length: length, memory: mapping, rights: rights, offset: file?.offset ?? 0,
+        key: mapping == nil ? 0 : key), at: place)
   }
 
   /// Takes a piece away, out of `memory` too. The caller has quiesced whoever uses the memory.
@@ -63,6 +73,37 @@ struct DMAMap {
     }
     if pieces[place].memory != nil { try? memory.unmap(base: PhysicalAddress(address), length: length) }
     pieces.remove(at: place)
+  }
+
+  /// What a keeper knows the pieces' files by.
+  var keys: [UInt64] { pieces.map(\.key).filter { $0 != 0 } }
+
+  /// Exchanges the pieces with a record. Those that are restored are mapped anew.
+  ///
+  /// - Parameter channel: has the files.
+  mutating func exchange(
+    with record: inout StateRecord, taking channel: KeeperChannel?, into memory: inout PhysicalMemory
+  ) {
+    var count = pieces.count
+    record.exchange(&count)
+    if record.isRestoring { removeAll(from: &memory) }
+    for index in 0..<count {
+      var piece =
+        record.isRestoring
+        ? Piece(address: 0, length: 0, memory: nil, rights: [], offset: 0, key: 0) : pieces[index]
+      record.exchange(&piece.address)
+      record.exchange(&piece.length)
+      record.exchange(&piece.rights)
+      record.exchange(&piece.offset)
+      record.exchange(&piece.key)
+      guard record.isRestoring else { continue }
+      let file = piece.key == 0 ? nil : channel?.take(piece.key)
+      // A file that cannot be mapped now leaves a hole, which is a fault of whoever is led there.
+      try? add(
+        address: piece.address, length: piece.length, rights: piece.rights, file: file.map { ($0, piece.offset) },
+        key: piece.key, to: &memory)
+      if let file { close(file) }
+    }
   }
 
   mutating func removeAll(from memory: inout PhysicalMemory) {

@@ -1,3 +1,4 @@
+internal import AllyDeviceModels
 internal import AllyHW
 internal import Glibc
 
@@ -32,6 +33,27 @@ struct InterruptLines {
 
   /// Flags of a kind: event descriptors, and for the pin that it can be masked and masks itself.
   func flags(_ index: UInt32) -> UInt32 { index == 0 ? 7 : index < 3 ? 1 | 8 : 0 }
+
+  /// What a keeper knows the descriptors by.
+  var keys: [UInt64] { descriptors.joined().compactMap { $0?.key }.filter { $0 != 0 } }
+
+  /// Exchanges all with a record.
+  ///
+  /// - Parameter channel: has the descriptors.
+  mutating func exchange(with record: inout StateRecord, taking channel: KeeperChannel?) {
+    record.exchange(&isLevelHigh)
+    record.exchange(&isPinMasked)
+    record.exchange(&waiting)
+    record.exchange(&raised)
+    for kind in descriptors.indices {
+      for number in descriptors[kind].indices {
+        var key = descriptors[kind][number]?.key ?? 0
+        record.exchange(&key)
+        guard record.isRestoring else { continue }
+        descriptors[kind][number] = key == 0 ? nil : channel?.take(key).map { EventDescriptor($0, key: key) }
+      }
+    }
+  }
 
   /// As when nobody has asked for anything.
   mutating func reset() {
@@ -105,9 +127,12 @@ struct InterruptLines {
 /// An eventfd of the client, closed when nobody refers to this object any more.
 final class EventDescriptor {
   private let number: Int32
+  /// What a keeper knows it by; 0 of one that is not kept.
+  let key: UInt64
 
-  init(_ number: Int32) {
+  init(_ number: Int32, key: UInt64 = 0) {
     self.number = number
+    self.key = key
     // Whatever the client gave: it must not make us wait.
     _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
   }

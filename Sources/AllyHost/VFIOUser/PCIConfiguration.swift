@@ -1,3 +1,4 @@
+internal import AllyDeviceModels
 internal import AllyHW
 
 /// The configuration space of a guest's NIC (PCI Local Bus Specification 3.0, chapter 6): what its function says, and what
@@ -54,6 +55,13 @@ struct PCIConfiguration {
     writable = image.writable
     messages = function.capabilities.first { $0.kind == .messageSignaledInterrupts }.map { Int($0.offset) }
     messageTable = function.capabilities.first { $0.kind == .messageSignaledInterruptsExtended }.map { Int($0.offset) }
+  }
+
+  /// What a guest can have changed is among the first 256 bytes.
+  mutating func exchange(with record: inout StateRecord) {
+    var written = Array(bytes[..<256])
+    record.exchange(&written)
+    bytes.replaceSubrange(..<256, with: written)
   }
 
   /// As after power-on.

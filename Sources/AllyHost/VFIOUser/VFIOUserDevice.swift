@@ -1,3 +1,4 @@
+internal import AllyDeviceModels
 internal import AllyHW
 internal import Glibc
 
@@ -57,7 +58,7 @@ final class VFIOUserDevice: GuestProtocol {
       try change { memory, map throws(VFIOUserRefusal) in
         try map.add(
           address: address, length: length, rights: rights,
-          file: descriptors.first.map { ($0, offset) }, to: &memory)
+          file: descriptors.first.map { ($0, offset) }, key: descriptors.key, to: &memory)
       }
       return []
     case .unmapDMA(let address, let length, let reply):
@@ -70,7 +71,10 @@ final class VFIOUserDevice: GuestProtocol {
     case .regionInformation(let index): return try regionInformation(index)
     case .interruptInformation(let index): return try interruptInformation(index)
     case .setInterrupts(let setting):
-      try lines.apply(setting, descriptors.takeAll().map(EventDescriptor.init))
+      let key = descriptors.key
+      try lines.apply(
+        setting,
+        descriptors.takeAll().enumerated().map { EventDescriptor($1, key: key == 0 ? 0 : key + UInt64($0)) })
       return []
     case .read(let region, let offset, let count): return try read(region, offset, count)
     case .write(let write):
@@ -197,6 +201,20 @@ final class VFIOUserDevice: GuestProtocol {
     device.withMemory { map.removeAll(from: &$0) }
     device.reset()
     configuration.reset()
+  }
+
+  // MARK: - Surviving
+
+  /// What a keeper knows descriptors by that are in use.
+  var keys: Set<UInt64> { Set(lines.keys + map.keys) }
+
+  /// Exchanges what the client has said with a record, and maps the guest's memory that is restored.
+  ///
+  /// - Parameter channel: has the descriptors that the record tells of.
+  func exchange(with record: inout StateRecord, taking channel: KeeperChannel?) {
+    configuration.exchange(with: &record)
+    lines.exchange(with: &record, taking: channel)
+    device.withMemory { map.exchange(with: &record, taking: channel, into: &$0) }
   }
 
   var nextTimer: UInt64? { configuration.isBusMaster ? device.nextTimer : nil }

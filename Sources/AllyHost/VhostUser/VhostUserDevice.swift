@@ -146,10 +146,10 @@ final class VhostUserDevice: GuestProtocol {
       if !running.contains(ring) { try restart() }
     case .setRingCall(let ring, let hasDescriptor):
       let ring = try known(ring)
-      rings[ring].call = try descriptor(of: descriptors, hasDescriptor).map(EventDescriptor.init)
+      rings[ring].call = try descriptor(of: descriptors, hasDescriptor).map { EventDescriptor($0) }
       if rings[ring].isCallWaiting { rings[ring].raiseCall() }
     case .setRingError(let ring, let hasDescriptor):
-      rings[try known(ring)].error = try descriptor(of: descriptors, hasDescriptor).map(EventDescriptor.init)
+      rings[try known(ring)].error = try descriptor(of: descriptors, hasDescriptor).map { EventDescriptor($0) }
     case .enableRing(let ring, let isEnabled):
       let ring = try known(ring)
       // Front ends say it again and again.

@@ -19,7 +19,11 @@ public struct PrivilegeOptions: ParsableArguments {
   public var areSaid: Bool { user != nil || hasNoSandbox }
 
   /// Becomes the user, and gives capabilities up.
-  func drop(locksMemory: Bool = false) throws(HostError) { try Privileges.drop(to: user, locksMemory: locksMemory) }
+  ///
+  /// - Parameter isUser: whether this process is the user's already.
+  func drop(locksMemory: Bool = false, isUser: Bool = false) throws(HostError) {
+    try Privileges.drop(to: isUser ? nil : user, locksMemory: locksMemory)
+  }
 
   /// Limits system calls.
   func enterSandbox() throws(HostError) {

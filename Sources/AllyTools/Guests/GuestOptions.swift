@@ -25,6 +25,13 @@ public struct GuestOptions: ParsableArguments {
       "Also write every frame as it was inspected, as pcap; appears when it is complete.", valueName: "file"))
   var record: String?
 
+  @Option(
+    name: .customLong("keep"),
+    help: ArgumentHelp(
+      "Have a worker that dies replaced, unnoticed by guests; and a frame that workers die of refused, or let pass uninspected.",
+      valueName: "fail-closed|fail-open"))
+  var gap: GapChoice?
+
   public init() {}
 
   /// Whether guests are to be served at all.
@@ -36,6 +43,10 @@ public struct GuestOptions: ParsableArguments {
         "\(attachments.count) --attach and \(uplinks.count) --uplink: expected one uplink for each guest")
     }
     guard record == nil || isWanted else { throw ValidationError("--record goes with --attach") }
+    guard gap == nil || isWanted else { throw ValidationError("--keep goes with --attach") }
+    guard gap == nil || record == nil else {
+      throw ValidationError("--record with --keep: a capture ends with the worker that writes it; expected one of them")
+    }
     guard Set(attachments.map(\.path)).count == attachments.count else {
       throw ValidationError("two guests at one socket: expected a socket for each --attach")
     }
@@ -65,6 +76,15 @@ struct GuestAttachment: ExpressibleByArgument, Equatable {
     // The room that the system has for a socket's name.
     if path.isEmpty || path.utf8.count > 107 { return nil }
   }
+}
+
+/// `--keep`: what becomes of a frame that workers die of. There is no default: it is the operator's to choose between a hole
+/// in the protection and one in the service.
+enum GapChoice: String, ExpressibleByArgument, CaseIterable {
+  /// It is dropped.
+  case failClosed = "fail-closed"
+  /// It passes, uninspected.
+  case failOpen = "fail-open"
 }
 
 /// `--nic`.

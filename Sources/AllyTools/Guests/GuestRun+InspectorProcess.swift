@@ -21,6 +21,9 @@ extension GuestRun {
     guard protection == .copyToDPIMemory else {
       throw CommandFailure(.usage, "--protection in-place with --inspector-process: expected copy")
     }
+    guard !outlivesWorkers else {
+      throw CommandFailure(.usage, "--keep with --inspector-process: expected one of them")
+    }
     let name = name
     let role = try Self.attempt { () throws(HostError) in
       try InspectorProcess.split(frameFiles: options.attachments.count, failure: failure.mode) {

@@ -28,17 +28,21 @@ public struct GuestRun {
     protection = interception.protection.level
   }
 
-  /// Serves guests.
+  /// Whether a keeper replaces workers that die.
+  var outlivesWorkers: Bool { options.gap != nil }
+
+  /// Serves guests. With a keeper it returns in its last worker: in the process that called it there is then nobody but the keeper.
   ///
   /// - Parameters:
   ///   - inspector: sees every frame once.
   ///   - summary: what was counted, also when the run fails.
   ///   - ready: called once, on the calling thread, when all is open and rights are given up: threads that run beside begin
   ///     here, and have none either.
+  ///   - takeOver: called in a worker that replaces another, before it serves.
   ///   - often: called four times a second and at the end, for what must not wait; ends the run when it returns false.
   public func inspect<Inspector: PacketInspector & ~Copyable>(
     inspecting inspector: inout Inspector, counting summary: inout RunSummary, ready: () -> Void = {},
-    often: (inout Inspector) -> Bool
+    takeOver: (inout Inspector) -> Void = { _ in }, often: (inout Inspector) -> Bool
   ) throws(CommandFailure) {
     if protection != .copyToDPIMemory, options.attachments.contains(where: { $0.way == .vhostUser }) {
       throw CommandFailure(
@@ -54,7 +58,7 @@ public struct GuestRun {
       // Nothing fails from here on but the NICs; the inspector comes back in any case.
       let shared = SharedInspector(MeasuredInspector(inspector, recorder: recorder))
       do throws(HostError) {
-        try serve(shared, opened, until: stop.descriptor, counting: &summary, ready: ready, often)
+        try serve(shared, opened, until: stop.descriptor, counting: &summary, ready: ready, takeOver, often)
       } catch {
         failure = error
       }
@@ -79,7 +83,8 @@ public struct GuestRun {
 
   private func serve<Inspector: PacketInspector & ~Copyable>(
     _ shared: SharedInspector<MeasuredInspector<Inspector>>, _ uplinks: [UplinkBox], until stop: Int32,
-    counting summary: inout RunSummary, ready: () -> Void, _ often: (inout Inspector) -> Bool
+    counting summary: inout RunSummary, ready: () -> Void, _ takeOver: (inout Inspector) -> Void,
+    _ often: (inout Inspector) -> Bool
   ) throws(HostError) {
     let name = name
     let server = GuestServer { event in
@@ -89,8 +94,11 @@ public struct GuestRun {
       case .refused(let path, let reason): Console.complain("\(name): \(path): refused: \(reason)")
       }
     }
+    let page = try options.gap.map { _ throws(HostError) in try KeeperPage() }
     for (index, attachment) in options.attachments.enumerated() {
       switch attachment.way {
+      case .vfioUser where page != nil:
+        try server.keep(try makeDevice(uplinks[index], number: index, shared), at: attachment.path)
       case .vfioUser: try server.serve(try makeDevice(uplinks[index], number: index, shared), at: attachment.path)
       case .vhostUser:
         try server.serveRings(of: try makeVirtioNet(uplinks[index], number: index, shared), at: attachment.path)
@@ -98,17 +106,49 @@ public struct GuestRun {
       Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
     }
     let start = ContinuousClock.now
+    let channel = try page.map { page throws(HostError) in try becomeKeeper(page) }
     defer {
       count(server.reports, uplinks.map(\.name), seconds: (ContinuousClock.now - start) / .seconds(1), in: &summary)
+      summary.survival = page.map {
+        SurvivalSummary(
+          deaths: $0.deaths, stalls: $0.stalls, setAside: $0.setAside,
+          lost: server.reports.reduce(0) { $0 + $1.report.lost })
+      }
     }
     try DPIThread.run(core) { () throws(HostError) in
-      try privileges.drop(locksMemory: core.locksMemory)
+      try privileges.drop(locksMemory: core.locksMemory, isUser: page != nil)
     } beside: {
       ready()
     } _: { () throws(HostError) in
       try privileges.enterSandbox()
+      if let page, let channel, let gap = options.gap {
+        shared.withInspector {
+          $0.begin(page, gap)
+          if channel.predecessors > 0 { takeOver(&$0.inspector) }
+        }
+        try server.begin(channel, page: page)
+      }
       try server.run(until: stop, waiting: core.waiting) {
-        shared.withInspector { $0.isSound && often(&$0.inspector) }
+        shared.withInspector {
+          $0.saveCounts()
+          return $0.isSound && often(&$0.inspector)
+        }
+      }
+    }
+  }
+
+  /// Gives rights up and becomes a keeper; what returns is a worker. This process has one thread.
+  private func becomeKeeper(_ page: KeeperPage) throws(HostError) -> KeeperChannel {
+    try core.permit()
+    try privileges.drop(locksMemory: core.locksMemory)
+    let name = name
+    return try Keeper.begin(page, failure: ExitStatus.systemFault.rawValue) { event in
+      switch event {
+      case .replaced(let signal, let isStalled):
+        Console.complain(
+          "\(name): \(isStalled ? "a worker stood still" : "a worker died of signal \(signal)"): another takes over")
+      case .gaveUp(let signal):
+        Console.complain("\(name): workers die of signal \(signal) as soon as they begin: giving up")
       }
     }
   }
@@ -121,6 +161,21 @@ public struct GuestRun {
     let (requester, address) = identity(number)
     // The 82574L and the 82576 have a flash and a table of messages besides, of which the client needs nothing from here.
     switch options.nic {
+    case .e1000 where options.gap != nil:
+      let memory = try KeptMemory()
+      return try GuestNIC<RingVirtualizer<E1000Driver>, KeptNIC<E1000Model>, Inspector>(
+        KeptNIC(model: E1000Model(requester: requester, macAddress: address), uplink: wire, keeping: memory),
+        windows: [.registers, .indirect], inspecting: shared, settings: settings, keeping: memory)
+    case .e1000e where options.gap != nil:
+      let memory = try KeptMemory()
+      return try GuestNIC<RingVirtualizer<E1000EDriver>, KeptNIC<E1000EModel>, Inspector>(
+        KeptNIC(model: E1000EModel(requester: requester, macAddress: address), uplink: wire, keeping: memory),
+        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, keeping: memory)
+    case .igb where options.gap != nil:
+      let memory = try KeptMemory()
+      return try GuestNIC<RingVirtualizer<IGBDriver>, KeptNIC<IGBModel>, Inspector>(
+        KeptNIC(model: IGBModel(requester: requester, macAddress: address), uplink: wire, keeping: memory),
+        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, keeping: memory)
     case .e1000:
       return try GuestNIC<RingVirtualizer<E1000Driver>, ModelNIC<E1000Model, UplinkWire>, Inspector>(
         ModelNIC(model: E1000Model(requester: requester, macAddress: address), line: UplinkWire(wire)),

@@ -1,3 +1,4 @@
+internal import AllyHost
 internal import AllyPacket
 
 /// Counts frames, bytes and verdicts on their way to an inspector, writes the frames down if that is wanted, and tells both
@@ -8,10 +9,34 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
   /// Frames that the accepted ones are on the wire: those that a NIC cuts are several.
   private(set) var segments: UInt64 = 0
   private let recorder: FrameRecorder?
+  /// Of a worker that outlives itself: which frame it inspects, and the verdict on one that workers died of.
+  private var survival: (page: KeeperPage, frame: FrameUnderInspection, gap: Verdict)?
 
   init(_ inspector: consuming Inspector, recorder: FrameRecorder?) {
     self.inspector = inspector
     self.recorder = recorder
+  }
+
+  /// Goes on as a keeper's worker, with what those before it had counted.
+  mutating func begin(_ page: KeeperPage, _ gap: GapChoice) {
+    var frame = page.frame
+    frame.begin()
+    survival = (page, frame, gap == .failOpen ? .accept : .drop)
+    let kept = page.restore(KeptCounts.self)
+    counts.frames = kept.frames
+    counts.bytes = kept.bytes
+    counts.accepted = kept.accepted
+    counts.dropped = kept.dropped
+    counts.rejected = kept.rejected
+    segments = kept.segments
+  }
+
+  /// Saves what was counted, for a successor.
+  func saveCounts() {
+    survival?.page.save(
+      KeptCounts(
+        frames: counts.frames, bytes: counts.bytes, accepted: counts.accepted, dropped: counts.dropped,
+        rejected: counts.rejected, segments: segments))
   }
 
   static var actions: InspectorActions {
@@ -26,13 +51,24 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
   var isSound: Bool { recorder?.failure == nil }
 
   mutating func inspect(_ packet: borrowing Packet) -> Verdict {
+    if let verdict = verdictUninspected(packet) { return verdict }
     let verdict = inspector.inspect(packet)
+    survival?.frame.end()
+    note(packet, verdict)
+    return verdict
+  }
+
+  /// The verdict on a frame that workers died of; nil of one that is to be inspected.
+  private mutating func verdictUninspected(_ packet: borrowing Packet) -> Verdict? {
+    guard survival?.frame.mayBegin(packet) == false, let verdict = survival?.gap else { return nil }
     note(packet, verdict)
     return verdict
   }
 
   mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
+    if let verdict = verdictUninspected(packet) { return verdict }
     let verdict = inspector.inspect(packet, answering: &answers)
+    survival?.frame.end()
     note(packet, verdict)
     if verdict == .reject, Inspector.actions.isEmpty {
       // A connection is reset at both ends; the sender of anything else hears that the port cannot be reached.
@@ -56,6 +92,16 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
   }
 
   consuming func giveBack() -> Inspector { inspector }
+}
+
+/// What is counted of frames, as plain bytes.
+private struct KeptCounts: BitwiseCopyable {
+  var frames: UInt64
+  var bytes: UInt64
+  var accepted: UInt64
+  var dropped: UInt64
+  var rejected: UInt64
+  var segments: UInt64
 }
 
 /// The file that frames are written to as they were inspected: before a NIC has cut them or inserted checksums.

@@ -22,6 +22,8 @@ public struct RunSummary: Sendable {
   public var interception: InterceptionSummary?
   /// What crossed to an inspector in another process; nil when there was none.
   public var inspectorProcess: InspectorUse?
+  /// How often it had to go on without a worker; nil of a run without a keeper.
+  public var survival: SurvivalSummary?
   /// Interfaces that were listened to.
   public var interfaces: [InterfaceUse] = []
 
@@ -58,6 +60,17 @@ public struct InspectorUse: Sendable {
   public var restarts: UInt64
   /// What should not be, by name.
   public var faults: [(name: String, count: UInt64)]
+}
+
+/// What a keeper had to do.
+public struct SurvivalSummary: Sendable {
+  /// Workers that died and were replaced, and those of them that had stood still and were ended.
+  public var deaths: UInt64
+  public var stalls: UInt64
+  /// Frames that were not inspected because workers had died of them.
+  public var setAside: UInt64
+  /// Frames of the wire that were lost with a worker.
+  public var lost: UInt64
 }
 
 /// What was heard at an interface, in frames.

@@ -63,6 +63,16 @@ extension RunSummary {
         [.init("frames that passed it", $0.passed), .init("of them lost, the ring being full", $0.lost)]
           + ($0.cut > 0 ? [.init("of them cut (--snaplen)", $0.cut)] : []))
     }
+    if let survival {
+      let lines: [(String, UInt64)] = [
+        ("workers that died and were replaced", survival.deaths),
+        ("of them ended because they stood still", survival.stalls),
+        ("frames not inspected, workers having died of them", survival.setAside),
+        ("frames lost with a worker", survival.lost),
+      ]
+      sections.append(
+        SummarySection("Survival", lines.enumerated().filter { $0 == 0 || $1.1 > 0 }.map { .init($1.0, $1.1) }))
+    }
     if let interception { sections += interception.sections(delivered: delivered) }
     if let inspectorProcess { sections.append(inspectorProcess.section) }
     return sections

@@ -4,6 +4,7 @@
 #define C_ALLY_LINUX_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -137,6 +138,42 @@ int ally_guard_is_lost(int number);
 
 // Whether an interface is up and has a carrier: 1, 0, or -1 with errno.
 int ally_interface_is_running(const char *name);
+
+// Memory of zeros that this process shares with those that it forks. Returns NULL with errno.
+void *ally_shared_memory(size_t length);
+
+// Two ends of a SOCK_SEQPACKET socket, close-on-exec. Returns 0, or -1 with errno.
+int ally_packet_pair(int ends[2]);
+
+// Lifts the limit of open descriptors as far as it goes.
+void ally_allow_descriptors(void);
+
+// Lets processes without rights lock memory, where this process may say so.
+void ally_allow_locked_memory(void);
+
+// Signals that a process which keeps another passes on: SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2. `take` has them come as a
+// descriptor, which it returns, or -1 with errno; `return` takes that back, in a child. `next` gives one that came, or 0.
+typedef struct {
+  sigset_t set;
+} ally_signals;
+int ally_signals_take(ally_signals *before);
+void ally_signals_return(const ally_signals *before);
+int ally_signals_next(int descriptor);
+
+// Whether a child has ended, which it then is reaped: 0 not yet, 1 by itself, with its exit status in `status`, 2 by a signal, with
+// 128 and its number; -1 when there is no such child.
+int ally_death(pid_t child, int *status);
+
+// How many bytes a stream socket has for its reader.
+int ally_bytes_waiting(int socket);
+
+// A receive, or a send, of which the kernel itself writes down in `note` that it took place: before it lets the process run on, or
+// die. `note` has ally_note_length() bytes, aligned to 8, and its length has been set to 0; ally_noted is what was received or sent,
+// in bytes. Neither waits. Each returns 1, or -1 with errno.
+size_t ally_note_length(void);
+uint32_t ally_noted(const void *note);
+int ally_receive_noted(int socket, void *buffer, size_t length, void *note);
+int ally_send_noted(int socket, const void *buffer, size_t length, void *note);
 
 // A descriptor that becomes readable when somebody wants this process to end (SIGINT, SIGTERM), which then do nothing
 // else. For the main thread, before there are others. Returns -1 with errno on failure.
