@@ -30,7 +30,8 @@ struct FirewallCommand {
     guard apart.isWanted else {
       let connections = try run.keptState(length: FirewallInspector.connectionMemory(configuration))
       return try filter(connections: connections) { firewall, summary, often throws(CommandFailure) in
-        try run.inspect(inspecting: &firewall, counting: &summary, takeOver: { $0.takeUpConnections() }) { _ in often() }
+        try run.inspect(inspecting: &firewall, counting: &summary, takeOver: { $0.takeUpConnections() }) { _ in often()
+        }
       }
     }
     return try run.inspect(apart, by: LoggedFirewall.self) { summary throws(CommandFailure) in
