@@ -34,12 +34,39 @@ public struct DPIEngine: ~Copyable, PacketInspector {
     program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink,
     store: (any FileStore)? = nil, fastLog: (any RecordSink)? = nil
   ) throws(DPIEngineError) {
+    unsafe try self.init(
+      program: program, configuration: configuration, sink: sink, store: store, fastLog: fastLog, droppedFlows: nil)
+  }
+
+  /// As ``init(program:configuration:sink:store:fastLog:)``, with something that outlives the engine.
+  ///
+  /// - Parameters:
+  ///   - program: the compiled rules; shared by all cores.
+  ///   - configuration: the settings that the rules were compiled with.
+  ///   - sink: where records go; kept for the engine's life.
+  ///   - store: where files go that rules or settings keep.
+  ///   - fastLog: where a line for each alert goes.
+  ///   - droppedFlows: memory for what an engine that takes this one's place is to know of dropped flows: zeros,
+  ///     ``droppedFlowMemory`` bytes, aligned to 16, which stay valid as long as this value exists. Nil keeps nothing.
+  /// - Throws: ``DPIEngineError/outOfMemory(_:)`` when the system or a library has not the memory.
+  public init(
+    program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink,
+    store: (any FileStore)?, fastLog: (any RecordSink)?, droppedFlows: UnsafeMutableRawBufferPointer?
+  ) throws(DPIEngineError) {
     try Self.requireMemory(configuration)
-    let inspection = try PacketInspection(
-      program: program, configuration: configuration, sink: sink, store: store, fastLog: fastLog)
+    let inspection = unsafe try PacketInspection(
+      program: program, configuration: configuration, sink: sink, store: store, fastLog: fastLog,
+      dropped: droppedFlows.map { unsafe DroppedFlows(in: $0) })
     self.inspection = inspection
     dissector = FrameDissector(configuration: configuration)
   }
+
+  /// Bytes of `droppedFlows`.
+  public static var droppedFlowMemory: Int { DroppedFlows.byteCount }
+
+  /// Goes on dropping the flows that an engine dropped, inline, that had the same `droppedFlows` and the same
+  /// ``DPIConfiguration/hashSeed`` (a fork of this process has both). To be called before the first frame.
+  public mutating func takeUpDroppedFlows() { inspection.takeUpDroppedFlows() }
 
   /// Asks the system once for as much as the tables take together, and gives it back: their own allocations end the
   /// process when they fail, and how large they are is for the operator to say.

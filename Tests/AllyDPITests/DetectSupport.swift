@@ -126,6 +126,13 @@ struct TestEngine: ~Copyable {
   init(
     _ rules: String, store: (any FileStore)? = nil, _ configure: (inout DPIConfiguration) -> Void = { _ in }
   ) throws {
+    unsafe try self.init(rules, store: store, droppedFlows: nil, configure)
+  }
+
+  init(
+    _ rules: String, store: (any FileStore)? = nil, droppedFlows: UnsafeMutableRawBufferPointer?,
+    _ configure: (inout DPIConfiguration) -> Void
+  ) throws {
     var configuration = DPIConfiguration()
     configuration.hashSeed = 1
     // Stream data on arrival; what acknowledgements do has tests of its own.
@@ -134,7 +141,9 @@ struct TestEngine: ~Copyable {
     list = RecordList()
     let program = try DetectionProgram(
       rules: TestRules.read(rules, configuration: configuration), configuration: configuration)
-    engine = try DPIEngine(program: program, configuration: configuration, sink: list, store: store)
+    engine = unsafe try DPIEngine(
+      program: program, configuration: configuration, sink: list, store: store, fastLog: nil, droppedFlows: droppedFlows
+    )
     self.configuration = configuration
   }
 
@@ -146,6 +155,8 @@ struct TestEngine: ~Copyable {
     let rules = TestRules.read(rules, configuration: configuration)
     try engine.reload(try DetectionProgram(rules: rules, configuration: configuration, following: engine.program))
   }
+
+  mutating func takeUpDroppedFlows() { engine.takeUpDroppedFlows() }
 
   var records: [String] { list.records }
   var alerts: [Int] { list.alerts }

@@ -20,7 +20,7 @@ struct PacketInspection: ~Copyable {
 
   init(
     program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink, store: (any FileStore)?,
-    fastLog: (any RecordSink)?
+    fastLog: (any RecordSink)?, dropped: DroppedFlows?
   ) throws(DPIEngineError) {
     let files = try FilePolicy(configuration, needs: program.tables.fileNeeds, store: store)
     let seed = configuration.hashSeed ?? UInt64.random(in: .min ... .max)
@@ -31,7 +31,7 @@ struct PacketInspection: ~Copyable {
     self.program = program
     self.configuration = configuration
     isImmediate = configuration.streamInline ?? configuration.isInline
-    tracker = ConnectionTracker(configuration: configuration)
+    tracker = ConnectionTracker(configuration: configuration, dropped: dropped)
     application = ApplicationLayer(limits: PacketInspection.limits(configuration, program), files: files)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
     if let fastLog {
@@ -69,6 +69,8 @@ struct PacketInspection: ~Copyable {
     fastLog?.program = program
     self.program = program
   }
+
+  mutating func takeUpDroppedFlows() { tracker.takeUpDropped() }
 
   var ruleCosts: [RuleCost] {
     var costs: [RuleCost] = []
@@ -134,6 +136,9 @@ struct PacketInspection: ~Copyable {
     if context.mustDrop && !decision.actions.contains(.drop) {
       decision.actions.insert(.drop)
       decision.dropReason = .stream
+    }
+    if configuration.isInline, decision.actions.contains(.drop), !context.flow.isNone {
+      tracker.noteDropped(context.flow)
     }
     let records = configuration.records
     let isTagged = !context.isContinuation && detector.isTagged(packet, marks, at: now)

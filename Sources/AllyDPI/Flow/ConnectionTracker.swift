@@ -35,13 +35,17 @@ struct ConnectionTracker: ~Copyable {
   /// What the last packet brought within reach: whose side.
   private var reach = Reach()
   private var lost: Flow? = nil
+  /// What outlives this tracker of dropped flows, and whether there was one before it.
+  private var dropped: DroppedFlows?
+  private var hasPredecessor = false
 
   private struct Reach: BitwiseCopyable {
     var session: UInt32 = .max
     var side = FlowSide.toServer
   }
 
-  init(configuration: DPIConfiguration) {
+  init(configuration: DPIConfiguration, dropped: DroppedFlows? = nil) {
+    self.dropped = dropped
     policy = TCPPolicy(
       midstream: configuration.midstream, asyncOneSide: configuration.asyncOneSide, isInline: configuration.isInline,
       midstreamPolicy: configuration.midstreamPolicy.stopsTraffic && !configuration.isInline
@@ -186,6 +190,15 @@ struct ConnectionTracker: ~Copyable {
     change(&flows[index])
   }
 
+  /// From here on flows are dropped that another tracker with the same memory and seed dropped.
+  mutating func takeUpDropped() { hasPredecessor = true }
+
+  /// A packet was dropped: notes its flow if all of that is.
+  func noteDropped(_ index: FlowIndex) {
+    guard let dropped, flows[index].flags.contains(.drop) else { return }
+    dropped.note(flows.hash(of: index), until: flows.deadline(flows[index]))
+  }
+
   /// Lets a flow's streams be reassembled to their end.
   mutating func liftDepth(of index: FlowIndex) {
     let place = flows[index].stream
@@ -260,6 +273,7 @@ struct ConnectionTracker: ~Copyable {
       return nil
     }
     context.isNewFlow = true
+    if hasPredecessor, let dropped, dropped.contains(hash, at: now) { flows[made].flags.insert(.drop) }
     if let spi { flows[made].securityParametersIndex = spi }
     return made
   }

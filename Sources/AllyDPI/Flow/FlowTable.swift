@@ -64,6 +64,8 @@ struct FlowTable: ~Copyable {
     return product.high ^ product.low
   }
 
+  func hash(of index: FlowIndex) -> UInt64 { entries[index.rawValue].hash }
+
   /// - Returns: the flow of these endpoints, timed out or not; nil when there is none.
   @inline(__always)
   func find(_ key: FlowKey, context: UInt32, hash: UInt64) -> FlowIndex? {

@@ -42,9 +42,12 @@ public struct InspectCommand {
   /// Reads settings and rules, has guests' frames inspected until the operator ends it, and prints the summary. Records are
   /// in their files within a second.
   public func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
-    try perform { session, summary, flush throws(CommandFailure) in
+    try perform(keeping: try run.keptState(length: DPIEngine.droppedFlowMemory)) {
+      session, summary, flush throws(CommandFailure) in
       let control = session.control
-      try run.inspect(inspecting: &session.engine, counting: &summary, ready: control.begin, often: flush)
+      try run.inspect(
+        inspecting: &session.engine, counting: &summary, ready: control.begin,
+        takeOver: { $0.engine.takeUpDroppedFlows() }, often: flush)
     }
   }
 
@@ -72,14 +75,16 @@ public struct InspectCommand {
     }
   }
 
-  /// - Parameter isPart: whether frames are counted elsewhere, and the summary is the engine's part alone.
+  /// - Parameters:
+  ///   - isPart: whether frames are counted elsewhere, and the summary is the engine's part alone.
+  ///   - kept: memory for what is to outlive the engine.
   private func perform(
-    isPart: Bool = false,
+    isPart: Bool = false, keeping kept: KeptState? = nil,
     _ inspect: (inout InspectSession, inout RunSummary, _ often: (inout ControlledEngine) -> Bool)
       throws(CommandFailure)
       -> Void
   ) throws(CommandFailure) -> ExitStatus {
-    var session = try InspectSession(name: name, options: options, settings: try readSettings(), .drops)
+    var session = try InspectSession(name: name, options: options, settings: try readSettings(), .drops, keeping: kept)
     let files: [any RecordOutput] = [session.eve] + [session.fastLog].compactMap(\.self)
     var summary = RunSummary()
     var failure: CommandFailure?

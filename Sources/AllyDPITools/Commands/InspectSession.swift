@@ -7,6 +7,8 @@ struct InspectSession: ~Copyable {
   private let settings: DPISettings
   private let rules: RuleReload
   private let store: FileFolder?
+  /// What the engine's dropped flows lie in.
+  private let kept: KeptState?
   /// To begin when frames are about to come.
   let control: ControlThread
   let fastLog: (any RecordOutput)?
@@ -15,10 +17,13 @@ struct InspectSession: ~Copyable {
 
   /// Reads the rules, and opens what takes the records.
   ///
-  /// - Parameter patience: what becomes of records that nobody reads in time.
+  /// - Parameters:
+  ///   - patience: what becomes of records that nobody reads in time.
+  ///   - kept: memory of `DPIEngine.droppedFlowMemory` bytes for what is to outlive the engine.
   init(
-    name: String, options: DPIOptions, settings: DPISettings, _ patience: RecordPatience
+    name: String, options: DPIOptions, settings: DPISettings, _ patience: RecordPatience, keeping kept: KeptState? = nil
   ) throws(CommandFailure) {
+    self.kept = kept
     let rules = try RuleSet(files: settings.ruleFiles, settings: settings)
     try rules.complain(as: name, strict: options.strict, verbose: options.verbose > 0)
     try FileSystem.makeFolder(settings.logFolder)
@@ -33,8 +38,9 @@ struct InspectSession: ~Copyable {
       name: name, reload: reload, mailbox: mailbox, socket: options.unixSocket ?? settings.controlSocket)
     do {
       engine = ControlledEngine(
-        try DPIEngine(
-          program: rules.program, configuration: settings.engine, sink: eve, store: store, fastLog: fastLog),
+        unsafe try DPIEngine(
+          program: rules.program, configuration: settings.engine, sink: eve, store: store, fastLog: fastLog,
+          droppedFlows: kept?.bytes),
         mailbox: mailbox)
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
