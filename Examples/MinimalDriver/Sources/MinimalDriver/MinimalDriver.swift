@@ -50,7 +50,7 @@ public struct MinimalDriver: NICDriver {
       interrupts.acknowledge(remaining: UInt32(truncatingIfNeeded: registers.load(Self.cause)))
       return .interrupts
     }
-    // The shadows are to say what the NIC would have made of the access.
+    // The shadows are to say what the NIC would have made of it; causes the OS clears while accesses wait.
     defer { restoreShadows(registers) }
     return access.forEachDoubleWord { offset, value in write(offset, value, registers) }
   }
@@ -69,7 +69,6 @@ public struct MinimalDriver: NICDriver {
     return receive.write(offset, value).ofReceiveQueue(0).union(transmit.write(offset, value).ofTransmitQueue(0))
   }
 
-  /// All but the causes: the OS clears those while its other accesses wait.
   private func restoreShadows(_ registers: RegisterFile) {
     registers.store(0, at: Self.reset)
     registers.store(UInt64(interrupts.mask), at: Self.mask)
