@@ -2,7 +2,7 @@
 /// other.
 ///
 /// One list of fields serves both ways, so that they cannot differ (``PersistentModel/exchange(with:)``). The memory has two
-/// slots, of which the writer changes the one that does not count at the time; see ``ChangedBlocks``.
+/// slots, of which the writer changes the one that does not count at the time.
 @safe
 public struct StateRecord: ~Copyable {
   /// Which of two slots this is, 0 or 1.
@@ -26,7 +26,9 @@ public struct StateRecord: ~Copyable {
   /// A record in memory.
   ///
   /// - Parameters:
-  ///   - place: where it is; `capacity` bytes, valid as long as this value is used. To restore from, what was saved there.
+  ///   - place: where it is, valid as long as this value is used. To restore from, what was saved there.
+  ///   - capacity: how many bytes it has.
+  ///   - slot: which of the two slots it is, 0 or 1.
   ///   - isRestoring: whether fields get what the memory has, instead of the other way.
   @unsafe
   public init(at place: UnsafeMutableRawPointer, capacity: Int, slot: Int, isRestoring: Bool) {

@@ -49,7 +49,11 @@ public struct FirewallInspector: ~Copyable, PacketInspector {
   /// A firewall whose connections outlive it: in memory that copies of this process share. A copy that goes on in the place of
   /// another calls ``takeUpConnections()`` first.
   ///
-  /// - Parameter connections: zeros, ``connectionMemory(_:)`` bytes, aligned to 16, which stay valid as long as this value exists.
+  /// - Parameters:
+  ///   - policy: what is let through.
+  ///   - configuration: limits and time-outs.
+  ///   - connections: zeros, ``connectionMemory(_:)`` bytes, aligned to 16, which stay valid as long as this value exists; nil
+  ///     for memory of its own.
   @unsafe
   public init(
     policy: FirewallPolicy, configuration: FirewallConfiguration, connections: UnsafeMutableRawBufferPointer?

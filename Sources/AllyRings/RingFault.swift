@@ -36,7 +36,7 @@ public enum RingFault: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   /// A frame whose bytes are not those that its checksum is of (``PacketProtection/checksum``): somebody changed it.
   case checksumMismatch
   /// A frame that the NIC is asked to write into after it was inspected, elsewhere than in its headers' own fields
-  /// (``HeaderPlaces``); on protection levels other than ``PacketProtection/inPlace``.
+  /// (`HeaderPlaces`); on protection levels other than ``PacketProtection/inPlace``.
   case misplacedHeaders
 }
 

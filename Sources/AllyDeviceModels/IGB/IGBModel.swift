@@ -154,7 +154,7 @@ public struct IGBModel: DeviceModel, ~Copyable {
 // MARK: - Surviving
 
 extension IGBModel: PersistentModel {
-  /// All but ``fabric``: what is between the functions is lost, as in a switch that loses power.
+  /// All but what is between the functions: that is lost, as in a switch that loses power.
   public mutating func exchange(with record: inout StateRecord) {
     controller.exchange(with: &record)
     record.exchange(&interrupts)

@@ -6,8 +6,8 @@ internal import Synchronization
 ///
 /// Two records, of the NIC and of its guest, each in two slots. A worker writes the slot that does not count, and one store
 /// of one word makes it count; so what a worker that died has left is always the whole of some moment. What happens between
-/// two such moments, and cannot be undone, has a place of its own: the frame that came from the uplink (``FrameStaging``),
-/// the message that is being answered, and its answer (``KeptMessages``).
+/// two such moments, and cannot be undone, has a place of its own: the frame that came from the uplink (`FrameStaging`),
+/// the message that is being answered, and its answer (`KeptMessages`).
 ///
 /// Plain bytes, written and read by copies of one process image, so that a layout needs no description.
 public final class KeptMemory {

@@ -11,7 +11,7 @@ protocol PersistentNIC: HostedNIC, ~Copyable {
   mutating func restore(on bus: inout HostBus)
 }
 
-/// A NIC whose state outlives the worker that has it: what a ``PersistentModel`` with an uplink is, and a record of it that
+/// A NIC whose state outlives the worker that has it: what a `PersistentModel` with an uplink is, and a record of it that
 /// counts after each step that somebody else can see the effect of.
 ///
 /// The steps are: the DPI core's, or the guest's, write to a register; a frame each way; the link. A read changes nothing that
