@@ -38,6 +38,8 @@ enter_network() {
     ALLY_OWN_NETWORK=yes exec "${own_network[@]}" "$@"
   fi
   busybox ip link set lo up
+  # What one case leaves of its connections is not to be heard in the next.
+  echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries 2>/dev/null || true
 }
 
 # build PRODUCT...: sees to it that ALLY_PRODUCT names each one's executable.
