@@ -156,40 +156,42 @@ public struct GuestRun {
   private func makeDevice<Inspector: PacketInspector & ~Copyable>(
     _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>
   ) throws(HostError) -> any GuestDevice {
-    let settings = settings
     guard let wire = uplink.take() else { throw HostError("an uplink was used twice") }
     let (requester, address) = identity(number)
     // The 82574L and the 82576 have a flash and a table of messages besides, of which the client needs nothing from here.
     switch options.nic {
-    case .e1000 where options.gap != nil:
-      let memory = try KeptMemory()
-      return try GuestNIC<RingVirtualizer<E1000Driver>, KeptNIC<E1000Model>, Inspector>(
-        KeptNIC(model: E1000Model(requester: requester, macAddress: address), uplink: wire, keeping: memory),
-        windows: [.registers, .indirect], inspecting: shared, settings: settings, keeping: memory)
-    case .e1000e where options.gap != nil:
-      let memory = try KeptMemory()
-      return try GuestNIC<RingVirtualizer<E1000EDriver>, KeptNIC<E1000EModel>, Inspector>(
-        KeptNIC(model: E1000EModel(requester: requester, macAddress: address), uplink: wire, keeping: memory),
-        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, keeping: memory)
-    case .igb where options.gap != nil:
-      let memory = try KeptMemory()
-      return try GuestNIC<RingVirtualizer<IGBDriver>, KeptNIC<IGBModel>, Inspector>(
-        KeptNIC(model: IGBModel(requester: requester, macAddress: address), uplink: wire, keeping: memory),
-        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, keeping: memory)
     case .e1000:
-      return try GuestNIC<RingVirtualizer<E1000Driver>, ModelNIC<E1000Model, UplinkWire>, Inspector>(
-        ModelNIC(model: E1000Model(requester: requester, macAddress: address), line: UplinkWire(wire)),
-        windows: [.registers, .indirect], inspecting: shared, settings: settings, link: link)
+      return try makeNIC(
+        E1000Model(requester: requester, macAddress: address), RingVirtualizer<E1000Driver>.self, wire,
+        windows: [.registers, .indirect], shared)
     case .e1000e:
-      return try GuestNIC<RingVirtualizer<E1000EDriver>, ModelNIC<E1000EModel, UplinkWire>, Inspector>(
-        ModelNIC(model: E1000EModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
-        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, link: link)
+      return try makeNIC(
+        E1000EModel(requester: requester, macAddress: address), RingVirtualizer<E1000EDriver>.self, wire,
+        windows: [.registers, .empty, .indirect, .empty], shared)
     case .virtioNet: throw HostError("a virtio network device is attached by vhost-user")
     case .igb:
-      return try GuestNIC<RingVirtualizer<IGBDriver>, ModelNIC<IGBModel, UplinkWire>, Inspector>(
-        ModelNIC(model: IGBModel(requester: requester, macAddress: address), line: UplinkWire(wire)),
-        windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings, link: link)
+      return try makeNIC(
+        IGBModel(requester: requester, macAddress: address), RingVirtualizer<IGBDriver>.self, wire,
+        windows: [.registers, .empty, .indirect, .empty], shared)
     }
+  }
+
+  /// A device model behind its driver module; with a keeper, one that outlives its worker.
+  private func makeNIC<
+    Virtualizer: NICVirtualizer & ~Copyable, Model: PersistentModel & ~Copyable, Inspector: PacketInspector & ~Copyable
+  >(
+    _ model: consuming Model, _ virtualizer: Virtualizer.Type, _ wire: consuming Uplink, windows: [RegisterWindow],
+    _ shared: SharedInspector<Inspector>
+  ) throws(HostError) -> any GuestDevice {
+    if outlivesWorkers {
+      let memory = try KeptMemory()
+      return try GuestNIC<Virtualizer, KeptNIC<Model>, Inspector>(
+        KeptNIC(model: model, uplink: wire, keeping: memory), windows: windows, inspecting: shared, settings: settings,
+        keeping: memory)
+    }
+    return try GuestNIC<Virtualizer, ModelNIC<Model, UplinkWire>, Inspector>(
+      ModelNIC(model: model, line: UplinkWire(wire)), windows: windows, inspecting: shared, settings: settings,
+      link: link)
   }
 
   private var settings: InterceptionSettings {
