@@ -45,6 +45,14 @@ check() { # check WHAT CONDITION...
 equal() { # equal WHAT FOUND EXPECTED
   if [ "$2" != "$3" ]; then fail "$1: found '$2', expected '$3'"; fi
 }
+# await_line TEXT FILE: until a line of the file has it; for a minute at the most.
+await_line() {
+  for _ in $(seq 300); do
+    if grep -aqs -e "$1" "$2"; then return 0; fi
+    sleep 0.2
+  done
+  return 1
+}
 contains_no() { ! grep -aq "$@"; }
 # counted LABEL: the number before a label in the file $summary.
 # shellcheck disable=SC2154 # the script's

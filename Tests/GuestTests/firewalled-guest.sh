@@ -15,6 +15,8 @@ nc 192.0.2.1 9001 >/tmp/data
 sha256sum </tmp/data
 section upload
 nc 192.0.2.1 9002 </tmp/data
+# What a worker had to write down when it was killed is lost: what is looked for comes after the last.
+until fetch /settled | grep -q settled-now; do sleep 0.2; done
 section ping
 ping -c 3 -i 0.2 192.0.2.1
 section rejected

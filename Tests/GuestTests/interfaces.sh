@@ -30,14 +30,6 @@ ask() {
 }
 # passed: frames that the near interface counted, both ways.
 passed() { sed -n 's/^ *near: *//p' /proc/net/dev | awk '{ print $2 + $10 }'; }
-# await_line WORD FILE: until a line of the file has it; for as long as a slow machine may need.
-await_line() {
-  for _ in $(seq 100); do
-    if grep -aqs -e "$1" "$2"; then return 0; fi
-    sleep 0.1
-  done
-  return 1
-}
 
 # connect_machines: near is here, far in a network of its own, and a web server is at the near end.
 connect_machines() {

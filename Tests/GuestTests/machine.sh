@@ -38,7 +38,7 @@ enter_network() {
     ALLY_OWN_NETWORK=yes exec "${own_network[@]}" "$@"
   fi
   busybox ip link set lo up
-  # What one case leaves of its connections is not to be heard in the next.
+  # What one case leaves of its connections is not to be heard in the next. A kernel without the setting is louder.
   echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries 2>/dev/null || true
 }
 
@@ -92,7 +92,7 @@ pair() {
   local end
   ip link add "$1" type veth peer name "$2"
   for end in "$1" "$2"; do
-    # Only what is asked for goes over the cable.
+    # Only what is asked for goes over the cable. A kernel without IPv6 has no such file.
     echo 1 >"/proc/sys/net/ipv6/conf/$end/disable_ipv6" 2>/dev/null || true
     ip link set "$end" up
   done
