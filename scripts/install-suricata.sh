@@ -28,7 +28,7 @@ backports=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)-backports
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# The machine's sources, and the backports for this once.
+# The machine's sources, and the backports for this once. Machines with deb822 sources alone have no such file.
 cat /etc/apt/sources.list >"$work/sources.list" 2>/dev/null || true
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $backports main" >>"$work/sources.list"
 chmod 755 "$work"

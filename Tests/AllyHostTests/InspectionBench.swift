@@ -125,7 +125,8 @@ final class InspectionBench: @unchecked Sendable {
     _ = unsafe write(interceptorWake, &one, 8)
   }
 
-  /// Waits, as a hostile inspector, for as many frames; false when it is killed first.
+  /// Waits, as a hostile inspector, for as many frames; false when it is killed first. It looks, because what wakes inspectors
+  /// is what is tested.
   func awaitSubmitted(_ count: UInt32) -> Bool {
     for _ in 0..<20_000 {
       if area.load(.submitted) &- count < 1 << 31 { return true }
@@ -144,7 +145,7 @@ final class InspectionBench: @unchecked Sendable {
     return status
   }
 
-  /// Waits until the link says that there is an inspector.
+  /// Waits until the link says that there is an inspector, which it finds out when it is asked to look.
   func awaitReady(_ times: Int) {
     for _ in 0..<20_000 where events.all.count(where: { $0 == "began" }) < times {
       link.look()

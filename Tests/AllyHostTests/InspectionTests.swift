@@ -270,6 +270,7 @@ import Testing
     let bench = try InspectionBench { number, bench in
       bench.claimReady(number)
       guard number == 1, bench.awaitSubmitted(1) else {
+        // An inspector that does nothing until it is to end.
         while bench.area.load(.isOver) == 0 { usleep(500) }
         return 0
       }

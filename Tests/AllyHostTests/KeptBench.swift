@@ -104,6 +104,7 @@ final class KeptBench: @unchecked Sendable {
         while !self.isOver.load(ordering: .relaxed) {
           if unsafe session.descriptor == nil { break }
           _ = unsafe try session.serveMessages(64, at: MonotonicTime.now)
+          // There is nothing to wait for that tells of both ends of the bench.
           if unsafe !session.work(at: MonotonicTime.now) { usleep(200) }
         }
       } catch {}

@@ -45,6 +45,7 @@ import Testing
         return words.first?.hasSuffix("/ids") == true && words.contains { $0.contains(folder.path) }
       }
       if found.isEmpty { return [] }
+      // Processes that are no children of this one tell nobody of their end.
       usleep(100_000)
     }
     return found
