@@ -25,38 +25,40 @@ extension Detector {
     guard !context.isContinuation && packet.payloadLength > 0 else { return }
     let payload = bytes.extracting(packet.payloadRange)
     insert(group.unsearchedPayloads, packet, marks, in: payload)
-    _ = scan(payload, group.payloads)
-    _ = scan(payload, group.shortPayloads)
-    if context.isInStream { return }
-    insert(group.unsearchedStreams, packet, marks, in: payload)
-    _ = scan(payload, group.streams)
-    _ = scan(payload, group.shortStreams)
+    if !context.isInStream { insert(group.unsearchedStreams, packet, marks, in: payload) }
+    if context.hasStreamData && window.freshBegins(with: payload) { return }
+    _ = scan(payload, group.literals)
+    _ = scan(payload, group.shortLiterals)
   }
 
-  /// Searches what of a stream was not searched. Literals found before and still shown make candidates as those that are found now.
+  /// Searches what of a stream was not searched, and all that is new. Literals found before and still shown make candidates as those
+  /// that are found now.
   private mutating func search(_ window: StreamWindow, _ group: PrefilterGroup) {
     let start = Int(clamping: window.streamOffset)
     let count = window.bytes.byteCount
     var search = window.search
     search.forget(before: start)
     for index in 0..<Int(search.count) { insert(tables.prefilter.literalUses[search.literal(at: index)]) }
-    let bytes = window.bytes.extracting(min(max(0, search.end - start), count)...)
-    let hasNoted = scan(bytes, group.streams, noting: &search, before: start + count)
-    let hasNotedShort = scan(bytes, group.shortStreams, noting: &search, before: start + count)
+    let bytes = window.bytes.extracting(min(max(0, search.end - start), window.freshOffset)...)
+    let isStart = start == 0
+    let hasNoted = scan(bytes, group.literals, noting: &search, before: start + count, isStart: isStart)
+    let hasNotedShort = scan(bytes, group.shortLiterals, noting: &search, before: start + count, isStart: isStart)
     guard hasNoted && hasNotedShort else { return }
     // The last bytes may be the begin of a literal.
-    let longest = max(1, group.streams.longest, group.shortStreams.longest)
+    let longest = max(1, group.literals.longest, group.shortLiterals.longest)
     search.finish(at: start + max(0, count - (longest - 1)))
     streamSearch = search
   }
 
-  /// - Returns: whether all literals that were found are noted.
+  /// - Returns: whether all literals that were found, and stay of use, are noted.
   private mutating func scan(
-    _ bytes: RawSpan, _ group: LiteralGroup, noting search: inout StreamSearch, before end: Int
+    _ bytes: RawSpan, _ group: LiteralGroup, noting search: inout StreamSearch, before end: Int, isStart: Bool
   ) -> Bool {
     guard let found = scan(bytes, group) else { return false }
     for index in 0..<found {
-      if !search.note(group.firstUse &+ scratch.literal(at: index), before: end) { return false }
+      let literal = scratch.literal(at: index)
+      if !group.staysOfUse(literal, isStart: isStart) { continue }
+      if !search.note(group.firstUse &+ literal, before: end) { return false }
     }
     return true
   }

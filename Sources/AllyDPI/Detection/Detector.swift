@@ -469,11 +469,16 @@ extension PacketContext {
 }
 
 extension StreamWindow {
+  /// Whether a packet's payload is the first that is new in the window.
+  func freshBegins(with payload: RawSpan) -> Bool {
+    guard payload.byteCount <= bytes.byteCount - freshOffset else { return false }
+    let fresh = bytes.extracting(freshOffset..<(freshOffset + payload.byteCount))
+    return fresh.withByteView { fresh in payload.withByteView { fresh.isEqual(to: $0) } }
+  }
+
   /// Whether the new bytes of the window are a packet's whole payload.
   func freshIsPayload(of packet: DecodedPacket, in packetBytes: RawSpan) -> Bool {
-    guard bytes.byteCount - freshOffset == Int(packet.payloadLength) else { return false }
-    let payload = packetBytes.extracting(packet.payloadRange)
-    let fresh = bytes.extracting(freshOffset..<bytes.byteCount)
-    return fresh.withByteView { fresh in payload.withByteView { fresh.isEqual(to: $0) } }
+    bytes.byteCount - freshOffset == Int(packet.payloadLength)
+      && freshBegins(with: packetBytes.extracting(packet.payloadRange))
   }
 }

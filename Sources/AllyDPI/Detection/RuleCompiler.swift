@@ -199,7 +199,8 @@ struct RuleCompiler {
     } else {
       prefilter.add(
         PrefilterBuilder.Entry(
-          signature: rank, kind: signature.kind, data: signature.data, protocolFilter: signature.protocolFilter,
+          signature: rank, kind: signature.kind, data: signature.data,
+          countsFromStreamStart: signature.countsFromStreamStart, protocolFilter: signature.protocolFilter,
           flow: signature.flow, applications: signature.applications,
           pattern: FastPattern.best(of: rule), anchored: payloadAnchor(of: rule), source: rule.source,
           destination: rule.destination,

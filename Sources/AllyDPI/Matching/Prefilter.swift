@@ -37,13 +37,11 @@ struct PrefilterTables: Sendable {
 
 /// The signatures for one protocol and side.
 struct PrefilterGroup: BitwiseCopyable, Sendable {
-  /// Literals of signatures that look at streams. What became part of a stream is searched there and nowhere else.
-  var streams: LiteralGroup
-  /// Literals of signatures that look at packets' payloads.
-  var payloads: LiteralGroup
+  /// Literals of signatures that look at streams or at packets' payloads. What became part of a stream is searched there, for
+  /// both.
+  var literals: LiteralGroup
   /// Short literals likewise.
-  var shortStreams: LiteralGroup
-  var shortPayloads: LiteralGroup
+  var shortLiterals: LiteralGroup
   /// Signatures whose literals are common, or that have none: those that look at streams, …
   var unsearchedStreams: UnsearchedGroup
   /// … at payloads, …
@@ -60,7 +58,7 @@ struct PrefilterGroup: BitwiseCopyable, Sendable {
   var decoderEvents: TableRange
 
   var databases: [HyperscanDatabase] {
-    [streams, payloads, shortStreams, shortPayloads].compactMap(\.database)
+    [literals, shortLiterals].compactMap(\.database)
   }
 }
 
@@ -82,6 +80,14 @@ struct LiteralGroup: BitwiseCopyable, Sendable {
   var searched: TableRange
   /// Bytes of the longest literal; 0 without any.
   var longest: Int
+  /// The first literals are of signatures that may match anywhere in a stream, …
+  var inStreams: UInt32
+  /// … those up to here of signatures that may match at a stream's start, too; the others look at packets alone.
+  var atStarts: UInt32
+
+  /// Whether a literal that is found in a stream finds something when more of the stream is known.
+  @inline(__always)
+  func staysOfUse(_ literal: UInt32, isStart: Bool) -> Bool { literal < (isStart ? atStarts : inStreams) }
 }
 
 /// Signatures that are not searched for: lists of places in ``PrefilterTables/unsearched``.
@@ -101,6 +107,8 @@ struct PrefilterBuilder {
     var signature: UInt32
     var kind: SignatureKind
     var data: InspectedData
+    /// ``Signature/countsFromStreamStart``.
+    var countsFromStreamStart: Bool
     var protocolFilter: ProtocolFilter
     var flow: FlowRequirements
     var applications: ApplicationMask
@@ -111,6 +119,14 @@ struct PrefilterBuilder {
     var destination: AddressList
     var sourcePorts: PortList
     var destinationPorts: PortList
+
+    /// How far its literal is of use behind the packet that brings it.
+    enum Reach: CaseIterable { case inStreams, atStarts, inPackets }
+
+    var reach: Reach {
+      if !data.contains(.stream) { return .inPackets }
+      return countsFromStreamStart ? .atStarts : .inStreams
+    }
   }
 
   private var entries: [Entry] = []
@@ -147,6 +163,7 @@ struct PrefilterBuilder {
   private mutating func buildGroup(
     _ members: [Entry], _ transport: TransportClass, compiler: DatabaseCompiler
   ) throws(DetectionProgramError) -> PrefilterGroup {
+    var searched: [Entry] = []
     var streams: [Entry] = []
     var payloads: [Entry] = []
     var headers: [Entry] = []
@@ -166,28 +183,27 @@ struct PrefilterBuilder {
         }
       case .decoderEvents: decoderEvents.append(member.signature)
       case .payload where transport == .tcp:
+        searched.append(member)
         if member.data.contains(.stream) { streams.append(member) }
         if member.data.contains(.packet) { payloads.append(member) }
       // Without streams, what looks at streams looks at packets, unless it insists.
-      case .payload: if !member.data.contains(.onlyStream) { payloads.append(member) }
+      case .payload where !member.data.contains(.onlyStream):
+        searched.append(member)
+        payloads.append(member)
+      case .payload: break
       case .negatedAddressesOnly, .packet, .application, .transaction, .frame: headers.append(member)
       }
     }
-    let searched: [(members: [Entry], rarity: FastPattern.Rarity)] = [
-      (streams, .rare), (payloads, .rare), (streams, .short), (payloads, .short),
-    ]
-    var groups: [LiteralGroup] = []
+    let rare = try literals(of: searched, .rare, compiler: compiler)
+    let short: LiteralGroup
     do throws(DetectionProgramError) {
-      for (members, rarity) in searched {
-        groups.append(try literals(of: members, rarity, compiler: compiler))
-      }
+      short = try literals(of: searched, .short, compiler: compiler)
     } catch {
-      for group in groups { unsafe group.database?.deallocate() }
+      unsafe rare.database?.deallocate()
       throw error
     }
     return PrefilterGroup(
-      streams: groups[0], payloads: groups[1], shortStreams: groups[2], shortPayloads: groups[3],
-      unsearchedStreams: unsearched(streams),
+      literals: rare, shortLiterals: short, unsearchedStreams: unsearched(streams),
       unsearchedPayloads: unsearched(payloads), headers: unsearched(headers),
       bySource: addressIndex(bySource),
       byDestination: addressIndex(byDestination),
@@ -203,23 +219,27 @@ struct PrefilterBuilder {
     var places: [HyperscanDatabase.Literal: Int] = [:]
     var uses: [[UInt32]] = []
     var searched: [UInt32] = []
-    for member in members {
-      guard let pattern = member.pattern, pattern.rarity == rarity else { continue }
-      searched.append(member.signature)
-      if let place = places[pattern.literal] {
-        uses[place].append(member.signature)
-      } else {
-        places[pattern.literal] = literals.count
-        literals.append(pattern.literal)
-        uses.append([member.signature])
+    var ends: [Int] = []
+    for reach in Entry.Reach.allCases {
+      for member in members where member.reach == reach {
+        guard let pattern = member.pattern, pattern.rarity == rarity else { continue }
+        searched.append(member.signature)
+        if let place = places[pattern.literal] {
+          uses[place].append(member.signature)
+        } else {
+          places[pattern.literal] = literals.count
+          literals.append(pattern.literal)
+          uses.append([member.signature])
+        }
       }
+      ends.append(literals.count)
     }
     let firstUse = UInt32(literalUses.count)
     for use in uses { literalUses.append(candidates.appendRun(use)) }
     return LiteralGroup(
       database: literals.isEmpty ? nil : try compiler.database(of: literals),
       firstUse: firstUse, searched: candidates.appendRun(searched),
-      longest: literals.lazy.map(\.bytes.count).max() ?? 0)
+      longest: literals.lazy.map(\.bytes.count).max() ?? 0, inStreams: UInt32(ends[0]), atStarts: UInt32(ends[1]))
   }
 
   /// Those that have none worth a search.
