@@ -26,6 +26,10 @@ public struct DPIConfiguration: Sendable {
   public var asyncOneSide = false
   /// Bytes of each direction that are reassembled; 0 for all.
   public var reassemblyDepth: UInt32 = 1 << 20
+  /// `host-os-policy`: what hosts run.
+  public var hostSystems = HostSystems()
+  /// `flow-timeouts`.
+  public var flowTimeouts = FlowTimeouts()
   /// Caps in bytes.
   public var flowMemoryCap = 128 << 20
   public var streamMemoryCap = 64 << 20
@@ -86,6 +90,29 @@ public struct DPIConfiguration: Sendable {
       "TEREDO_PORTS": "3544",
     ]
   }
+}
+
+/// Seconds of silence after which flows of a protocol are over, by their state: `flow-timeouts`.
+public struct FlowTimeouts: Sendable {
+  public struct Times: BitwiseCopyable, Sendable {
+    public var new: UInt32
+    public var established: UInt32
+    public var closed: UInt32
+
+    public init(new: UInt32, established: UInt32, closed: UInt32) {
+      self.new = new
+      self.established = established
+      self.closed = closed
+    }
+  }
+
+  public var tcp = Times(new: 60, established: 600, closed: 60)
+  public var udp = Times(new: 30, established: 300, closed: 0)
+  public var icmp = Times(new: 30, established: 300, closed: 0)
+  /// All other protocols (`default`).
+  public var other = Times(new: 30, established: 300, closed: 0)
+
+  public init() {}
 }
 
 /// What an operator wants of files that applications carry, besides what rules need.

@@ -127,27 +127,45 @@ struct DefragmentTests {
     let cases: [(first: Range<Int>, second: Range<Int>, at: Int, winners: [OverlapPolicy: Character])] = [
       (
         8..<24, 16..<32, 16,
-        [.first: "A", .last: "B", .bsd: "A", .bsdRight: "B", .linux: "A", .windows: "A", .solaris: "A"]
+        [
+          .first: "A", .last: "B", .bsd: "A", .bsdRight: "B", .linux: "A", .windows: "A", .solaris: "A",
+          .segmentsLinux: "A", .segmentsOldLinux: "A", .segmentsSolaris: "B",
+        ]
       ),
       (
         16..<32, 16..<40, 16,
-        [.first: "A", .last: "B", .bsd: "A", .bsdRight: "B", .linux: "B", .windows: "A", .solaris: "A"]
+        [
+          .first: "A", .last: "B", .bsd: "A", .bsdRight: "B", .linux: "B", .windows: "A", .solaris: "A",
+          .segmentsLinux: "B", .segmentsOldLinux: "B", .segmentsSolaris: "B",
+        ]
       ),
       (
         16..<32, 8..<24, 16,
-        [.first: "A", .last: "B", .bsd: "B", .bsdRight: "A", .linux: "B", .windows: "A", .solaris: "A"]
+        [
+          .first: "A", .last: "B", .bsd: "B", .bsdRight: "A", .linux: "B", .windows: "A", .solaris: "A",
+          .segmentsLinux: "B", .segmentsOldLinux: "B", .segmentsSolaris: "A",
+        ]
       ),
       (
         16..<32, 8..<40, 16,
-        [.first: "A", .last: "B", .bsd: "B", .bsdRight: "A", .linux: "B", .windows: "B", .solaris: "B"]
+        [
+          .first: "A", .last: "B", .bsd: "B", .bsdRight: "A", .linux: "B", .windows: "B", .solaris: "B",
+          .segmentsLinux: "B", .segmentsOldLinux: "B", .segmentsSolaris: "B",
+        ]
       ),
       (
         16..<32, 8..<32, 24,
-        [.first: "A", .last: "B", .bsd: "B", .bsdRight: "A", .linux: "B", .windows: "A", .solaris: "B"]
+        [
+          .first: "A", .last: "B", .bsd: "B", .bsdRight: "A", .linux: "B", .windows: "A", .solaris: "B",
+          .segmentsLinux: "B", .segmentsOldLinux: "B", .segmentsSolaris: "B",
+        ]
       ),
       (
         8..<40, 16..<24, 16,
-        [.first: "A", .last: "B", .bsd: "A", .bsdRight: "B", .linux: "A", .windows: "A", .solaris: "A"]
+        [
+          .first: "A", .last: "B", .bsd: "A", .bsdRight: "B", .linux: "A", .windows: "A", .solaris: "A",
+          .segmentsLinux: "A", .segmentsOldLinux: "A", .segmentsSolaris: "A",
+        ]
       ),
     ]
     for (index, overlap) in cases.enumerated() {

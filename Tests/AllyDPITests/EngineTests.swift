@@ -122,7 +122,7 @@ import Testing
     #expect(connection.server("an answer", &engine) == .drop)
     #expect(engine.alerts == [1])
     let reasons = engine.records.filter { $0.contains("\"event_type\":\"drop\"") }.map { $0.contains("flow drop") }
-    #expect(reasons == [false, true, true], "the rule's own, then the first of each side")
+    #expect(reasons == [false, true], "the rule's own, then the first of the other side")
     var other = Connection(clientPort: 41_000)
     #expect(other.open(&engine) == .accept)
   }

@@ -72,4 +72,53 @@ import Testing
     for _ in 0..<65 { connection.client(String(repeating: "x", count: 1000), &engine) }
     #expect(engine.alerts == [1])
   }
+
+  @Test func aResetEndsWhatItsSenderSaysAndTheOtherIsHeardToTheEnd() throws {
+    var engine = try engine("alert http any any -> any any (http.stat_code; content:\"200\"; sid:1;)")
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("GET / HTTP/1.0\r\n\r\n", &engine)  // 4
+    connection.server("HTTP/1.0 200 OK\r\n\r\nbegun", &engine)  // 5
+    var reset = connection.clientFrame("")
+    reset.flags = 0x14
+    engine.send(reset)  // 6
+    #expect(ordinals(engine, type: "http") == [], "the answer may go on")
+    engine.finish()
+    #expect(engine.alerts == [1])
+    #expect(engine.records.count { $0.contains("\"event_type\":\"http\"") } == 1)
+  }
+
+  @Test func whereOneSideIsSeenItIsHeardWhenItIsOver() throws {
+    for (window, isTaken) in [(16_000, true), (10, false)] {
+      var engine = try TestEngine("alert http any any -> any any (http.uri; content:\"/index\"; sid:1;)") {
+        $0.streamInline = nil
+        $0.asyncOneSide = true
+      }
+      let request = Array("GET /index HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+      let end = 1001 + UInt32(request.count)
+      func frame(_ flags: UInt8, _ sequence: UInt32, _ payload: [UInt8] = []) -> [UInt8] {
+        var bytes = TestFrame(flags: flags, sequence: sequence, acknowledgement: 5001, payload: payload).bytes
+        let old = UInt32(bytes[48]) << 8 | UInt32(bytes[49])
+        bytes[48] = UInt8(window >> 8)
+        bytes[49] = UInt8(window & 255)
+        // RFC 1624: the checksum changes with what it covers.
+        var sum = ~(UInt32(bytes[50]) << 8 | UInt32(bytes[51])) & 0xFFFF
+        sum += (~old & 0xFFFF) + UInt32(window)
+        while sum >> 16 != 0 { sum = (sum & 0xFFFF) + (sum >> 16) }
+        bytes[50] = UInt8(~sum >> 8 & 255)
+        bytes[51] = UInt8(~sum & 255)
+        return bytes
+      }
+      engine.send(TestFrame(flags: 0x02, sequence: 1000, acknowledgement: 0))
+      engine.send(frame(0x10, 1001))
+      engine.send(frame(0x18, 1001, request))
+      engine.send(frame(0x10, end))
+      engine.send(frame(0x10, end))
+      #expect(engine.alerts == [])
+      engine.send(frame(0x11, end))  // 6: taken only when it is within the window that the client named
+      #expect(engine.alerts == (isTaken ? [1] : []))
+      engine.finish()
+      #expect(engine.alerts == [1])
+    }
+  }
 }

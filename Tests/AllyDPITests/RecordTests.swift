@@ -19,7 +19,7 @@ import Testing
         "pcap_cnt":1,"event_type":"alert","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"192.0.2.80","dest_port":80,\
         "proto":"UDP","pkt_src":"wire/pcap","alert":{"action":"allowed","gid":7,"signature_id":42,"rev":3,\
         "signature":"an attack","category":"Potentially Bad Traffic","severity":2,\
-        "metadata":{"tag":["one","two"],"kind":["x"]}}
+        "metadata":{"tag":["one","two"],"kind":["x"]}},"app_proto":"failed"
         """)
     #expect(
       record[flowStart...].hasPrefix(

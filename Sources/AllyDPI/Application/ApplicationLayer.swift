@@ -57,7 +57,7 @@ struct ApplicationLayer: ~Copyable {
     }
     if flow.application == .max {
       guard !flow.flags.contains(.noApplication) else { return false }
-      if !expected.isEmpty, let expectation = expected.take(for: flow) {
+      if !expected.isEmpty, let expectation = expected.take(for: &flow) {
         guard open(expectation.parser, flow: &flow) else { return false }
         session(flow)?.parser.adopt(expectation.announcement)
       } else {
@@ -163,7 +163,9 @@ struct ApplicationLayer: ~Copyable {
   ) -> (any ApplicationParser.Type)? {
     var needsMore = false
     for parser in parsers where parser.transports.contains(transport) {
-      switch parser.recognize(start, from: side, serverPort: flow.serverPort, transport: transport) {
+      let port = limits.options.port(
+        flow.serverPort, of: parser.applicationProtocol, standard: parser.standardPort, transport: transport)
+      switch parser.recognize(start, from: side, serverPort: port, transport: transport) {
       case .yes: return parser
       case .needsMore: needsMore = true
       case .no: break

@@ -1,3 +1,5 @@
+internal import AllyPacket
+
 /// What an operator says about single protocols.
 public struct ApplicationOptions: Sendable {
   /// A switch that follows the rules and records that ask for it.
@@ -22,8 +24,23 @@ public struct ApplicationOptions: Sendable {
     public init() {}
   }
 
+  /// `app-layer.protocols.smb`: bytes of one read or write; bytes of a file, and pieces of them, that wait for what is in front of
+  /// them.
+  public struct SMB: Sendable {
+    public var largestRead = 16 << 20
+    public var largestWrite = 16 << 20
+    public var readQueueSize = FileAssembly.mostAhead
+    public var writeQueueSize = FileAssembly.mostAhead
+    public var readQueueCount = 64
+    public var writeQueueCount = 64
+
+    public init() {}
+  }
+
   /// `enabled: no`: protocols that are not looked for.
   public var disabled = ApplicationProtocolSet()
+  /// `detection-ports`: ports at which a protocol is looked for as at its own, TCP and UDP apart.
+  public var detectionPorts: [(application: ApplicationProtocol, isUDP: Bool, ports: [ClosedRange<UInt16>])] = []
   /// Rules or records ask for the frames of these, by their places in ``ApplicationParsers/all``.
   var frames: UInt32 = 0
   /// The stream itself is shown as a frame.
@@ -32,10 +49,25 @@ public struct ApplicationOptions: Sendable {
   var isInline = false
   public var tls = TLS()
   public var mqtt = MQTT()
+  public var smb = SMB()
+  /// `app-layer.protocols.http.libhtp.default-config.lzma-enabled`.
+  public var undoesLZMA = false
   /// `app-layer.protocols.ssh.hassh`.
   public var hassh = Automatic.automatic
 
   public init() {}
+}
+
+extension ApplicationOptions {
+  /// The port that a server stands for, for a protocol: its own, when the operator says so.
+  func port(_ port: UInt16, of application: ApplicationProtocol, standard: UInt16, transport: UInt8) -> UInt16 {
+    if standard == 0 { return port }
+    let isUDP = transport == IPProtocolNumber.udp
+    for entry in detectionPorts where entry.application == application && entry.isUDP == isUDP {
+      if entry.ports.contains(where: { $0.contains(port) }) { return standard }
+    }
+    return port
+  }
 }
 
 /// A field of `tls` records, by its name in `custom`.

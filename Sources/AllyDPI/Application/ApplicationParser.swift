@@ -22,6 +22,9 @@ protocol ApplicationParser: AnyObject {
   ///   - transport: one of ``transports``.
   static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition
 
+  /// The port that servers have, where that is a hint; 0 where it is none.
+  static var standardPort: UInt16 { get }
+
   /// The protocol's name in records and in `app_proto`.
   static var recordName: StaticString { get }
 
@@ -32,6 +35,9 @@ protocol ApplicationParser: AnyObject {
 
   /// Whether each side can be told by its own first bytes: then one that says something else is worth an event.
   static var recognizesEachSide: Bool { get }
+
+  /// Whether records of files say what they say of the transaction that carried it.
+  static var describesFiles: Bool { get }
 
   /// Whether its streams are read beyond `stream.reassembly.depth`, because files come at any time.
   static var isReadToTheEnd: Bool { get }
@@ -61,6 +67,9 @@ protocol ApplicationParser: AnyObject {
 
   /// What follows is no longer this protocol's: a tunnel, or the start of encryption.
   var isHandedOver: Bool { get }
+
+  /// What follows is of no interest to it, and to nobody else: the streams need not be put together any more.
+  var isFinished: Bool { get }
 
   /// What was said to follow then; nil when it may be anything.
   var announcedSuccessor: ApplicationProtocol? { get }
@@ -95,6 +104,8 @@ extension ApplicationParser {
   static var recordType: StaticString { recordName }
   static var capitalizesEvents: Bool { false }
   static var isReadToTheEnd: Bool { false }
+  static var describesFiles: Bool { true }
+  static var standardPort: UInt16 { 0 }
   static var recognizesEachSide: Bool { false }
   static var frameTypes: [StaticString] { [] }
   func useFiles(_ policy: FilePolicy) {}
@@ -102,6 +113,7 @@ extension ApplicationParser {
   func adopt(_ announcement: AnyObject) {}
   func takeExpectation() -> FlowExpectation? { nil }
   var isHandedOver: Bool { false }
+  var isFinished: Bool { false }
   var announcedSuccessor: ApplicationProtocol? { nil }
   func follow(_ before: any ApplicationParser) {}
 }
@@ -161,6 +173,8 @@ protocol ApplicationTransaction: AnyObject {
   ) -> Bool
   /// Writes what records of alerts and files say about the transaction, as `"http":{…}`.
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions)
+  /// As ``writeFields(to:_:)``, with what only records of alerts show.
+  func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions)
   /// Whether its records can be written: when both sides are complete, unless the protocol says otherwise. They are
   /// written once.
   var isRecordable: Bool { get }
@@ -182,6 +196,7 @@ extension ApplicationTransaction {
     value(of: number).map { test.matches($0) } ?? false
   }
   func meets(_ condition: ApplicationCondition, from side: FlowSide, at time: UInt64) -> Bool { false }
+  func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions) { writeFields(to: &json, options) }
   var isRecordable: Bool {
     stage(of: .toServer) == TransactionStage.complete && stage(of: .toClient) == TransactionStage.complete
   }

@@ -145,6 +145,9 @@ final class ApplicationSession {
     return true
   }
 
+  /// Neither side says more.
+  var isClosed: Bool { isClosedToServer && isClosedToClient }
+
   /// One side's stream is over.
   ///
   /// - Returns: whether it was open.

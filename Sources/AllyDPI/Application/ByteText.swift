@@ -49,6 +49,13 @@ extension UInt8 {
   /// What C's `isspace` accepts.
   var isWhiteSpace: Bool { self == 0x20 || self &- 9 < 5 }
   var isDecimalDigit: Bool { self &- 0x30 < 10 }
+  /// May stand in a token (RFC 9110 §5.6.2).
+  var isTokenByte: Bool {
+    switch self {
+    case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x30...0x39, 0x41...0x5A, 0x5E...0x7A, 0x7C, 0x7E: true
+    default: false
+    }
+  }
   /// 0 to 15; nil for what is no digit.
   var hexadecimalValue: UInt8? {
     switch self {
@@ -61,6 +68,11 @@ extension UInt8 {
 }
 
 extension Collection<UInt8> {
+  /// Whether the bytes are `text`.
+  func isEqual(to text: StaticString) -> Bool {
+    text.withUTF8Buffer { unsafe elementsEqual($0) }
+  }
+
   /// Whether the bytes are `text`, letters in whichever case.
   ///
   /// - Parameter ignoringNUL: NUL bytes do not count, as for clients that drop them.

@@ -17,6 +17,8 @@ struct ExpectedFlows {
     var opener: IPAddress
     var listener: IPAddress
     var deadline: UInt64
+    /// The flow that announced it.
+    var parent: UInt64
     var expectation: FlowExpectation
   }
 
@@ -36,15 +38,19 @@ struct ExpectedFlows {
     entries.append(
       Entry(
         opener: isServer ? flow.client : flow.server, listener: isServer ? flow.server : flow.client,
-        deadline: flow.lastTime &+ ExpectedFlows.patience, expectation: expectation))
+        deadline: flow.lastTime &+ ExpectedFlows.patience, parent: flow.identifier, expectation: expectation))
   }
 
-  /// Takes out what announced a flow; nil when nothing did.
-  mutating func take(for flow: Flow) -> FlowExpectation? {
+  /// Takes out what announced a flow, and names the announcing flow in it; nil when nothing did.
+  mutating func take(for flow: inout Flow) -> FlowExpectation? {
+    let new = flow
     let index = entries.firstIndex { entry in
-      entry.expectation.port == flow.serverPort && entry.listener == flow.server && entry.opener == flow.client
-        && entry.deadline >= flow.lastTime
+      entry.expectation.port == new.serverPort && entry.listener == new.server && entry.opener == new.client
+        && entry.deadline >= new.lastTime
     }
-    return index.map { entries.remove(at: $0).expectation }
+    guard let index else { return nil }
+    let entry = entries.remove(at: index)
+    flow.parent = entry.parent
+    return entry.expectation
   }
 }

@@ -24,10 +24,16 @@ struct LineReader {
 
   private var pending: [UInt8] = []
   private var isInLongLine = false
-  /// Bytes of a line that are kept.
+  /// Bytes of a line, without its end.
   let limit: Int
+  /// Bytes of each piece of a longer one.
+  private let piece: Int
 
-  init(limit: Int) { self.limit = limit }
+  /// - Parameter piece: nil for `limit`; not less.
+  init(limit: Int, piece: Int? = nil) {
+    self.limit = limit
+    self.piece = piece ?? limit
+  }
 
   var isEmpty: Bool { pending.isEmpty }
   /// The beginning of the line that has not ended.
@@ -45,8 +51,8 @@ struct LineReader {
   mutating func read(_ data: RawSpan, _ body: (borrowing Line) -> Bool) -> Int {
     var offset = 0
     while offset < data.byteCount {
-      let room = max(1, limit - pending.count)
-      guard let end = data.firstIndex(of: .lineFeed, from: offset), end - offset <= room else {
+      let room = max(1, piece - pending.count)
+      guard let end = data.firstIndex(of: .lineFeed, from: offset), end - offset <= max(1, limit - pending.count) else {
         if data.byteCount - offset < room && data.firstIndex(of: .lineFeed, from: offset) == nil {
           pending.append(data.extracting(offset...))
           return data.byteCount

@@ -33,6 +33,11 @@ enum Checksum {
     return fold(total) == 0xFFFF
   }
 
+  /// The checksum for a TCP segment that ends with `bytes`, whose own field is zero now.
+  static func transport(_ packet: DecodedPacket, in bytes: RawSpan, from start: Int) -> UInt16 {
+    ~fold(pseudoHeader(packet, length: bytes.byteCount - start) &+ sum(bytes, from: start, to: bytes.byteCount))
+  }
+
   /// The pseudo header of RFC 9293 §3.1 and RFC 8200 §8.1.
   private static func pseudoHeader(_ packet: DecodedPacket, length: Int) -> UInt64 {
     UInt64(packet.ipProtocol) + UInt64(length)

@@ -11,6 +11,8 @@ struct Defragmenter: ~Copyable {
   static var maximumHeader: Int { 2048 }
 
   let policy: OverlapPolicy
+  /// What hosts run; where nothing is said of any, ``policy`` holds for all.
+  let hosts: HostSystems
   /// Nanoseconds that a datagram waits for its next piece.
   let timeout: UInt64
 
@@ -26,8 +28,11 @@ struct Defragmenter: ~Copyable {
   /// - Parameters:
   ///   - memoryCap: bytes for everything that waits.
   ///   - timeout: seconds.
-  init(memoryCap: Int, policy: OverlapPolicy = .bsd, timeout: UInt32 = 60, seed: UInt64) {
+  init(
+    memoryCap: Int, policy: OverlapPolicy = .bsd, hosts: HostSystems = HostSystems(), timeout: UInt32 = 60, seed: UInt64
+  ) {
     self.policy = policy
+    self.hosts = hosts
     self.timeout = UInt64(timeout) * 1_000_000_000
     self.seed = seed
     // Of each KiB: a datagram and four pieces of records, the rest for bytes.
@@ -75,6 +80,7 @@ struct Defragmenter: ~Copyable {
 
     for _ in 0..<8 where !store.blocks.hasRoom(for: length) && oldest != place { evictOldest() }
     var list = datagrams[place].pieces
+    let policy = hosts.isEmpty ? self.policy : hosts.system(of: packet.destination).ofFragments
     let insertion = store.insert(bytes.extracting(range), at: start, policy: policy, into: &list)
     datagrams[place].pieces = list
     datagrams[place].end = max(datagrams[place].end, start + length)

@@ -22,7 +22,7 @@ struct FrameDissector: ~Copyable {
     decoder = PacketDecoder(validatesChecksums: configuration.validatesChecksums)
     doubtsChecksums = configuration.doubtsChecksums && configuration.validatesChecksums
     defragmenter = Defragmenter(
-      memoryCap: configuration.defragmentationMemoryCap,
+      memoryCap: configuration.defragmentationMemoryCap, hosts: configuration.hostSystems,
       seed: configuration.hashSeed ?? UInt64.random(in: .min ... .max))
     packets = Pool(capacity: Self.maximumPackets)
     for _ in 0..<Self.maximumPackets { _ = packets.insert(DecodedPacket()) }

@@ -4,6 +4,8 @@
 /// Reassembly", 2005), where the names come from.
 enum OverlapPolicy: UInt8, BitwiseCopyable, Sendable, CaseIterable {
   case first, last, bsd, bsdRight, linux, windows, solaris
+  /// Of segments, where a system treats them otherwise than fragments.
+  case segmentsLinux, segmentsOldLinux, segmentsSolaris
 
   /// - Parameters:
   ///   - existing: the whole range of the piece that arrived before.
@@ -18,6 +20,15 @@ enum OverlapPolicy: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case .linux: existing.lowerBound < new.lowerBound
     case .windows: !(new.lowerBound < existing.lowerBound && new.upperBound > existing.upperBound)
     case .solaris: !(new.lowerBound < existing.lowerBound && new.upperBound >= existing.upperBound)
+    case .segmentsLinux:
+      existing.lowerBound < new.lowerBound
+        || existing.lowerBound == new.lowerBound && new.upperBound <= existing.upperBound
+    case .segmentsOldLinux:
+      existing.lowerBound < new.lowerBound
+        || existing.lowerBound == new.lowerBound && new.upperBound < existing.upperBound
+    case .segmentsSolaris:
+      new.upperBound < existing.upperBound
+        || new.upperBound == existing.upperBound && new.lowerBound > existing.lowerBound
     }
   }
 }

@@ -34,7 +34,7 @@ extension Detector {
         _ = append(
           Match(
             signature: rule.signature, actions: signature.actions, isStream: packet.transport == .tcp,
-            isReplaced: false, frame: frame.number))
+            isReplaced: false, transaction: frame.transaction ?? Match.noTransaction, frame: frame.number))
         change(signature, for: packet, &marks, at: time)
       }
     }

@@ -29,7 +29,7 @@ struct Detector: ~Copyable {
       case .rules: "rules"
       case .rateFilter: "threshold detection_filter"
       case .flow: "flow drop"
-      case .stream: "stream"
+      case .stream: "stream error"
       case .midstream: "stream midstream"
       }
     }

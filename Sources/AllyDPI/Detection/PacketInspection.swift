@@ -17,6 +17,8 @@ struct PacketInspection: ~Copyable {
   private let isImmediate: Bool
   /// The clock of the traffic, in nanoseconds since 1970.
   private var now: UInt64 = 0
+  /// What the traffic's frames begin with.
+  private var linkType = LinkType.ethernet
 
   init(
     program: DetectionProgram, configuration: DPIConfiguration, sink: any RecordSink, store: (any FileStore)?,
@@ -90,6 +92,7 @@ struct PacketInspection: ~Copyable {
     -> Actions
   {
     now = max(now, frame.stamp.time)
+    linkType = frame.stamp.linkType
     let bytes = dissector.bytes(of: packet, in: frame.bytes)
     var context = tracker.track(packet, bytes: bytes, time: frame.stamp.time)
     var actions = inspect(packet, &context, of: frame, dissector)
@@ -173,8 +176,7 @@ struct PacketInspection: ~Copyable {
   private mutating func listen(to packet: DecodedPacket, _ context: inout PacketContext, bytes: RawSpan) -> Bool {
     let isDatagram = packet.transport == .udp && packet.payloadLength > 0 && !packet.carriesPacket
     let hasNews = context.hasStreamData || context.releasesOther || context.endsStream || context.endsOther
-    let isOver =
-      !isImmediate && packet.transport == .tcp && tracker.connection(context.flow)?.state == .closed
+    let isOver = !isImmediate && packet.transport == .tcp && tracker.isClosed(context.flow)
     guard hasNews || isDatagram || isOver else { return false }
     var flow = tracker.flow(context.flow)
     if !flow.flags.isDisjoint(with: [.drop, .bypassed]) { return false }
@@ -207,6 +209,7 @@ struct PacketInspection: ~Copyable {
     }
     tracker.withFlow(context.flow) {
       $0.application = flow.application
+      $0.parent = flow.parent
       $0.protocolNumber = flow.protocolNumber
       $0.protocols = flow.protocols
       $0.flags = flow.flags
@@ -214,6 +217,7 @@ struct PacketInspection: ~Copyable {
     context.detectionEvents = application.takeEvents()
     guard let session = application.session(flow) else { return false }
     if wasUnknown && session.isReadToTheEnd { tracker.liftDepth(of: context.flow) }
+    if hasHeard && session.parser.isFinished { tracker.stopReassembly(of: context.flow) }
     if isBeyond && session.close(context.side) { hasHeard = true }
     // Passively a side is over when the connection is: what it said last has been acknowledged then.
     if isImmediate || tracker.connection(context.flow)?.state == .closed {
@@ -277,8 +281,8 @@ struct PacketInspection: ~Copyable {
     let flow: Flow? = context.flow.isNone ? nil : tracker.flow(context.flow)
     // Where alerts are the only records, most packets that come here have none.
     if detector.alerts.count > 0 || isTagged || !configuration.records.subtracting(.alerts).isEmpty { note(flow) }
-    // A datagram put together from fragments has a packet before it, too, but was not inside one.
-    let isInner = packet.depth > 0 && packet.origin != .defragmented
+    // A datagram put together from fragments has the last of them in front of it, as if it had been inside.
+    let isInner = packet.depth > 0 || packet.origin == .defragmented
     let outer: DecodedPacket? = isInner ? dissector.packet(at: Int(packet.parent)) : nil
     var linkLength = 0
     if packet.origin == .defragmented {
@@ -305,7 +309,7 @@ struct PacketInspection: ~Copyable {
       let waits = isInspected && packet.transport == .tcp && detector.tables.signatures.count > 0
       PacketInspection.writeTransactions(
         session, records, waits: waits && !isImmediate, waitsIfLate: waits,
-        filesWait: packet.transport == .tcp && !isImmediate, flow: flow, about: subject, &eve)
+        filesWait: packet.transport == .tcp && !isImmediate && !session.isClosed, flow: flow, about: subject, &eve)
     }
     if let session, let flow {
       if records.contains(.frames) { eve.writeFrames(session, from: context.side, flow: flow, about: subject) }
@@ -318,7 +322,9 @@ struct PacketInspection: ~Copyable {
     if records.contains(.decodeAnomalies) {
       for event in DecoderEvent.allCases where packet.events.contains(event) {
         for _ in 0..<(packet.repeatedEvent == event ? 2 : 1) {
-          eve.writeAnomaly("decode", origin: "decoder.", event: event.name, flow: flow, about: subject)
+          eve.writeAnomaly(
+            "decode", origin: "decoder.", event: event.name, flow: flow,
+            showsPacket: configuration.recordOptions.anomalyPacket, about: subject)
         }
       }
     }
@@ -336,14 +342,25 @@ struct PacketInspection: ~Copyable {
     _ tracker: borrowing ConnectionTracker, _ program: DetectionProgram, _ counters: inout FrameCounters,
     _ eve: inout EVEWriter, _ fastLog: inout FastLogWriter?
   ) {
-    let window = tracker.window(bytes: subject.bytes)
+    // Of a stream, made when the first alert asks for it.
+    var excerpt: [UInt8]? = nil
+    let options = eve.configuration.recordOptions.alert
     for index in 0..<alerts.alerts.count {
       let match = alerts.alerts[index]
       counters.countAlert(of: program.tables.records[match.signature])
       fastLog?.write(match, about: subject)
-      let data = match.isStream ? window.bytes : subject.bytes.extracting(subject.packet.payloadRange)
-      eve.writeAlert(
-        match, isDropped: decision.actions.contains(.drop), data: data, flow: flow, session, about: subject)
+      if match.isStream, excerpt == nil, options.payload || options.payloadPrintable, let flow {
+        excerpt = tracker.excerpt(of: flow, subject.side, atMost: options.payloadBytes)
+      }
+      let payload = subject.bytes.extracting(subject.packet.payloadRange)
+      if match.isStream, let excerpt, !excerpt.isEmpty {
+        eve.writeAlert(
+          match, isDropped: decision.actions.contains(.drop), data: excerpt.rawBytes, flow: flow, session,
+          about: subject)
+      } else {
+        eve.writeAlert(
+          match, isDropped: decision.actions.contains(.drop), data: payload, flow: flow, session, about: subject)
+      }
     }
   }
 
@@ -435,9 +452,9 @@ struct PacketInspection: ~Copyable {
   private mutating func writeDrop(
     _ decision: Detector.Decision, flow: Flow?, _ context: PacketContext, about subject: borrowing EVEWriter.Subject
   ) {
-    if !configuration.recordOptions.drop.everyPacket, let flow, decision.dropMatch == nil {
+    if !configuration.recordOptions.drop.everyPacket, let flow {
       let recorded: Flow.Flags = context.side == .toServer ? .dropRecordedToServer : .dropRecordedToClient
-      if flow.flags.contains(recorded) { return }
+      if decision.dropMatch == nil && flow.flags.contains(recorded) { return }
       tracker.withFlow(context.flow) { _ = $0.flags.insert(recorded) }
     }
     eve.writeDrop(decision.dropReason, match: decision.dropMatch, flow: flow, about: subject)
@@ -519,9 +536,11 @@ struct PacketInspection: ~Copyable {
       if let search = detector.streamSearch { tracker.keep(search) }
       marks.store(in: &flow)
     }
+    let sequence = detector.alerts.count > 0 ? tracker.nextSequence(of: flow, side) : nil
+    let bytes = sequence.map { FlowEndPacket.bytes(of: packet, sequence: $0) } ?? []
     let subject = EVEWriter.Subject(
-      packet: packet, bytes: RawSpan(), linkHeader: RawSpan(),
-      stamp: FrameStamp(time: flow.lastTime), side: side, outer: nil)
+      packet: packet, bytes: bytes.rawBytes, linkHeader: RawSpan(),
+      stamp: FrameStamp(time: flow.lastTime, linkType: linkType), side: side, outer: nil)
     if isInspected && configuration.records.contains(.alerts) {
       PacketInspection.writeAlerts(
         detector, decision, flow: flow, session, about: subject, tracker, program, &counters, &eve, &fastLog)

@@ -26,6 +26,7 @@ struct ConnectionTracker: ~Copyable {
   private static var stepsPerPacket: Int { 64 }
 
   private let policy: TCPPolicy
+  private let hosts: HostSystems
   private var flows: FlowTable
   private var sessions: Pool<TCPSession>
   private var reassembler: StreamReassembler
@@ -46,16 +47,17 @@ struct ConnectionTracker: ~Copyable {
 
   init(configuration: DPIConfiguration, dropped: DroppedFlows? = nil) {
     self.dropped = dropped
+    hosts = configuration.hostSystems
     policy = TCPPolicy(
       midstream: configuration.midstream, asyncOneSide: configuration.asyncOneSide, isInline: configuration.isInline,
       midstreamPolicy: configuration.midstreamPolicy.stopsTraffic && !configuration.isInline
         ? .ignore : configuration.midstreamPolicy)
     let seed = configuration.hashSeed ?? UInt64.random(in: .min ... .max)
-    flows = FlowTable(memoryCap: configuration.flowMemoryCap, seed: seed)
+    flows = FlowTable(memoryCap: configuration.flowMemoryCap, seed: seed, timeouts: configuration.flowTimeouts)
     sessions = Pool(capacity: max(16, configuration.streamMemoryCap / MemoryLayout<TCPSession>.stride))
     reassembler = StreamReassembler(
-      memoryCap: configuration.reassemblyMemoryCap, policy: policy.isInline ? .first : .bsd,
-      depth: Int(configuration.reassemblyDepth), keepsUnacknowledged: policy.isInline,
+      memoryCap: configuration.reassemblyMemoryCap, depth: Int(configuration.reassemblyDepth),
+      keepsUnacknowledged: policy.isInline,
       releasesOnAcknowledgement: !(configuration.streamInline ?? configuration.isInline))
   }
 
@@ -100,6 +102,20 @@ struct ConnectionTracker: ~Copyable {
     let window = reassembler.window(of: stream)
     // The window belongs to `reassembler`, which is part of `self`.
     return unsafe _overrideLifetime(window, borrowing: self)
+  }
+
+  /// What records show of a flow's stream: what its application had not heard before the packet in hand, and all that is
+  /// kept when there is none.
+  func excerpt(of flow: Flow, _ side: FlowSide, atMost limit: Int) -> [UInt8] {
+    guard flow.stream != .max else { return [] }
+    let stream = side == .toServer ? sessions[flow.stream].client.stream : sessions[flow.stream].server.stream
+    return reassembler.excerpt(of: stream, from: flow.application == .max ? 0 : stream.freshFrom, atMost: limit)
+  }
+
+  /// The number of the byte that a side of a flow would send next; nil when it is no connection.
+  func nextSequence(of flow: Flow, _ side: FlowSide) -> UInt32? {
+    guard flow.stream != .max else { return nil }
+    return side == .toServer ? sessions[flow.stream].client.nextSequence : sessions[flow.stream].server.nextSequence
   }
 
   /// Shows what a side of a flow that ended has sent and nobody has looked at, acknowledged or not: ``window(bytes:)``
@@ -185,6 +201,13 @@ struct ConnectionTracker: ~Copyable {
     return place == .max ? nil : sessions[place].connection
   }
 
+  /// Whether the connection of a flow is over, and was not reset.
+  func isClosed(_ index: FlowIndex) -> Bool {
+    let place = flows[index].stream
+    return place != .max && sessions[place].connection.state == .closed
+      && !sessions[place].client.flags.contains(.resetSent) && !sessions[place].server.flags.contains(.resetSent)
+  }
+
   /// Changes a flow in place.
   mutating func withFlow<Result>(_ index: FlowIndex, _ change: (inout Flow) -> Result) -> Result {
     change(&flows[index])
@@ -202,9 +225,20 @@ struct ConnectionTracker: ~Copyable {
   /// Lets a flow's streams be reassembled to their end.
   mutating func liftDepth(of index: FlowIndex) {
     let place = flows[index].stream
-    guard place != .max else { return }
+    // What has reached it is over.
+    guard place != .max, !sessions[place].client.flags.contains(.depthReached),
+      !sessions[place].server.flags.contains(.depthReached)
+    else { return }
     sessions[place].client.flags.insert(.noDepth)
     sessions[place].server.flags.insert(.noDepth)
+  }
+
+  /// Nothing more of a flow's streams is put together.
+  mutating func stopReassembly(of index: FlowIndex) {
+    let place = flows[index].stream
+    guard place != .max else { return }
+    sessions[place].client.flags.insert(.depthReached)
+    sessions[place].server.flags.insert(.depthReached)
   }
 
   /// A flow that ended since; each once. Those that nobody asks for make room for new ones.
@@ -415,6 +449,12 @@ struct ConnectionTracker: ~Copyable {
     else { return false }
     let isFromClient = (context.side == .toServer) != (swaps && context.isNewFlow)
     if !isFromClient { (session.client, session.server) = (session.server, session.client) }
+    if !hosts.isEmpty {
+      // The receiver decides.
+      let (client, server) = isFromClient ? (packet.source, packet.destination) : (packet.destination, packet.source)
+      session.client.stream.policy = hosts.system(of: server).ofSegments
+      session.server.stream.policy = hosts.system(of: client).ofSegments
+    }
     guard let place = sessions.insert(session) else {
       counters.streamMemoryCap &+= 1
       return false

@@ -20,6 +20,8 @@ enum FlowSide: UInt8, BitwiseCopyable, Sendable {
 struct Flow: BitwiseCopyable, Sendable {
   /// The number for records: 53 bits, so that JSON readers keep it exact.
   var identifier: UInt64
+  /// That of the flow that announced this one; 0 for none.
+  var parent: UInt64 = 0
   var client: IPAddress
   var server: IPAddress
   var clientPort: UInt16

@@ -5,13 +5,6 @@ import AllyPacket
 /// Records lie in a pool whose size the memory cap sets; a hash index with a secret seed finds them; a timer wheel ends those that
 /// fell silent. At the cap a new flow takes the place of one that was silent for long among a few that are looked at.
 struct FlowTable: ~Copyable {
-  /// How long flows may be silent, in seconds.
-  struct Timeouts: BitwiseCopyable, Sendable {
-    var new: UInt32
-    var established: UInt32
-    var closed: UInt32
-  }
-
   /// A flow and its place in the index.
   struct Entry: BitwiseCopyable {
     var flow: Flow
@@ -28,10 +21,7 @@ struct FlowTable: ~Copyable {
     var nextEnded: UInt32 = .max
   }
 
-  var tcpTimeouts = Timeouts(new: 60, established: 600, closed: 60)
-  var udpTimeouts = Timeouts(new: 30, established: 300, closed: 0)
-  var icmpTimeouts = Timeouts(new: 30, established: 300, closed: 0)
-  var otherTimeouts = Timeouts(new: 30, established: 300, closed: 0)
+  private let timeouts: FlowTimeouts
 
   private let seed: UInt64
   private var entries: Pool<Entry>
@@ -43,8 +33,9 @@ struct FlowTable: ~Copyable {
   private var lastEnded: UInt32 = .max
   private(set) var statistics = FlowStatistics()
 
-  init(memoryCap: Int, seed: UInt64) {
+  init(memoryCap: Int, seed: UInt64, timeouts: FlowTimeouts = FlowTimeouts()) {
     self.seed = seed
+    self.timeouts = timeouts
     // A record, its timer's links, its share of the index (half full, rounded up to a power of two) and of the free list.
     let perFlow = MemoryLayout<Entry>.stride + 12 + 32 + 4
     let capacity = max(16, memoryCap / perFlow)
@@ -135,10 +126,10 @@ struct FlowTable: ~Copyable {
   func deadline(_ flow: Flow) -> UInt64 {
     let timeouts =
       switch flow.ipProtocol {
-      case IPProtocolNumber.tcp: tcpTimeouts
-      case IPProtocolNumber.udp: udpTimeouts
-      case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6: icmpTimeouts
-      default: otherTimeouts
+      case IPProtocolNumber.tcp: self.timeouts.tcp
+      case IPProtocolNumber.udp: self.timeouts.udp
+      case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6: self.timeouts.icmp
+      default: self.timeouts.other
       }
     let seconds =
       switch flow.state {
@@ -146,7 +137,8 @@ struct FlowTable: ~Copyable {
       case .established: timeouts.established
       case .closed: timeouts.closed
       }
-    return flow.lastTime &+ UInt64(seconds) &* 1_000_000_000
+    // Suricata counts whole seconds, and a flow is over in the one after the last.
+    return (flow.lastTime / 1_000_000_000 &+ UInt64(seconds) &+ 1) &* 1_000_000_000 &- 1
   }
 
   /// Ends a flow: it leaves the index at once, and its record waits for ``nextEnded()``.

@@ -12,6 +12,8 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case threeWayHandshakeSYNACKResendWithDifferentACK
   case threeWayHandshakeSYNACKResendWithDifferentSequence
   case threeWayHandshakeSYNACKTFODataIgnored
+  case threeWayHandshakeSYNACKFlood
+  case threeWayHandshakeSYNFlood
   case threeWayHandshakeSYNACKToServerOnSYNRecv
   case threeWayHandshakeSYNACKWithWrongACK
   case threeWayHandshakeWrongSequenceWrongACK
@@ -80,6 +82,8 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .threeWayHandshakeSYNACKResendWithDifferentACK: "3whs_synack_resend_with_different_ack"
     case .threeWayHandshakeSYNACKResendWithDifferentSequence: "3whs_synack_resend_with_diff_seq"
     case .threeWayHandshakeSYNACKTFODataIgnored: "3whs_synack_tfo_data_ignored"
+    case .threeWayHandshakeSYNACKFlood: "3whs_synack_flood"
+    case .threeWayHandshakeSYNFlood: "3whs_syn_flood"
     case .threeWayHandshakeSYNACKToServerOnSYNRecv: "3whs_synack_toserver_on_syn_recv"
     case .threeWayHandshakeSYNACKWithWrongACK: "3whs_synack_with_wrong_ack"
     case .threeWayHandshakeWrongSequenceWrongACK: "3whs_wrong_seq_wrong_ack"

@@ -22,12 +22,27 @@ struct StreamSide: BitwiseCopyable, Sendable {
   fileprivate(set) var window = Block.none
   /// How much of ``window`` is filled; its end is ``delivered``.
   fileprivate(set) var windowLength = 0
+  /// How much of that came before the last gap, and how long the gap is: patterns do not reach across it, records show both.
+  fileprivate(set) var lengthBeforeGap = 0
+  fileprivate(set) var gapLength = 0
 
   /// Nothing of it has come.
   var isFresh: Bool { delivered == 0 && waiting.isEmpty }
 
+  /// Which copy of bytes that come twice its receiver keeps.
+  var policy = OverlapPolicy.bsd
+  /// Where the last segment began that was delivered.
+  fileprivate(set) var lastSegment = 0
+
   /// How far rules' literals were searched for.
   var search = StreamSearch()
+
+  /// Keeps the last bytes of the window alone.
+  fileprivate mutating func keepWindow(_ count: Int) {
+    lengthBeforeGap = max(0, lengthBeforeGap - (windowLength - count))
+    if lengthBeforeGap == 0 && windowLength > count { gapLength = 0 }
+    windowLength = count
+  }
 
   /// Begins with the byte of this sequence number.
   mutating func begin(at sequence: UInt32) {
@@ -54,7 +69,6 @@ struct StreamReassembler: ~Copyable {
   /// Windows grow up to this size before their begin is given up.
   private static var settledWindow: Int { 8192 }
 
-  let policy: OverlapPolicy
   /// Bytes of each side that are reassembled.
   let depth: Int
   /// Unacknowledged bytes are kept, so that a retransmission with other bytes is noticed (decision 11).
@@ -71,10 +85,9 @@ struct StreamReassembler: ~Copyable {
   private(set) var unkept: UInt64 = 0
 
   init(
-    memoryCap: Int, policy: OverlapPolicy, depth: Int, keepsUnacknowledged: Bool, releasesOnAcknowledgement: Bool
+    memoryCap: Int, depth: Int, keepsUnacknowledged: Bool, releasesOnAcknowledgement: Bool
   ) {
     self.releasesOnAcknowledgement = releasesOnAcknowledgement
-    self.policy = policy
     self.depth = depth
     self.keepsUnacknowledged = keepsUnacknowledged
     store = PieceStore(
@@ -133,6 +146,7 @@ struct StreamReassembler: ~Copyable {
       if !matchesWindow(data.extracting(first: old), at: from + distance, side.stream) {
         noteDifference(&events)
         if keepsUnacknowledged { return false }
+        replace(data, at: from + distance, &side.stream)
       }
       if from + distance < 0 { events.insert(.reassemblySegmentBeforeBaseSequence) }
       if old == data.byteCount { return false }
@@ -148,6 +162,8 @@ struct StreamReassembler: ~Copyable {
         noteDifference(&events)
         return false
       }
+      // Inline, what has passed has passed.
+      let policy = keepsUnacknowledged ? .first : side.stream.policy
       let insertion = store.insert(fresh, at: position, policy: policy, into: &side.stream.waiting)
       if insertion.overlaps { overlaps &+= 1 }
       if insertion.differs { noteDifference(&events) }
@@ -190,6 +206,9 @@ struct StreamReassembler: ~Copyable {
     // Of a side that has shown nothing at all, the capture may be out of order.
     if side.stream.delivered == 0 && side.stream.waiting.isEmpty { return }
     if side.flags.contains(.finSent) && acknowledgement == side.finSequence &+ 1 { missing -= 1 }
+    if missing > 0 && side.stream.delivered + missing > side.stream.acknowledged {
+      events.insert(.reassemblySequenceGap)
+    }
     side.stream.acknowledged = max(side.stream.acknowledged, side.stream.delivered + missing)
     // What was not shown yet would be lost with the gap: it is shown with this side's next packet, and then the gap.
     if side.stream.shown < side.stream.delivered { return }
@@ -220,16 +239,16 @@ struct StreamReassembler: ~Copyable {
     store.removeAll(of: &side.stream.waiting)
     store.blocks.release(side.stream.window)
     side.stream.window = .none
-    side.stream.windowLength = 0
+    side.stream.keepWindow(0)
   }
 
   /// The bytes that a side's packet in hand shows, with those before them.
   @_lifetime(borrow self)
   func window(of side: StreamSide) -> StreamWindow {
     // What is contiguous but not released lies at the end.
-    let end = max(0, side.windowLength - (side.delivered - side.released))
-    let fresh = min(max(0, side.released - side.freshFrom), end)
-    let shown = min(end, fresh + Self.history)
+    let end = max(side.lengthBeforeGap, side.windowLength - (side.delivered - side.released))
+    let fresh = min(max(0, side.released - side.freshFrom), end - side.lengthBeforeGap)
+    let shown = min(end - side.lengthBeforeGap, fresh + Self.history)
     if side.window.isNone {
       return StreamWindow(bytes: RawSpan(), streamOffset: UInt64(side.released), freshOffset: 0)
     }
@@ -239,6 +258,45 @@ struct StreamReassembler: ~Copyable {
       search: side.search.generation == ruleGeneration ? side.search : StreamSearch(generation: ruleGeneration))
     // The block belongs to `store`, which is part of `self`.
     return unsafe _overrideLifetime(window, borrowing: self)
+  }
+
+  /// What records show of a side's stream, in one piece, with a note where bytes are missing.
+  ///
+  /// - Parameters:
+  ///   - start: where it begins, as far as that is still known.
+  ///   - limit: bytes at most.
+  func excerpt(of side: StreamSide, from start: Int, atMost limit: Int) -> [UInt8] {
+    var result: [UInt8] = []
+    let resumed = side.delivered - (side.windowLength - side.lengthBeforeGap)
+    let stopped = resumed - side.gapLength
+    var next = max(start, stopped - side.lengthBeforeGap)
+    let first = resumed - side.gapLength - side.lengthBeforeGap
+    if next < stopped {
+      result.append(store.blocks.bytes(side.window, (next - first)..<side.lengthBeforeGap))
+      next = stopped
+    }
+    if next < resumed && resumed < side.released {
+      result.append(missing: resumed - next)
+      next = resumed
+    }
+    if resumed <= next && next < side.released {
+      let offset = side.lengthBeforeGap - resumed
+      result.append(store.blocks.bytes(side.window, (next + offset)..<(side.released + offset)))
+      next = side.released
+    }
+    // At the end of a flow, what never became contiguous is all there is.
+    var piece = side.releasesEverything ? store.first(of: side.waiting) : nil
+    while let waiting = piece, result.count < limit {
+      if waiting.start > next { result.append(missing: waiting.start - next) }
+      if waiting.end > next {
+        let bytes = store.bytes(of: waiting)
+        result.append(bytes.extracting(max(0, next - waiting.start)..<bytes.byteCount))
+        next = waiting.end
+      }
+      piece = store.piece(after: waiting)
+    }
+    if result.count > limit { result.removeLast(result.count - limit) }
+    return result
   }
 
   // MARK: Steps
@@ -257,6 +315,7 @@ struct StreamReassembler: ~Copyable {
       if piece.end > side.stream.delivered {
         let fresh = side.stream.delivered - side.stream.freshFrom
         if fresh > 0 && fresh + piece.count > Self.maximumFresh { return }
+        side.stream.lastSegment = piece.start
         if !append(piece: piece, side: &side) { unkept &+= UInt64(piece.count) }
         advance(piece.end - side.stream.delivered, side: &side, events: &events)
       }
@@ -264,7 +323,25 @@ struct StreamReassembler: ~Copyable {
     }
   }
 
+  /// Bytes come again, as others, and the receiver takes the new ones: nobody has looked at those before, which were not
+  /// acknowledged. Of what is in order, only the last segment is still known as such.
+  private mutating func replace(_ data: RawSpan, at start: Int, _ stream: inout StreamSide) {
+    let existing = stream.lastSegment..<max(stream.lastSegment, stream.delivered)
+    let new = start..<(start + data.byteCount)
+    guard !existing.isEmpty, !stream.policy.existingWins(existing: existing, new: new), !stream.window.isNone else {
+      return
+    }
+    let windowStart = stream.delivered - (stream.windowLength - stream.lengthBeforeGap)
+    let from = max(start, existing.lowerBound, stream.released, windowStart)
+    let to = min(new.upperBound, stream.delivered)
+    guard from < to else { return }
+    store.blocks.write(
+      data.extracting((from - start)..<(to - start)), to: stream.window,
+      at: from - windowStart + stream.lengthBeforeGap)
+  }
+
   private mutating func deliver(_ data: RawSpan, side: inout TCPSide, events: inout StreamEventSet) {
+    side.stream.lastSegment = side.stream.delivered
     makeRoom(for: data.byteCount, side: &side)
     if side.stream.window.isNone {
       unkept &+= UInt64(data.byteCount)
@@ -298,9 +375,18 @@ struct StreamReassembler: ~Copyable {
   private mutating func skip(_ count: Int, side: inout TCPSide, events: inout StreamEventSet) {
     gaps &+= 1
     side.flags.insert(.gap)
-    events.insert(.reassemblySequenceGap)
-    // Patterns do not reach across a gap.
-    side.stream.windowLength = 0
+    if side.stream.lengthBeforeGap == side.stream.windowLength {
+      side.stream.gapLength += count
+    } else {
+      // What came before the gap before this one is forgotten.
+      let kept = side.stream.windowLength - side.stream.lengthBeforeGap
+      if side.stream.lengthBeforeGap > 0 {
+        store.blocks.move(side.stream.lengthBeforeGap..<side.stream.windowLength, to: 0, in: side.stream.window)
+      }
+      side.stream.windowLength = kept
+      side.stream.lengthBeforeGap = kept
+      side.stream.gapLength = count
+    }
     advance(count, side: &side, events: &events)
   }
 
@@ -319,7 +405,7 @@ struct StreamReassembler: ~Copyable {
     let source = (stream.windowLength - kept)..<stream.windowLength
     if wanted <= stream.window.capacityOrZero && stream.window.capacityOrZero <= max(Self.settledWindow, 2 * wanted) {
       store.blocks.move(source, to: 0, in: stream.window)
-      side.stream.windowLength = kept
+      side.stream.keepWindow(kept)
       return
     }
     let size = wanted > Self.settledWindow / 4 ? max(wanted, Self.settledWindow) : wanted
@@ -327,15 +413,16 @@ struct StreamReassembler: ~Copyable {
       if !stream.window.isNone { store.blocks.copy(from: stream.window, source, to: block) }
       store.blocks.release(stream.window)
       side.stream.window = block
-      side.stream.windowLength = kept
+      side.stream.keepWindow(kept)
       return
     }
     // At the memory cap: less history, or in the end none and no window.
-    side.stream.windowLength = 0
+    side.stream.keepWindow(0)
     if stream.window.capacityOrZero >= count {
       let less = min(kept, stream.window.capacityOrZero - count)
       store.blocks.move((stream.windowLength - less)..<stream.windowLength, to: 0, in: stream.window)
-      side.stream.windowLength = less
+      side.stream = stream
+      side.stream.keepWindow(less)
       return
     }
     store.blocks.release(stream.window)
@@ -344,13 +431,19 @@ struct StreamReassembler: ~Copyable {
 
   /// Whether bytes that came before are the same now, as far as they are still known.
   private func matchesWindow(_ data: RawSpan, at start: Int, _ stream: StreamSide) -> Bool {
-    let windowStart = stream.delivered - stream.windowLength
+    let windowStart = stream.delivered - (stream.windowLength - stream.lengthBeforeGap)
     let from = max(start, windowStart)
     let to = min(start + data.byteCount, stream.delivered)
     guard from < to, !stream.window.isNone else { return true }
-    return store.blocks.bytes(stream.window, (from - windowStart)..<(to - windowStart))
+    let offset = stream.lengthBeforeGap - windowStart
+    return store.blocks.bytes(stream.window, (from + offset)..<(to + offset))
       .hasSameBytes(as: data.extracting((from - start)..<(to - start)))
   }
+}
+
+extension [UInt8] {
+  /// As Suricata's records have it.
+  fileprivate mutating func append(missing count: Int) { append(contentsOf: "[\(count) bytes missing]".utf8) }
 }
 
 extension Block {

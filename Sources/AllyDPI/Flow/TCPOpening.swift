@@ -1,5 +1,9 @@
 /// How connections begin (RFC 9293 §3.5), and how they are picked up in their midst.
 extension TCPConnection {
+  /// Different SYNs, and different answers to them, that a connection may have (`stream.max-syn-queued`, `max-synack-queued`).
+  private static var mostOpenings: UInt8 { 10 }
+  private static var mostAnswers: UInt8 { 5 }
+
   /// Looks at the first packet of endpoints without a connection.
   ///
   /// - Parameters:
@@ -149,6 +153,8 @@ extension TCPConnection {
         own.take(timestampOf: tcp, time: time)
       } else if tcp.sequence != own.initialSequence {
         // A new attempt from the same port.
+        if openings < .max { openings += 1 }
+        if openings > TCPConnection.mostOpenings { events.insert(.threeWayHandshakeSYNFlood) }
         own.begin(at: tcp.sequence)
         own.lastTimestamp = 0
         own.take(timestampOf: tcp, time: time)
@@ -172,6 +178,7 @@ extension TCPConnection {
     other.nextWindow = other.lastACK &+ other.window
     own.nextSequence = tcp.sequence &+ packet.payloadLength
     own.lastACK = tcp.sequence
+    own.window = UInt32(tcp.window)
     return true
   }
 
@@ -227,6 +234,13 @@ extension TCPConnection {
     if tcp.isSYN && tcp.isACK {
       guard side == .toClient || flags.contains(.fourWay) else {
         events.insert(.threeWayHandshakeSYNACKToServerOnSYNRecv)
+        return false
+      }
+      let isOther =
+        tcp.acknowledgement != other.lastACK && !flags.contains(.fourWay) || tcp.sequence != own.initialSequence
+      if isOther && answers < .max { answers += 1 }
+      guard !isOther || answers <= TCPConnection.mostAnswers else {
+        events.insert(.threeWayHandshakeSYNACKFlood)
         return false
       }
       guard tcp.acknowledgement == other.lastACK || flags.contains(.fourWay) else {

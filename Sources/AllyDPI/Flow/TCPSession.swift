@@ -42,12 +42,18 @@ extension TCPSession {
     other: inout TCPSide, into reassembler: inout StreamReassembler, context: inout PacketContext
   ) {
     reassembler.begin(&own)
-    // Nobody acknowledges where one side is not seen, nor after a reset.
-    let isUnanswered =
-      connection.flags.contains(.asynchronous) || own.flags.contains(.resetSent) || other.flags.contains(.resetSent)
+    // Nobody acknowledges after a reset, nor where one side is not seen: passively that side is looked at when it is over.
+    let isPassive = reassembler.releasesOnAcknowledgement
+    let isHalfSeen =
+      connection.flags.contains(.asynchronous)
+      && (!isPassive || packet.tcp.isFIN && connection.state > .timeWait)
+    let isUnanswered = isHalfSeen || own.flags.contains(.resetSent) || other.flags.contains(.resetSent)
     own.stream.releasesEverything = isUnanswered
     other.stream.releasesEverything = isUnanswered
-    if packet.tcp.isACK && connection.state >= .established && !connection.flags.contains(.asynchronous) {
+    // Passively a reset ends what its sender says; what the other has said is looked at when the flow ends.
+    let leavesOther = packet.tcp.isRST && isPassive
+    if packet.tcp.isACK && connection.state >= .established && !connection.flags.contains(.asynchronous) && !leavesOther
+    {
       reassembler.acknowledge(packet.tcp.acknowledgement, side: &other, events: &context.streamEvents)
     }
     // Data with a SYN counts when both sides speak of it (RFC 7413).
@@ -59,11 +65,11 @@ extension TCPSession {
       // What an acknowledgement freed from behind a gap is shown with the next packet of its own direction.
       reassembler.drainMore(side: &own, events: &context.streamEvents)
     }
-    context.releasesOther = reassembler.release(&other)
+    context.releasesOther = !leavesOther && reassembler.release(&other)
     context.hasStreamData = reassembler.show(&own)
-    context.endsConnection = packet.tcp.isRST
+    context.endsConnection = packet.tcp.isRST && !leavesOther
     context.endsStream = packet.tcp.isRST || own.isOver
-    context.endsOther = other.isOver
+    context.endsOther = other.isOver && !leavesOther
   }
 }
 
@@ -118,6 +124,9 @@ struct TCPConnection: BitwiseCopyable, Sendable {
 
   var state: State = .none
   var flags: Flags = []
+  /// SYNs of the client, and answers of the server, that differ from those before them.
+  var openings: UInt8 = 0
+  var answers: UInt8 = 0
 
   /// Windows and sequence numbers cannot be held against a connection that was not seen from its begin, or is half seen.
   var isLenient: Bool { !flags.isDisjoint(with: [.midstream, .asynchronous]) }

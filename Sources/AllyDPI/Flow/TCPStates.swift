@@ -120,6 +120,12 @@ extension TCPConnection {
     }
     let end = tcp.sequence &+ packet.payloadLength
     let isResent = own.flags.contains(.finSent) && end == own.finSequence
+    // Of a connection of which only this side is seen, no more is known than the window that it named itself.
+    if flags.contains(.asynchronous) && !flags.contains(.midstream)
+      && SequenceNumber.greater(tcp.sequence, own.lastACK &+ own.window)
+    {
+      return false
+    }
     if !isResent && !isLenient
       && (SequenceNumber.less(tcp.sequence, own.nextSequence)
         || SequenceNumber.greater(tcp.sequence, own.lastACK &+ own.window))
@@ -162,10 +168,12 @@ extension TCPConnection {
       return false
     }
     let end = tcp.sequence &+ packet.payloadLength
-    if packet.payloadLength > 0 && !isLenient && SequenceNumber.lessOrEqual(end, own.lastACK)
-      && SequenceNumber.less(tcp.sequence, own.lastACK) && !own.stream.isFresh
+    // All of it was acknowledged before; of an established connection, and more.
+    let isBefore =
+      state == .established ? SequenceNumber.less(end, own.lastACK) : SequenceNumber.lessOrEqual(end, own.lastACK)
+    if packet.payloadLength > 0 && !isLenient && isBefore && SequenceNumber.less(tcp.sequence, own.lastACK)
+      && !own.stream.isFresh
     {
-      // All of it was acknowledged before.
       if state == .established { events.insert(.establishedPacketBeforeLastACK) }
       if state == .closeWait { events.insert(.closeWaitPacketBeforeLastACK) }
       return false
@@ -299,9 +307,10 @@ extension TCPConnection {
     let end = packet.tcp.sequence &+ packet.payloadLength
     // Of a side that has shown nothing, the capture may be out of order.
     if own.stream.isFresh { return }
-    if SequenceNumber.lessOrEqual(end, own.lastACK) {
-      events.insert(.packetSpuriousRetransmission)
-    } else if SequenceNumber.lessOrEqual(end, own.nextSequence) || SequenceNumber.less(packet.tcp.sequence, own.lastACK)
+    if SequenceNumber.lessOrEqual(end, own.lastACK) { events.insert(.packetSpuriousRetransmission) }
+    // While a connection is established, what is sent again is nothing special.
+    if state > .established,
+      SequenceNumber.lessOrEqual(end, own.nextSequence) || SequenceNumber.less(packet.tcp.sequence, own.lastACK)
     {
       events.insert(.packetRetransmission)
     }

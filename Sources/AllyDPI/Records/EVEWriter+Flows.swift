@@ -10,7 +10,7 @@ extension EVEWriter {
     applicationProtocol(of: flow)
     json.key("flow")
     json.beginObject()
-    counters(flow)
+    counters(flow, isWhole: true)
     json.key("end")
     json.string { $0.appendTimestamp(flow.lastTime) }
     json.key("age")
@@ -100,7 +100,11 @@ extension EVEWriter {
   private mutating func writeNetflow(_ flow: Flow, _ side: FlowSide, at time: UInt64) {
     let isRequest = side == .toServer
     beginFlowRecord("netflow", flow, side, at: time)
-    applicationProtocol(of: flow)
+    // Each side has what it was found to speak itself.
+    let own = flow.protocols[side] == ApplicationParsers.none ? flow.protocolNumber : flow.protocols[side]
+    let hasFailed = own == ApplicationParsers.none && hasNoApplication(flow)
+    json.key("app_proto")
+    json.string(ApplicationParsers.name(at: hasFailed ? ApplicationParsers.failed : own) ?? "unknown")
     json.key("netflow")
     json.beginObject()
     json.key("pkts")
@@ -135,7 +139,7 @@ extension EVEWriter {
   mutating func flowSoFar(_ flow: Flow) {
     json.key("flow")
     json.beginObject()
-    counters(flow)
+    counters(flow, isWhole: false)
     json.key("src_ip")
     json.string { $0.appendAddress(flow.client) }
     json.key("dest_ip")
@@ -149,7 +153,19 @@ extension EVEWriter {
     json.endObject()
   }
 
-  private mutating func counters(_ flow: Flow) {
+  /// What went by without coming here: nothing does.
+  private mutating func writeBypassed() {
+    json.key("bypassed")
+    json.beginObject()
+    for name in ["pkts_toserver" as StaticString, "pkts_toclient", "bytes_toserver", "bytes_toclient"] {
+      json.key(name)
+      json.number(0 as UInt8)
+    }
+    json.endObject()
+  }
+
+  /// - Parameter isWhole: the flow has ended.
+  private mutating func counters(_ flow: Flow, isWhole: Bool) {
     json.key("pkts_toserver")
     json.number(flow.packetsToServer)
     json.key("pkts_toclient")
@@ -158,6 +174,7 @@ extension EVEWriter {
     json.number(flow.bytesToServer)
     json.key("bytes_toclient")
     json.number(flow.bytesToClient)
+    if flow.flags.contains(.bypassed) && isWhole { writeBypassed() }
     json.key("start")
     json.string { $0.appendTimestamp(flow.firstTime) }
   }
@@ -170,6 +187,7 @@ extension EVEWriter {
     json.string { $0.appendTimestamp(time) }
     json.key("flow_id")
     json.number(flow.identifier)
+    parent(of: flow)
     json.key("event_type")
     json.string(type)
     vlans(UInt16(truncatingIfNeeded: flow.vlan), UInt16(truncatingIfNeeded: flow.vlan >> 16), 0)

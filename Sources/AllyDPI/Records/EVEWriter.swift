@@ -77,31 +77,36 @@ struct EVEWriter: ~Copyable {
     alert(match, isDropped: isDropped, about: subject, forwarded: overwrites ? nil : forwarded)
     let options = configuration.recordOptions.alert
     if options.application, let transaction {
-      transaction.writeFields(to: &json, configuration.recordOptions)
+      transaction.writeAlertFields(to: &json, configuration.recordOptions)
       if match.transaction != Detector.Match.noTransaction || match.isStream { files(of: transaction, subject.side) }
     }
     if let flow { applicationProtocol(of: flow) }
     if let outer = subject.outer { tunnel(outer, subject) }
     if flow != nil { direction(subject.side) }
     if options.flow, let flow { flowSoFar(flow) }
-    let shown = data.extracting(0..<(match.isStream ? min(data.byteCount, options.payloadBytes) : data.byteCount))
-    if options.payload && data.byteCount > 0 {
-      json.key("payload")
-      json.base64(shown)
-    }
-    if options.payloadPrintable && subject.packet.transport != .none {
-      json.key("payload_printable")
-      json.printable(shown)
+    if subject.packet.ipVersion != 0 && (options.payload || options.payloadPrintable) {
+      if !match.isStream || data.byteCount > 0 { payload(data, options) }
+      json.key("stream")
+      json.number(match.isStream ? 1 as UInt8 : 0)
     }
     if match.frame != 0, let session, let frame = session.frames?.frame(match.frame, from: subject.side) {
       self.frame(frame, session)
     }
-    json.key("stream")
-    json.number(match.isStream ? 1 as UInt8 : 0)
     if options.packet { packet(subject) }
     if options.verdict { verdict(isDropped: isDropped, match.actions) }
     json.endObject()
     submit()
+  }
+
+  private mutating func payload(_ data: RawSpan, _ options: RecordOptions.Alert) {
+    if options.payload && data.byteCount > 0 {
+      json.key("payload")
+      json.base64(data)
+    }
+    if options.payloadPrintable {
+      json.key("payload_printable")
+      json.printable(data)
+    }
   }
 
   /// `"verdict":{…}`: what becomes of the packet.
@@ -176,13 +181,19 @@ struct EVEWriter: ~Copyable {
   {
     guard let session else { return nil }
     if match.transaction != Detector.Match.noTransaction { return session.transaction(match.transaction) }
-    guard match.isStream || isDatagram, session.parser.transactionCount > 0 else { return nil }
+    guard match.frame == 0, match.isStream || isDatagram, session.parser.transactionCount > 0 else { return nil }
     return session.parser.transaction(at: session.parser.transactionCount - 1)
+  }
+
+  /// Whether it speaks nothing that is known: of datagrams, the first side that says something decides.
+  func hasNoApplication(_ flow: Flow) -> Bool {
+    flow.ipProtocol == IPProtocolNumber.udp
+      ? !flow.flags.isDisjoint(with: .noApplication) : flow.flags.isSuperset(of: .noApplication)
   }
 
   mutating func applicationProtocol(of flow: Flow) {
     var place = flow.protocolNumber
-    if place == ApplicationParsers.none && flow.flags.isSuperset(of: .noApplication) {
+    if place == ApplicationParsers.none && hasNoApplication(flow) {
       place = ApplicationParsers.failed
     }
     applicationProtocol("app_proto", place)
@@ -273,9 +284,9 @@ struct EVEWriter: ~Copyable {
     json.key("dest_port")
     json.number(outer.destinationPort)
     json.key("proto")
-    json.string { $0.appendProtocol(outer.ipProtocol) }
+    json.string { $0.appendProtocol(outer.recordedProtocol) }
     json.key("depth")
-    json.number(subject.packet.depth)
+    json.number(subject.packet.origin == .defragmented ? outer.depth : subject.packet.depth)
     if subject.stamp.ordinal > 0 {
       json.key("pcap_cnt")
       json.number(subject.stamp.ordinal)
@@ -329,10 +340,11 @@ struct EVEWriter: ~Copyable {
       json.key("udplen")
       json.number(packet.payloadLength &+ 8)
     } else if packet.hasICMP && packet.transport == .icmpv4 {
+      // Records have both as they are on the wire, read by a little-endian machine.
       json.key("icmp_id")
-      json.number(packet.icmp.identifier)
+      json.number(packet.icmp.identifier.byteSwapped)
       json.key("icmp_seq")
-      json.number(packet.icmp.sequence)
+      json.number(packet.icmp.sequence.byteSwapped)
     }
     json.key("reason")
     json.string(reason.name)
@@ -372,8 +384,10 @@ struct EVEWriter: ~Copyable {
   /// - Parameters:
   ///   - type: `decode` or `stream`.
   ///   - event: the event's name, with its origin before it (`decoder.`, `stream.`).
+  ///   - showsPacket: with the packet's first bytes.
   mutating func writeAnomaly(
-    _ type: StaticString, origin: StaticString, event: StaticString, flow: Flow?, about subject: borrowing Subject
+    _ type: StaticString, origin: StaticString, event: StaticString, flow: Flow?, showsPacket: Bool = false,
+    about subject: borrowing Subject
   ) {
     beginRecord("anomaly", flow: flow, about: subject)
     json.key("anomaly")
@@ -386,7 +400,7 @@ struct EVEWriter: ~Copyable {
       $0.appendText(event)
     }
     json.endObject()
-    if configuration.recordOptions.anomalyPacket { self.packet(subject, atMost: 32) }
+    if showsPacket { self.packet(subject, atMost: 32) }
     json.endObject()
     submit()
   }
@@ -469,6 +483,7 @@ struct EVEWriter: ~Copyable {
     if let flow {
       json.key("flow_id")
       json.number(flow.identifier)
+      parent(of: flow)
     }
     // A packet from a tunnel was not itself on the wire; `tunnel` says which frame brought it.
     if subject.outer == nil && subject.stamp.ordinal > 0 {
@@ -488,6 +503,12 @@ struct EVEWriter: ~Copyable {
       json.key("pcap_filename")
       json.string(name)
     }
+  }
+
+  mutating func parent(of flow: Flow) {
+    if flow.parent == 0 { return }
+    json.key("parent_id")
+    json.number(flow.parent)
   }
 
   /// `"ether":{…}`, of a frame that has them (IEEE 802.3 §3.2).
@@ -518,7 +539,7 @@ struct EVEWriter: ~Copyable {
       json.number(packet.destinationPort)
     }
     json.key("proto")
-    json.string { $0.appendProtocol(packet.ipProtocol) }
+    json.string { $0.appendProtocol(packet.recordedProtocol) }
     if packet.hasICMP {
       json.key("icmp_type")
       json.number(packet.icmp.type)
@@ -559,15 +580,25 @@ struct EVEWriter: ~Copyable {
     json.beginObject()
     json.key("linktype")
     // 12 is what the number for raw IP is on the machines that capture.
-    json.number(subject.outer == nil ? subject.stamp.linkType.rawValue : 12)
+    let isRaw = subject.outer != nil && packet.origin != .defragmented || subject.stamp.linkType == .raw
+    json.number(isRaw ? 12 : subject.stamp.linkType.rawValue)
     json.endObject()
   }
 }
 
 extension DecodedPacket {
+  /// The protocol in records: a fragment of IPv6 is one, as long as nothing behind its header can be read (RFC 8200 §4.5).
+  var recordedProtocol: UInt8 {
+    let isFragment = ipVersion == 6 && fragment.headerOffset != 0 && transport == .none && origin != .defragmented
+    return isFragment ? 44 : ipProtocol
+  }
+
   /// Whether records carry its ports.
   var hasPorts: Bool {
-    ipProtocol == IPProtocolNumber.tcp || ipProtocol == IPProtocolNumber.udp || ipProtocol == IPProtocolNumber.sctp
+    switch recordedProtocol {
+    case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.sctp: true
+    default: false
+    }
   }
 
   /// The flow label of an IPv6 header (RFC 8200 §3).

@@ -7,7 +7,12 @@ extension ApplicationOptions {
   mutating func readProtocols(_ tree: SettingTree) throws(CommandFailure) {
     let protocols = "app-layer.protocols."
     for one in ApplicationProtocol.allCases {
-      let path = protocols + (one == .http1 ? "http" : one.rawValue) + ".enabled"
+      let own = protocols + (one == .http1 ? "http" : one.rawValue)
+      for (isUDP, place) in [(false, ""), (true, ""), (false, ".tcp"), (true, ".udp")] {
+        let ports = try Self.ports(tree, "\(own)\(place).detection-ports.dp")
+        if !ports.isEmpty { detectionPorts.append((one, isUDP, ports)) }
+      }
+      let path = own + ".enabled"
       guard let (text, _) = tree.text(path) else { continue }
       // What is only to be detected has no transactions.
       if text == "detection-only" {
@@ -20,9 +25,42 @@ extension ApplicationOptions {
     try Self.read(&tls.ja3, tree, protocols + "tls.ja3-fingerprints")
     try Self.read(&tls.ja4, tree, protocols + "tls.ja4-fingerprints")
     try Self.read(&hassh, tree, protocols + "ssh.hassh")
+    try readSMB(tree, protocols + "smb.")
     if let bytes = try tree.bytes(protocols + "mqtt.max-msg-length", in: 0...1 << 28) {
       mqtt.maximumMessage = Int(bytes)
     }
+  }
+
+  /// `53`, `139, 445`, `5060:5061`.
+  private static func ports(_ tree: SettingTree, _ path: String) throws(CommandFailure) -> [ClosedRange<UInt16>] {
+    guard let node = tree.node(path) else { return [] }
+    node.markRead()
+    var ports: [ClosedRange<UInt16>] = []
+    for part in node.children.isEmpty ? [node] : node.children {
+      for text in (part.value ?? "").split(whereSeparator: { "[], ".contains($0) }) {
+        let ends = text.split(separator: ":", omittingEmptySubsequences: false).map { UInt16($0) }
+        guard ends.count <= 2, let first = ends[0], let last = ends[ends.count - 1], first <= last else {
+          throw SettingTree.failure(
+            path, part.location, expected: "ports such as 53, 5353 or 5060:5061", found: String(text))
+        }
+        ports.append(first...last)
+      }
+    }
+    return ports
+  }
+
+  private mutating func readSMB(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
+    // More than that is never kept.
+    let most = smb.readQueueSize
+    func bytes(_ name: String, _ standard: Int) throws(CommandFailure) -> Int {
+      try tree.bytes(path + name, in: 0...1 << 32).map { $0 == 0 ? .max : Int($0) } ?? standard
+    }
+    smb.largestRead = try bytes("max-read-size", smb.largestRead)
+    smb.largestWrite = try bytes("max-write-size", smb.largestWrite)
+    smb.readQueueSize = min(most, try bytes("max-read-queue-size", most))
+    smb.writeQueueSize = min(most, try bytes("max-write-queue-size", most))
+    smb.readQueueCount = try bytes("max-read-queue-cnt", smb.readQueueCount)
+    smb.writeQueueCount = try bytes("max-write-queue-cnt", smb.writeQueueCount)
   }
 
   private static func read(_ value: inout Automatic, _ tree: SettingTree, _ path: String) throws(CommandFailure) {

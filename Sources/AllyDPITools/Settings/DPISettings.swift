@@ -117,6 +117,8 @@ struct DPISettings {
     if let number = try tree.number("packet-alert-max", in: 0...255), number > 0 {
       engine.maximumAlertsPerPacket = Int(number)
     }
+    try readHostSystems(tree)
+    try readFlowTimeouts(tree)
     try readApplications(tree)
     try readCache(tree)
     try readControl(tree)
@@ -125,6 +127,43 @@ struct DPISettings {
     if let bytes = try tree.bytes("stream.memcap", in: caps) { engine.streamMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("stream.reassembly.memcap", in: caps) { engine.reassemblyMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("defrag.memcap", in: caps) { engine.defragmentationMemoryCap = Int(bytes) }
+  }
+
+  /// `host-os-policy`: a list of networks for each operating system.
+  private mutating func readHostSystems(_ tree: SettingTree) throws(CommandFailure) {
+    for system in tree.node("host-os-policy")?.children ?? [] {
+      let path = "host-os-policy.\(system.name)"
+      guard let kind = HostSystems.System(rawValue: system.name.lowercased()) else {
+        let names = HostSystems.System.allCases.map(\.rawValue).joined(separator: ", ")
+        throw SettingTree.failure("host-os-policy", system.location, expected: names, found: system.name)
+      }
+      system.markRead()
+      let single = system.children.isEmpty && system.value?.isEmpty == false ? [system] : []
+      for network in single + system.children {
+        let text = network.value ?? ""
+        // `[]` and `[a, b]` may also be written as one text.
+        for one in text.split(whereSeparator: { "[], ".contains($0) }) {
+          guard engine.hostSystems.add(String(one), kind) else {
+            throw SettingTree.failure(path, network.location, expected: "an address or a network", found: String(one))
+          }
+        }
+      }
+    }
+  }
+
+  private mutating func readFlowTimeouts(_ tree: SettingTree) throws(CommandFailure) {
+    func read(_ name: String, _ times: inout FlowTimeouts.Times) throws(CommandFailure) {
+      let path = "flow-timeouts.\(name)."
+      let range: ClosedRange<UInt64> = 0...UInt64(UInt32.max)
+      if let seconds = try tree.number(path + "new", in: range) { times.new = UInt32(seconds) }
+      if let seconds = try tree.number(path + "established", in: range) { times.established = UInt32(seconds) }
+      if let seconds = try tree.number(path + "closed", in: range) { times.closed = UInt32(seconds) }
+    }
+    // What `default` says is for those that have nothing of their own.
+    try read("default", &engine.flowTimeouts.other)
+    try read("tcp", &engine.flowTimeouts.tcp)
+    try read("udp", &engine.flowTimeouts.udp)
+    try read("icmp", &engine.flowTimeouts.icmp)
   }
 
   /// `exception-policy: auto` is for all that have none of their own: inline, connections that are not picked up are dropped.
@@ -188,6 +227,7 @@ struct DPISettings {
     if let layers = try tree.number(http + "response-body-decompress-layer-limit", in: 0...16) {
       engine.application.encodingLayers = Int(layers)
     }
+    if let flag = try tree.flag(http + "lzma-enabled") { engine.application.options.undoesLZMA = flag }
   }
 
   private mutating func readFiles(_ tree: SettingTree, _ options: DPIOptions) throws(CommandFailure) {

@@ -3,12 +3,12 @@ internal import AllyPacket
 /// A DNS message (RFC 1035 §4), read once.
 struct DNSMessage {
   struct Question {
-    var name: [UInt8]
+    var name: DNSName
     var type: UInt16
   }
 
   struct Record {
-    var name: [UInt8]
+    var name: DNSName
     var type: UInt16
     var timeToLive: UInt32
     var data: Data
@@ -17,13 +17,13 @@ struct DNSMessage {
   enum Data {
     /// An address, as text.
     case address(IPAddress)
-    case name([UInt8])
+    case name(DNSName)
     /// Text, one entry for each string.
     case text([[UInt8]])
     case startOfAuthority(
-      primary: [UInt8], mailbox: [UInt8], serial: UInt32, refresh: UInt32, retry: UInt32, expire: UInt32,
+      primary: DNSName, mailbox: DNSName, serial: UInt32, refresh: UInt32, retry: UInt32, expire: UInt32,
       minimum: UInt32)
-    case service(priority: UInt16, weight: UInt16, port: UInt16, name: [UInt8])
+    case service(priority: UInt16, weight: UInt16, port: UInt16, name: DNSName)
     case fingerprint(algorithm: UInt8, kind: UInt8, digest: [UInt8])
     /// Bytes of a type that records do not show.
     case other
@@ -41,8 +41,13 @@ struct DNSMessage {
   var operationCode: UInt8 { UInt8(flags >> 11 & 15) }
   var responseCode: UInt8 { UInt8(flags & 15) }
 
-  /// Records of one section that are read at most.
-  private static var maximumRecords: Int { 256 }
+  /// What was odd about names in it.
+  private(set) var nameFaults: DNSName.Faults = []
+
+  /// Records of one section that are read at most, and bytes of all names: pointers make much of little.
+  private static var maximumRecords: Int { 4096 }
+  private static var maximumNames: Int { 4 << 20 }
+  private var nameBytes = 0
 
   /// - Returns: nil when there is not even a header.
   init?(_ bytes: RawSpan) {
@@ -51,7 +56,7 @@ struct DNSMessage {
     flags = header.u16(2)
     var offset = 12
     for _ in 0..<min(Int(header.u16(4)), DNSMessage.maximumRecords) {
-      guard let name = DNSName.read(bytes, at: &offset), let fixed = Window<4>(bytes, at: offset) else {
+      guard let name = name(in: bytes, at: &offset), let fixed = Window<4>(bytes, at: offset) else {
         isMalformed = true
         return
       }
@@ -66,7 +71,7 @@ struct DNSMessage {
     _ bytes: RawSpan, count: Int, at offset: inout Int, into section: WritableKeyPath<DNSMessage, [Record]>
   ) {
     for _ in 0..<min(count, DNSMessage.maximumRecords) {
-      guard !isMalformed, let name = DNSName.read(bytes, at: &offset), let fixed = Window<10>(bytes, at: offset),
+      guard !isMalformed, let name = name(in: bytes, at: &offset), let fixed = Window<10>(bytes, at: offset),
         offset + 10 + Int(fixed.u16(8)) <= bytes.byteCount
       else {
         isMalformed = true
@@ -77,11 +82,19 @@ struct DNSMessage {
       self[keyPath: section].append(
         Record(
           name: name, type: fixed.u16(0), timeToLive: fixed.u32(4),
-          data: DNSMessage.data(bytes, range, type: fixed.u16(0))))
+          data: data(bytes, range, type: fixed.u16(0))))
     }
   }
 
-  private static func data(_ bytes: RawSpan, _ range: Range<Int>, type: UInt16) -> Data {
+  /// Reads a name; nil when it is cut, or there were too many.
+  private mutating func name(in bytes: RawSpan, at offset: inout Int) -> DNSName? {
+    guard nameBytes < DNSMessage.maximumNames else { return nil }
+    let name = DNSName(bytes, at: &offset, &nameFaults)
+    nameBytes += name?.text.count ?? 0
+    return name
+  }
+
+  private mutating func data(_ bytes: RawSpan, _ range: Range<Int>, type: UInt16) -> Data {
     var offset = range.lowerBound
     switch DNSType(rawValue: type) {
     case .a:
@@ -91,10 +104,10 @@ struct DNSMessage {
       guard range.count == 16, let window = Window<16>(bytes, at: offset) else { return .other }
       return .address(IPAddress(high: window.u64(0), low: window.u64(8)))
     case .cname, .ns, .ptr:
-      return DNSName.read(bytes, at: &offset).map { .name($0) } ?? .other
+      return name(in: bytes, at: &offset).map { .name($0) } ?? .other
     case .mx:
       offset += 2
-      return DNSName.read(bytes, at: &offset).map { .name($0) } ?? .other
+      return name(in: bytes, at: &offset).map { .name($0) } ?? .other
     case .txt:
       var strings: [[UInt8]] = []
       while offset < range.upperBound {
@@ -110,7 +123,7 @@ struct DNSMessage {
       string.append(bytes.extracting(range))
       return .text([string])
     case .soa:
-      guard let primary = DNSName.read(bytes, at: &offset), let mailbox = DNSName.read(bytes, at: &offset),
+      guard let primary = name(in: bytes, at: &offset), let mailbox = name(in: bytes, at: &offset),
         let window = Window<20>(bytes, at: offset)
       else { return .other }
       return .startOfAuthority(
@@ -119,7 +132,7 @@ struct DNSMessage {
     case .srv:
       guard let window = Window<6>(bytes, at: offset) else { return .other }
       offset += 6
-      guard let name = DNSName.read(bytes, at: &offset) else { return .other }
+      guard let name = name(in: bytes, at: &offset) else { return .other }
       return .service(priority: window.u16(0), weight: window.u16(2), port: window.u16(4), name: name)
     case .sshfp:
       guard range.count > 2 else { return .other }
@@ -132,42 +145,75 @@ struct DNSMessage {
   }
 }
 
-/// Names in messages.
-enum DNSName {
+/// A name in a message (RFC 1035 §4.1.4): its labels with dots between.
+struct DNSName {
+  private(set) var text: [UInt8] = []
+  /// The name is longer than this.
+  private(set) var isCut = false
+
+  /// What is odd about a name.
+  struct Faults: OptionSet {
+    let rawValue: UInt8
+    static let tooLong = Faults(rawValue: 1)
+    /// A pointer that points to itself.
+    static let loop = Faults(rawValue: 2)
+    static let tooManyLabels = Faults(rawValue: 4)
+  }
+
   /// Bytes of a name in text; longer ones are cut there.
   private static var limit: Int { 1025 }
+  /// Labels and pointers; pointers may form a loop.
+  private static var maximumSteps: Int { 255 }
 
-  /// Reads a name (RFC 1035 §4.1.4), and moves `offset` behind it.
+  /// Reads a name, and moves `offset` behind it.
   ///
-  /// - Returns: the labels with dots between; nil when the name is cut or its pointers lead nowhere.
-  static func read(_ bytes: RawSpan, at offset: inout Int) -> [UInt8]? {
-    var name: [UInt8] = []
+  /// - Returns: nil when the name is cut or its pointers lead nowhere.
+  init?(_ bytes: RawSpan, at offset: inout Int, _ faults: inout Faults) {
     var place = offset
+    /// Behind the first pointer.
     var end: Int? = nil
-    var jumps = 0
-    while true {
-      guard place < bytes.byteCount else { return nil }
+    var steps = 0
+    while place < bytes.byteCount {
       let length = Int(bytes.byte(at: place))
       if length == 0 {
-        offset = end ?? place + 1
-        return name
+        place += 1
+        break
       }
-      if length & 0xC0 == 0xC0 {
+      switch length & 0xC0 {
+      case 0:
+        guard place + 1 + length <= bytes.byteCount else { return nil }
+        if !isCut {
+          if !text.isEmpty { text.append(UInt8(ascii: ".")) }
+          text.append(bytes.extracting((place + 1)..<(place + 1 + length)))
+        }
+        place += 1 + length
+      case 0xC0:
         guard place + 1 < bytes.byteCount else { return nil }
+        let target = (length & 0x3F) << 8 | Int(bytes.byte(at: place + 1))
+        guard target <= bytes.byteCount else { return nil }
+        if target == place {
+          faults.insert(.loop)
+          offset = end ?? place + 2
+          return
+        }
         if end == nil { end = place + 2 }
-        jumps += 1
-        // Pointers may form a loop.
-        guard jumps <= 255 else { return nil }
-        place = (length & 0x3F) << 8 | Int(bytes.byte(at: place + 1))
-        continue
+        place = target
+      default: return nil
       }
-      guard length & 0xC0 == 0, place + 1 + length <= bytes.byteCount else { return nil }
-      if name.count + length < limit {
-        if !name.isEmpty { name.append(UInt8(ascii: ".")) }
-        name.append(bytes.extracting((place + 1)..<(place + 1 + length)))
+      steps += 1
+      if steps > DNSName.maximumSteps {
+        faults.insert(.tooManyLabels)
+        guard end != nil else { return nil }
+        break
       }
-      place += 1 + length
+      if text.count > DNSName.limit {
+        text.removeLast(text.count - DNSName.limit)
+        isCut = true
+        faults.insert(.tooLong)
+        if end != nil { break }
+      }
     }
+    offset = end ?? place
   }
 }
 

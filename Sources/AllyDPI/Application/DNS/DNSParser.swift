@@ -5,6 +5,7 @@ final class DNSParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .dns }
   static var transports: [UInt8] { [IPProtocolNumber.udp, IPProtocolNumber.tcp] }
   static var recordName: StaticString { "dns" }
+  static var standardPort: UInt16 { 53 }
   static var recordKind: RecordKinds { .dns }
   static let eventNames: [StaticString] = DNSEvent.allCases.map(\.name)
 
@@ -38,8 +39,8 @@ final class DNSParser: ApplicationParser {
 
   /// A header that makes sense, and a question that is one. Elsewhere than on port 53 the whole message must be sound.
   static func recognize(_ start: RawSpan, from side: FlowSide, serverPort: UInt16, transport: UInt8) -> Recognition {
-    // LLMNR and multicast DNS look alike and are protocols of their own (RFC 4795, RFC 6762).
-    if serverPort == 5355 || serverPort == 5353 { return .no }
+    // LLMNR, multicast DNS and NetBIOS look alike and are protocols of their own (RFC 4795, RFC 6762, RFC 1002).
+    if serverPort == 5355 || serverPort == 5353 || serverPort == 137 { return .no }
     var message = start
     if transport == IPProtocolNumber.tcp {
       guard let prefix = Window<2>(start, at: 0) else { return .needsMore }
@@ -49,13 +50,23 @@ final class DNSParser: ApplicationParser {
       if start.byteCount < 14 { return serverPort == 53 ? .needsMore : .no }
       if start.byteCount < 2 + length {
         guard serverPort == 53 else { return .no }
-        return DNSParser.hasPlausibleHeader(start.extracting(2...), from: side) ? .yes : .no
+        return DNSParser.hasPossibleHeader(start.extracting(2...), from: side, length: length) ? .yes : .no
       }
       message = start.extracting(2..<(2 + length))
     }
+    if serverPort == 53 {
+      return hasPossibleHeader(message, from: side, length: message.byteCount) && DNSMessage(message) != nil
+        ? .yes : .no
+    }
     guard hasPlausibleHeader(message, from: side), let decoded = DNSMessage(message) else { return .no }
-    if serverPort == 53 { return .yes }
     return decoded.isMalformed || decoded.questions.isEmpty ? .no : .yes
+  }
+
+  /// Whether a message may hold what its header says, and says it to the right side.
+  private static func hasPossibleHeader(_ message: RawSpan, from side: FlowSide, length: Int) -> Bool {
+    guard let header = Window<12>(message, at: 0) else { return false }
+    let records = Int(header.u16(4)) + Int(header.u16(6)) + Int(header.u16(8)) + Int(header.u16(10))
+    return 2 * records <= length && (header.u16(2) & 0x8000 != 0) == (side == .toClient)
   }
 
   private static func hasPlausibleHeader(_ message: RawSpan, from side: FlowSide) -> Bool {
@@ -97,11 +108,10 @@ final class DNSParser: ApplicationParser {
 
   /// - Parameter offset: where the message begins in what was received.
   private func take(_ data: RawSpan, from side: FlowSide, at offset: Int) {
-    let frame = frames?.begin(0, side, at: offset, data, length: data.byteCount)
+    frames?.begin(0, side, at: offset, data, length: data.byteCount)
     guard transactions.count < limits.transactions else { return }
     let transaction = DNSTransaction(number: transactionsBegun, side: side)
     guard let message = DNSMessage(data) else { return }
-    frame?.transaction = transactionsBegun
     transactionsBegun += 1
     transaction.message = message
     if message.isMalformed { transaction.note(.malformedData) }
@@ -109,6 +119,9 @@ final class DNSParser: ApplicationParser {
     if side == .toClient && !message.isResponse { transaction.note(.notResponse) }
     if message.flags & 0x0040 != 0 { transaction.note(.zFlagSet) }
     if message.operationCode >= 7 { transaction.note(.invalidOpcode) }
+    if message.nameFaults.contains(.tooLong) { transaction.note(.nameTooLong) }
+    if message.nameFaults.contains(.loop) { transaction.note(.infiniteLoop) }
+    if message.nameFaults.contains(.tooManyLabels) { transaction.note(.tooManyLabels) }
     transactions.append(transaction)
   }
 
@@ -125,7 +138,7 @@ final class DNSParser: ApplicationParser {
 
 /// What is odd about a message. The names are those that rules ask for as `app-layer-event:dns.NAME`.
 enum DNSEvent: UInt8, CaseIterable, Sendable {
-  case malformedData, notRequest, notResponse, zFlagSet, invalidOpcode
+  case malformedData, notRequest, notResponse, zFlagSet, invalidOpcode, nameTooLong, infiniteLoop, tooManyLabels
 
   var name: StaticString {
     switch self {
@@ -134,6 +147,9 @@ enum DNSEvent: UInt8, CaseIterable, Sendable {
     case .notResponse: "not_response"
     case .zFlagSet: "z_flag_set"
     case .invalidOpcode: "invalid_opcode"
+    case .nameTooLong: "name_too_long"
+    case .infiniteLoop: "infinite_loop"
+    case .tooManyLabels: "too_many_labels"
     }
   }
 }
@@ -159,7 +175,7 @@ final class DNSTransaction: ApplicationTransaction {
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
     guard buffer == .dnsQuery, side == self.side, let message, !message.isResponse, index < message.questions.count
     else { return nil }
-    return message.questions[index].name[...]
+    return message.questions[index].name.text[...]
   }
 
   func value(of number: ApplicationNumber) -> UInt32? {

@@ -72,8 +72,7 @@ extension DNSTransaction {
     json.string("query")
     json.key("id")
     json.number(message.identifier)
-    json.key("rrname")
-    json.text(message.questions[index].name[...])
+    write("rrname", message.questions[index].name, to: &json)
     json.key("rrtype")
     json.string(name(of: message.questions[index].type))
     json.key("tx_id")
@@ -84,6 +83,16 @@ extension DNSTransaction {
     }
     json.key("opcode")
     json.number(message.operationCode)
+  }
+
+  /// A name, and whether it is cut.
+  private func write(_ key: StaticString, _ name: DNSName, to json: inout JSONWriter) {
+    json.key(key)
+    json.text(name.text[...])
+    if name.isCut {
+      json.key("\(key)_truncated")
+      json.bool(true)
+    }
   }
 
   private func writeAnswerHeader(_ message: DNSMessage, to json: inout JSONWriter) {
@@ -103,8 +112,7 @@ extension DNSTransaction {
     json.key("opcode")
     json.number(message.operationCode)
     if let question = message.questions.first {
-      json.key("rrname")
-      json.text(question.name[...])
+      write("rrname", question.name, to: &json)
       json.key("rrtype")
       json.string(name(of: question.type))
     }
@@ -122,8 +130,7 @@ extension DNSTransaction {
     json.beginArray()
     for record in records {
       json.beginObject()
-      json.key("rrname")
-      json.text(record.name[...])
+      write("rrname", record.name, to: &json)
       json.key("rrtype")
       json.string(name(of: record.type))
       json.key("ttl")
@@ -132,6 +139,10 @@ extension DNSTransaction {
       case .address, .name, .text:
         json.key("rdata")
         writeValue(record.data, to: &json)
+        if case .name(let name) = record.data, name.isCut {
+          json.key("rdata_truncated")
+          json.bool(true)
+        }
       case .startOfAuthority:
         json.key("soa")
         writeValue(record.data, to: &json)
@@ -170,14 +181,12 @@ extension DNSTransaction {
   private func writeValue(_ data: DNSMessage.Data, to json: inout JSONWriter) {
     switch data {
     case .address(let address): json.string { $0.appendAddress(address) }
-    case .name(let name): json.text(name[...])
+    case .name(let name): json.text(name.text[...])
     case .text(let strings): json.text(Array(strings.joined())[...])
     case .startOfAuthority(let primary, let mailbox, let serial, let refresh, let retry, let expire, let minimum):
       json.beginObject()
-      json.key("mname")
-      json.text(primary[...])
-      json.key("rname")
-      json.text(mailbox[...])
+      write("mname", primary, to: &json)
+      write("rname", mailbox, to: &json)
       for (name, value) in [
         ("serial" as StaticString, serial), ("refresh", refresh), ("retry", retry), ("expire", expire),
         ("minimum", minimum),
@@ -192,8 +201,7 @@ extension DNSTransaction {
         json.key(name)
         json.number(value)
       }
-      json.key("name")
-      json.text(name[...])
+      write("name", name, to: &json)
       json.endObject()
     case .fingerprint(let algorithm, let kind, let digest):
       json.beginObject()

@@ -2,7 +2,22 @@
 /// tried as the other format, and passes as it is when it is neither.
 final class ContentDecoder {
   /// How a body was encoded.
-  enum Encoding { case gzip, deflate, brotli, lzma }
+  enum Encoding {
+    case gzip, deflate, brotli, lzma
+
+    /// The one encoding that a `Content-Encoding` names; nil when it names none, several, or an unusual one.
+    init?(_ value: ArraySlice<UInt8>) {
+      if value.isCaselessEqual(to: "gzip") || value.isCaselessEqual(to: "x-gzip") {
+        self = .gzip
+      } else if value.isCaselessEqual(to: "deflate") || value.isCaselessEqual(to: "x-deflate") {
+        self = .deflate
+      } else if value.isCaselessEqual(to: "lzma") {
+        self = .lzma
+      } else {
+        return nil
+      }
+    }
+  }
 
   private final class Layer {
     let decompressor: any Decompressor
@@ -28,6 +43,11 @@ final class ContentDecoder {
   private(set) var hasFailed = false
   /// More came out than ``ApplicationLimits/decompressedBody``.
   private(set) var isBomb = false
+
+  /// Content refers back to more than is kept of it.
+  var hasReachedMemoryLimit: Bool {
+    layers.contains { ($0.decompressor as? LZMADecompressor)?.hasReachedLimit ?? false }
+  }
 
   var isEmpty: Bool { layers.isEmpty }
 
@@ -67,9 +87,9 @@ final class ContentDecoder {
     if layer.produced == 0 && layer.beginning.count < 4096 { layer.beginning.append(data) }
     var outcome = inflate(data, layer, index, body)
     while outcome == .failed {
+      hasFailed = true
       // Once something has come out, what follows is damaged, and not another format.
       guard layer.produced == 0, restart(layer) else {
-        hasFailed = true
         layer.passesThrough = true
         if layer.produced == 0 { decode(layer.beginning.rawBytes, layer: index + 1, body) }
         return

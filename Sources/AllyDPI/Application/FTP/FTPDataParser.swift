@@ -6,6 +6,7 @@ final class FTPDataParser: ApplicationParser {
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static var recordName: StaticString { "ftp-data" }
   static var recordType: StaticString { "ftp_data" }
+  static var describesFiles: Bool { false }
   static var recordKind: RecordKinds { .ftp }
   static var eventNames: [StaticString] { [] }
 

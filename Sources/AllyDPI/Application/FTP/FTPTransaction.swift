@@ -119,6 +119,8 @@ final class FTPTransaction: ApplicationTransaction {
   }
 
   // MARK: record
+  /// Records of alerts say nothing about it.
+  func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions) {}
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("ftp")

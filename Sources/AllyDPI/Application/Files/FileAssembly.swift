@@ -10,10 +10,11 @@ final class FileAssembly {
   let file: TransferredFile
   /// Content that came before what stands in front of it in the file, in the order of the file.
   private var ahead: [(offset: UInt64, bytes: [UInt8])] = []
-  private var bytesAhead = 0
+  private(set) var bytesAhead = 0
+  var piecesAhead: Int { ahead.count }
 
   /// Bytes that are kept until what is in front of them comes, and pieces of them; what is more makes a gap.
-  private static var mostAhead: Int { 4 << 20 }
+  static var mostAhead: Int { 4 << 20 }
   private static var mostPiecesAhead: Int { 4096 }
 
   private let budget: FileBudget

@@ -181,4 +181,15 @@ extension HTTPTransaction {
 
   /// The same without a port.
   var hostName: ArraySlice<UInt8>? { rawHost.map(HTTPHost.name) }
+
+  /// The port that the request names; 0 as long as no request says whether it does, or none was seen.
+  var hostPort: UInt16? {
+    if request.stage < .body || request.line.isEmpty { return 0 }
+    if let host = request.uri.host, !host.isEmpty {
+      return request.uri.port.flatMap { HTTPLine.contentLength(request.target[$0])?.length }.flatMap {
+        UInt16(exactly: $0)
+      }
+    }
+    return request.fields.value(of: "host").flatMap(HTTPHost.port)
+  }
 }

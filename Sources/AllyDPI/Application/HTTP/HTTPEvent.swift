@@ -25,8 +25,8 @@ enum HTTPEvent: UInt8, CaseIterable, Sendable {
   case requestFieldTooLong
   case responseFieldTooLong
   case requestServerPortMismatch
-  case uriHostInvalid
-  case headerHostInvalid
+  case requestURIHostInvalid
+  case requestHeaderHostInvalid
   case methodDelimiterNonCompliant
   case uriDelimiterNonCompliant
   case requestLineLeadingWhitespace
@@ -54,6 +54,11 @@ enum HTTPEvent: UInt8, CaseIterable, Sendable {
   case compressionBomb
   case compressionBombTimeLimit
   case rangeInvalid
+  case lzmaMemoryLimitReached
+  case tooManyWarnings
+  case fileNameTooLong
+  case requestTooManyHeaders
+  case responseTooManyHeaders
 
   var name: StaticString {
     switch self {
@@ -82,8 +87,8 @@ enum HTTPEvent: UInt8, CaseIterable, Sendable {
     case .requestFieldTooLong: "request_field_too_long"
     case .responseFieldTooLong: "response_field_too_long"
     case .requestServerPortMismatch: "request_server_port_tcp_port_mismatch"
-    case .uriHostInvalid: "uri_host_invalid"
-    case .headerHostInvalid: "header_host_invalid"
+    case .requestURIHostInvalid: "request_uri_host_invalid"
+    case .requestHeaderHostInvalid: "request_header_host_invalid"
     case .methodDelimiterNonCompliant: "method_delim_non_compliant"
     case .uriDelimiterNonCompliant: "uri_delim_non_compliant"
     case .requestLineLeadingWhitespace: "request_line_leading_whitespace"
@@ -111,6 +116,11 @@ enum HTTPEvent: UInt8, CaseIterable, Sendable {
     case .compressionBomb: "compression_bomb"
     case .compressionBombTimeLimit: "compression_bomb_time_limit"
     case .rangeInvalid: "range_invalid"
+    case .lzmaMemoryLimitReached: "lzma_memlimit_reached"
+    case .tooManyWarnings: "too_many_warnings"
+    case .fileNameTooLong: "file_name_too_long"
+    case .requestTooManyHeaders: "request_too_many_headers"
+    case .responseTooManyHeaders: "response_too_many_headers"
     }
   }
 }

@@ -3,8 +3,13 @@ extension HTTPTransaction {
   /// Opens a file, unless one is open or there were too many.
   func openFile(from side: FlowSide, name: ArraySlice<UInt8>, policy: FilePolicy, keepsBytes: Bool = true) {
     guard files.count < 64, openFile(from: side) == nil else { return }
+    if name.count > HTTPTransaction.longestFileName { note(.fileNameTooLong) }
+    let name = name.prefix(HTTPTransaction.longestFileName)
     files.append(TransferredFile(name: name, side: side, policy: policy, keepsBytes: keepsBytes))
   }
+
+  /// Bytes of a file's name.
+  private static var longestFileName: Int { 4096 }
 
   func openFile(from side: FlowSide) -> TransferredFile? { files.last { $0.side == side && $0.state == .open } }
 

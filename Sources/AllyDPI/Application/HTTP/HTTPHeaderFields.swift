@@ -14,6 +14,7 @@ struct HTTPHeaderFields {
   var isEmpty: Bool { fields.isEmpty }
 
   mutating func removeAll() {
+    repetitions = 0
     fields.removeAll(keepingCapacity: true)
     text.removeAll(keepingCapacity: true)
   }
@@ -29,19 +30,25 @@ struct HTTPHeaderFields {
   func value(of name: StaticString) -> ArraySlice<UInt8>? { index(of: name).map { value($0) } }
 
   /// What became of a field.
-  enum Addition { case added, repeated, differentLength }
+  enum Addition { case added, repeated, tooManyRepeated, differentLength }
+
+  /// Fields of the same name as one before that are taken, beyond the second of each name.
+  private static var maximumRepetitions: Int { 64 }
+  private var repetitions = 0
 
   /// Adds a field, or its value to the field of the same name.
   mutating func add(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>) -> Addition {
     if let known = fields.firstIndex(where: { hasName($0, name) }) {
-      let isFirst = !fields[known].isRepeated
+      // A flood of one field must not grow quadratically.
+      if fields[known].isRepeated {
+        guard repetitions < HTTPHeaderFields.maximumRepetitions else { return .tooManyRepeated }
+        repetitions += 1
+      }
       fields[known].isRepeated = true
       if name.isCaselessEqual(to: "content-length") {
         // Two lengths are never joined: the first one counts.
         return self.value(known) == value ? .repeated : .differentLength
       }
-      // A flood of one field must not grow quadratically.
-      guard isFirst || fields[known].value.count < 4096 else { return .repeated }
       let start = text.count
       text.append(contentsOf: text[fields[known].value])
       text.append(text: ", ")

@@ -283,6 +283,6 @@ enum HTTPLine {
       digits += 1
       rest.removeFirst()
     }
-    return digits == 0 ? .invalid : .length(length, hasExtension: !rest.isEmpty)
+    return digits == 0 ? .invalid : .length(length, hasExtension: rest.contains(UInt8(ascii: ";")))
   }
 }

@@ -16,14 +16,24 @@ extension HTTPParser {
       case .cut: return .needsMore
       case .other: return .no
       }
-    case .toClient:
-      let pattern: StaticString = "HTTP/"
-      let length = min(start.byteCount, pattern.utf8CodeUnitCount)
-      let isPrefix = pattern.withUTF8Buffer { text in
-        for index in 0..<length where unsafe text[index] != start.byte(at: index) { return false }
+    case .toClient: return recognizeResponse(start)
+    }
+  }
+
+  /// `HTTP/0.9`, `HTTP/1.0` or `HTTP/1.1`, in any case.
+  private static func recognizeResponse(_ start: RawSpan) -> Recognition {
+    var needsMore = false
+    for version in ["http/1.1" as StaticString, "http/1.0", "http/0.9"] {
+      let length = min(start.byteCount, version.utf8CodeUnitCount)
+      let isPrefix = version.withUTF8Buffer { text in
+        for index in 0..<length where unsafe text[index] != LiteralSearch.lowercase(start.byte(at: index)) {
+          return false
+        }
         return true
       }
-      return !isPrefix ? .no : length < pattern.utf8CodeUnitCount ? .needsMore : .yes
+      if isPrefix && length == version.utf8CodeUnitCount { return .yes }
+      needsMore = needsMore || isPrefix
     }
+    return needsMore ? .needsMore : .no
   }
 }

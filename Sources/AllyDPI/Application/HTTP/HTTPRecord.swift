@@ -3,13 +3,45 @@ extension HTTPTransaction {
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("http")
     json.beginObject()
+    writeBasicFields(to: &json)
+    json.endObject()
+  }
+
+  func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions) {
+    json.key("http")
+    json.beginObject()
+    writeBasicFields(to: &json)
+    if options.alert.httpBodyPrintable {
+      printable("http_request_body_printable", request.body.bytes, to: &json)
+      printable("http_response_body_printable", response.body.bytes, to: &json)
+    }
+    if options.alert.httpBody {
+      base64("http_request_body", request.body.bytes, to: &json)
+      base64("http_response_body", response.body.bytes, to: &json)
+    }
+    json.endObject()
+  }
+
+  private func printable(_ name: StaticString, _ bytes: [UInt8], to json: inout JSONWriter) {
+    if bytes.isEmpty { return }
+    json.key(name)
+    json.printable(bytes.rawBytes)
+  }
+
+  private func base64(_ name: StaticString, _ bytes: [UInt8], to json: inout JSONWriter) {
+    if bytes.isEmpty { return }
+    json.key(name)
+    json.base64(bytes.rawBytes)
+  }
+
+  private func writeBasicFields(to json: inout JSONWriter) {
     if let host = hostName, !host.isEmpty {
       json.key("hostname")
       json.text(host.map(LiteralSearch.lowercase)[...])
-      if let port = rawHost.flatMap(HTTPHost.port) {
-        json.key("http_port")
-        json.number(port)
-      }
+    }
+    if let port = hostPort {
+      json.key("http_port")
+      json.number(port)
     }
     text("url", request.target[...], to: &json)
     text("http_user_agent", request.fields.value(of: "user-agent"), to: &json)
@@ -21,16 +53,19 @@ extension HTTPTransaction {
     text("http_refer", request.fields.value(of: "referer"), to: &json)
     text("http_method", request.method[...], to: &json)
     text("protocol", request.version[...], to: &json)
-    if response.statusNumber > 0 {
-      json.key("status")
-      json.number(response.statusNumber)
+    if !response.status.isEmpty {
+      if let status = HTTPStatusLine.leadingNumber(response.status[...]) {
+        json.key("status")
+        json.number(status)
+      } else {
+        text("status_string", response.status[...], to: &json)
+      }
       if response.statusNumber > 300, response.statusNumber < 304 {
         text("redirect", response.fields.value(of: "location"), to: &json)
       }
     }
     json.key("length")
     json.number(response.body.wireLength)
-    json.endObject()
   }
 
   private func text(_ name: StaticString, _ value: ArraySlice<UInt8>?, to json: inout JSONWriter) {

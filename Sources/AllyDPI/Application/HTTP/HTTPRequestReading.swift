@@ -13,6 +13,8 @@ struct HTTPRequestSide {
   var field: [UInt8] = []
   /// Bytes of the body or chunk to come.
   var left = 0
+  /// The body becomes a file, or several, with its first bytes.
+  var opensFile = false
   var decoder: ContentDecoder?
   /// The parts of a form; nil when the body is none.
   var multipart: HTTPMultipart?
@@ -174,19 +176,19 @@ extension HTTPParser {
   private func endRequestField(of transaction: HTTPTransaction) {
     guard !requestSide.field.isEmpty else { return }
     defer { requestSide.field.removeAll(keepingCapacity: true) }
-    guard transaction.request.fields.count < limits.headers else { return }
+    guard transaction.request.fields.count < limits.headers else { return transaction.note(.requestTooManyHeaders) }
     let line = requestSide.field[...]
     let addition: HTTPHeaderFields.Addition
     if let field = HTTPLine.field(line, allowsNUL: false) {
-      if field.isOdd { transaction.note(.requestHeaderInvalid) }
+      if field.isOdd || !field.name.allSatisfy(\.isTokenByte) { transaction.note(.requestHeaderInvalid) }
       addition = transaction.request.fields.add(name: field.name, value: field.value)
     } else {
       transaction.note(.requestFieldMissingColon)
       addition = transaction.request.fields.add(name: [], value: line)
     }
     switch addition {
-    case .added: break
-    case .repeated: transaction.note(.requestHeaderRepetition)
+    case .added, .repeated: break
+    case .tooManyRepeated: transaction.note(.requestHeaderRepetition)
     case .differentLength: transaction.note(.duplicateContentLengthInRequest)
     }
   }
@@ -217,12 +219,16 @@ extension HTTPParser {
       return endRequest(transaction)
     }
     requestSide.decoder = decoder(for: fields.value(of: "content-encoding"), of: transaction, layers: 1)
-    openRequestFile(of: transaction)
+    requestSide.opensFile = true
   }
 
   private func checkHost(of transaction: HTTPTransaction) {
     let host = transaction.request.fields.value(of: "host")
     if host == nil && transaction.request.versionNumber == .http11 { transaction.note(.missingHostHeader) }
+    if let host, !HTTPHost.isValid(HTTPHost.name(host)) { transaction.note(.requestHeaderHostInvalid) }
+    if let authority = transaction.request.uri.host, !HTTPHost.isValid(transaction.request.target[authority]) {
+      transaction.note(.requestURIHostInvalid)
+    }
     if let host, let authority = transaction.request.uri.host {
       let named = HTTPHost.name(host)
       if !named.elementsEqual(transaction.request.target[authority]) { transaction.note(.hostHeaderAmbiguous) }
@@ -273,10 +279,19 @@ extension HTTPParser {
 
   private func requestBodyData(_ data: RawSpan) {
     guard let transaction = currentRequest, data.byteCount > 0 else { return }
+    openRequestFileIfDue(of: transaction)
     transaction.request.body.wireLength += UInt64(data.byteCount)
     guard let decoder = requestSide.decoder else { return appendRequestContent(data, to: transaction) }
     decoder.decode(data) { appendRequestContent($0, to: transaction) }
+    if decoder.hasFailed { transaction.note(.gzipDecompressionFailed) }
+    if decoder.hasReachedMemoryLimit { transaction.note(.lzmaMemoryLimitReached) }
     if decoder.isBomb { transaction.note(.compressionBomb) }
+  }
+
+  private func openRequestFileIfDue(of transaction: HTTPTransaction) {
+    guard requestSide.opensFile else { return }
+    requestSide.opensFile = false
+    openRequestFile(of: transaction)
   }
 
   // MARK: end
@@ -331,6 +346,7 @@ extension HTTPParser {
   private func completeRequest(_ transaction: HTTPTransaction) {
     transaction.request.stage = .complete
     transaction.closeFile(from: .toServer, isWhole: true)
+    requestSide.opensFile = false
     requestSide.decoder = nil
     requestSide.multipart = nil
     currentRequest = nil
@@ -344,6 +360,7 @@ extension HTTPParser {
     }
     switch requestSide.state {
     case .body, .chunkData:
+      openRequestFileIfDue(of: transaction)
       transaction.request.body.hasGap = true
       transaction.markGap(count, from: .toServer)
       guard count < requestSide.left || requestSide.state == .body else { break }
@@ -422,6 +439,22 @@ enum HTTPHost {
     if host.first == UInt8(ascii: "["), let end = host.firstIndex(of: UInt8(ascii: "]")) { return host[...end] }
     guard let colon = host.firstIndex(of: UInt8(ascii: ":")) else { return host }
     return host[..<colon].trimmed
+  }
+
+  /// Labels of letters, digits, hyphens and underscores with a dot between (RFC 1123 §2.1), or an address in brackets.
+  static func isValid(_ name: ArraySlice<UInt8>) -> Bool {
+    if name.isEmpty || name.count > 255 { return false }
+    if name.first == UInt8(ascii: "[") {
+      return name.last == UInt8(ascii: "]") && IPAddressText.ipv6(name.dropFirst().dropLast()) != nil
+    }
+    var labels = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    if labels.count > 1 && labels.last?.isEmpty == true { labels.removeLast() }
+    return labels.allSatisfy { label in
+      (1...63).contains(label.count)
+        && label.allSatisfy {
+          $0 &- 0x61 < 26 || $0 &- 0x41 < 26 || $0.isDecimalDigit || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+        }
+    }
   }
 
   /// The port; nil without one.

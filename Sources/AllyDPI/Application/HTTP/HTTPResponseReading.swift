@@ -13,6 +13,8 @@ struct HTTPResponseSide {
   var field: [UInt8] = []
   /// Bytes of the body or chunk to come.
   var left = 0
+  /// The body becomes a file with its first bytes.
+  var opensFile = false
   /// The last line ended with LF CR.
   var endedReversed = false
   var decoder: ContentDecoder?
@@ -148,7 +150,7 @@ extension HTTPParser {
       transaction.response.stage = .body
       transaction.response.hasBody = true
       responseSide.state = .bodyToEnd
-      openResponseFile(of: transaction)
+      responseSide.opensFile = true
       responseBodyData(line.rawBytes)
       return
     }
@@ -203,19 +205,19 @@ extension HTTPParser {
   private func endResponseField(of transaction: HTTPTransaction) {
     guard !responseSide.field.isEmpty else { return }
     defer { responseSide.field.removeAll(keepingCapacity: true) }
-    guard transaction.response.fields.count < limits.headers else { return }
+    guard transaction.response.fields.count < limits.headers else { return transaction.note(.responseTooManyHeaders) }
     let line = responseSide.field[...]
     let addition: HTTPHeaderFields.Addition
     if let field = HTTPLine.field(line, allowsNUL: true) {
-      if field.isOdd { transaction.note(.responseHeaderInvalid) }
+      if field.isOdd || !field.name.allSatisfy(\.isTokenByte) { transaction.note(.responseHeaderInvalid) }
       addition = transaction.response.fields.add(name: field.name, value: field.value)
     } else {
       transaction.note(.responseFieldMissingColon)
       addition = transaction.response.fields.add(name: [], value: line)
     }
     switch addition {
-    case .added: break
-    case .repeated: transaction.note(.responseHeaderRepetition)
+    case .added, .repeated: break
+    case .tooManyRepeated: transaction.note(.responseHeaderRepetition)
     case .differentLength: transaction.note(.duplicateContentLengthInResponse)
     }
   }
@@ -247,11 +249,10 @@ extension HTTPParser {
       if transaction.response.versionNumber < .http11 { transaction.note(.responseChunkedOldProtocol) }
       responseSide.state = .chunkLength
     } else if let length {
-      guard let (number, isOdd) = HTTPLine.contentLength(length) else {
+      guard let number = HTTPLine.contentLength(length)?.length else {
         transaction.note(.invalidContentLengthInResponse)
         return giveUp()
       }
-      if isOdd { transaction.note(.invalidContentLengthInResponse) }
       guard number > 0 else { return endResponse(transaction) }
       responseSide.left = number
       responseSide.state = .body
@@ -262,7 +263,7 @@ extension HTTPParser {
       responseSide.state = .bodyToEnd
     }
     transaction.response.hasBody = true
-    openResponseFile(of: transaction)
+    responseSide.opensFile = true
   }
 
   /// `100 Continue`: the real response is still to come.
@@ -283,11 +284,13 @@ extension HTTPParser {
     switch HTTPLine.chunkLength(line) {
     case .blank: transaction.response.body.wireLength += UInt64(line.count)
     case .invalid:
-      // Browsers show the rest as it is.
+      // Browsers show the rest as it is. Its begin counts twice, up to where it can no longer be a length.
       transaction.note(.invalidResponseChunkLength)
+      transaction.response.body.wireLength += UInt64(line.prefix { $0.isWhiteSpace }.count + 1)
       responseSide.state = .bodyToEnd
       responseBodyData(line.rawBytes)
-    case .length(let length, _):
+    case .length(let length, let hasExtension):
+      if hasExtension { transaction.note(.requestChunkExtension) }
       transaction.response.body.wireLength += UInt64(line.count)
       responseSide.left = length
       if length > 0 {
@@ -313,11 +316,19 @@ extension HTTPParser {
 
   private func responseBodyData(_ data: RawSpan) {
     guard let transaction = currentResponse, data.byteCount > 0 else { return }
+    openResponseFileIfDue(of: transaction)
     transaction.response.body.wireLength += UInt64(data.byteCount)
     guard let decoder = responseSide.decoder else { return appendResponseContent(data, to: transaction) }
     decoder.decode(data) { appendResponseContent($0, to: transaction) }
     if decoder.hasFailed { transaction.note(.gzipDecompressionFailed) }
+    if decoder.hasReachedMemoryLimit { transaction.note(.lzmaMemoryLimitReached) }
     if decoder.isBomb { transaction.note(.compressionBomb) }
+  }
+
+  private func openResponseFileIfDue(of transaction: HTTPTransaction) {
+    guard responseSide.opensFile else { return }
+    responseSide.opensFile = false
+    openResponseFile(of: transaction)
   }
 
   // MARK: end
@@ -370,6 +381,7 @@ extension HTTPParser {
     transaction.response.stage = .complete
     transaction.closeFile(from: .toClient, isWhole: true)
     transaction.finishRange(filePolicy)
+    responseSide.opensFile = false
     responseSide.decoder = nil
     currentResponse = nil
     responseSide.state = .idle
@@ -382,10 +394,14 @@ extension HTTPParser {
     }
     switch responseSide.state {
     case .bodyToEnd:
+      openResponseFileIfDue(of: transaction)
+      transaction.response.body.wireLength += UInt64(count)
       transaction.response.body.hasGap = true
       transaction.markGap(count, from: .toClient)
       return
     case .body, .chunkData:
+      openResponseFileIfDue(of: transaction)
+      transaction.response.body.wireLength += UInt64(min(count, responseSide.left))
       transaction.response.body.hasGap = true
       transaction.markGap(count, from: .toClient)
       guard count <= responseSide.left else { break }
@@ -402,12 +418,6 @@ extension HTTPParser {
 
   func closeResponse() {
     guard let transaction = currentResponse else { return }
-    let isTruncated =
-      switch responseSide.state {
-      case .body, .chunkData: responseSide.left > 0
-      case .chunkLength, .chunkEnd: true
-      default: false
-      }
     switch responseSide.state {
     case .line where !HTTPLine.isBlank(responseSide.line[...]):
       readStatusLine(responseSide.line[...], of: transaction, next: nil)
@@ -422,7 +432,8 @@ extension HTTPParser {
     default: break
     }
     responseSide.line.removeAll(keepingCapacity: true)
-    transaction.closeFile(from: .toClient, isWhole: !isTruncated)
+    // A server that closes early has said what it had to say.
+    transaction.closeFile(from: .toClient, isWhole: true)
     transaction.response.stage = .complete
     responseSide.decoder = nil
     currentResponse = nil
@@ -435,30 +446,40 @@ extension HTTPParser {
   func decoder(for value: ArraySlice<UInt8>?, of transaction: HTTPTransaction, layers limit: Int) -> ContentDecoder? {
     guard let value = value?.withoutNUL, !value.isEmpty else { return nil }
     let decoder = ContentDecoder(limit: limits.decompressedBody)
+    // A value that is one encoding, or none, is as it should be.
     var layers = 0
+    if let whole = ContentDecoder.Encoding(value) {
+      if whole == .lzma && !limits.options.undoesLZMA { return nil }
+      decoder.append(whole)
+      return decoder
+    }
+    if value.isCaselessEqual(to: "inflate") { return nil }
     for token in value.split(whereSeparator: { $0 == UInt8(ascii: ",") || $0 == 0x20 }) {
-      let format: ContentDecoder.Encoding
-      if token.containsCaseless("gzip") {
-        format = .gzip
-        if !token.isCaselessEqual(to: "gzip") && !token.isCaselessEqual(to: "x-gzip") {
-          transaction.note(.abnormalContentEncodingHeader)
-        }
-      } else if token.containsCaseless("deflate") {
-        format = .deflate
-        if !token.isCaselessEqual(to: "deflate") && !token.isCaselessEqual(to: "x-deflate") {
-          transaction.note(.abnormalContentEncodingHeader)
-        }
-      } else if token.isCaselessEqual(to: "lzma") {
-        format = .lzma
-      } else if token.isCaselessEqual(to: "br") {
-        format = .brotli
-      } else {
-        continue
-      }
       layers += 1
       if limit > 0 && layers > limit {
         transaction.note(.tooManyEncodingLayers)
         break
+      }
+      let format: ContentDecoder.Encoding
+      if token.containsCaseless("gzip") {
+        format = .gzip
+        if !token.isEqual(to: "gzip") && !token.isEqual(to: "x-gzip") {
+          transaction.note(.abnormalContentEncodingHeader)
+        }
+      } else if token.containsCaseless("deflate") {
+        format = .deflate
+        if !token.isEqual(to: "deflate") && !token.isEqual(to: "x-deflate") {
+          transaction.note(.abnormalContentEncodingHeader)
+        }
+      } else if token.isEqual(to: "lzma") {
+        guard limits.options.undoesLZMA else { continue }
+        format = .lzma
+      } else if token.isEqual(to: "inflate") {
+        continue
+      } else {
+        transaction.note(.abnormalContentEncodingHeader)
+        guard token.isCaselessEqual(to: "br") else { continue }
+        format = .brotli
       }
       decoder.append(format)
     }
@@ -483,6 +504,13 @@ enum HTTPStatusLine {
     let status = behind.prefix { !$0.isWhiteSpace }
     let message = behind.dropFirst(status.count).drop(while: \.isWhiteSpace)
     return (version, status, message)
+  }
+
+  /// The digits that a status begins with, as records have them.
+  static func leadingNumber(_ text: ArraySlice<UInt8>) -> UInt32? {
+    let digits = text.prefix { $0.isDecimalDigit }
+    guard (1...9).contains(digits.count) else { return nil }
+    return digits.reduce(0) { $0 * 10 + UInt32($1 &- 0x30) }
   }
 
   /// 100 to 999; nil for anything else.

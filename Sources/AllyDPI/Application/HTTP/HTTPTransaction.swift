@@ -86,13 +86,23 @@ final class HTTPTransaction: ApplicationTransaction {
     request.removeAll()
     response.removeAll()
     events = ApplicationEvents()
+    notes = 0
     files.removeAll(keepingCapacity: true)
     range = nil
     inspection.reset()
     composed.removeAll()
   }
 
-  func note(_ event: HTTPEvent) { events.insert(event.rawValue) }
+  /// How often something was odd.
+  private var notes = 0
+  /// More is an event of its own.
+  private static var mostNotes: Int { 512 }
+
+  func note(_ event: HTTPEvent) {
+    events.insert(event.rawValue)
+    notes += 1
+    if notes == HTTPTransaction.mostNotes { events.insert(HTTPEvent.tooManyWarnings.rawValue) }
+  }
 
   func stage(of side: FlowSide) -> UInt8 {
     side == .toServer ? request.stage.rawValue : response.stage.rawValue
@@ -112,11 +122,11 @@ enum HTTPVersion: UInt8, Comparable {
 
   static func < (left: HTTPVersion, right: HTTPVersion) -> Bool { left.rawValue < right.rawValue }
 
-  /// `HTTP/1.1`, with white space where lenient servers take it.
+  /// `HTTP/1.1`, in capitals, with white space where lenient servers take it.
   init(_ text: ArraySlice<UInt8>) {
     self = .unknown
     var rest = text.trimmed
-    guard rest.count >= 8, rest.prefix(5).isCaselessEqual(to: "http/") else { return }
+    guard rest.count >= 8, rest.prefix(5).isEqual(to: "HTTP/") else { return }
     rest = rest.dropFirst(5).trimmed
     guard rest.count == 3, rest[rest.startIndex + 1] == UInt8(ascii: ".") else { return }
     switch (rest[rest.startIndex], rest[rest.startIndex + 2]) {

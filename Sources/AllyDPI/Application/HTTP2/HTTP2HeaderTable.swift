@@ -9,8 +9,11 @@ struct HTTP2HeaderTable {
   private var entries: [Field] = []
   private var size = 0
   private var capacity = 4096
-  /// Sizes that the side said its table has.
-  private(set) var updates: [UInt32] = []
+  /// Sizes that the side said its table has, each with the number of fields before it in the block.
+  private(set) var updates: [(place: Int, size: UInt32)] = []
+
+  /// The last block had more fields than are read.
+  private(set) var hasMore = false
 
   private static var largestCapacity: Int { 65_536 }
 
@@ -23,12 +26,13 @@ struct HTTP2HeaderTable {
     var reader = ByteReader(block)
     var fields: [Field] = []
     updates.removeAll()
+    hasMore = false
     while let first = reader.peek(), fields.count < limits.headers {
       if first & 0x80 != 0 {
         fields.append(try field(at: try HTTP2HeaderTable.number(&reader, bits: 7)))
       } else if first & 0xE0 == 0x20 {
         let wanted = try HTTP2HeaderTable.number(&reader, bits: 5)
-        updates.append(UInt32(clamping: wanted))
+        updates.append((fields.count, UInt32(clamping: wanted)))
         guard wanted <= HTTP2HeaderTable.largestCapacity else { throw .updateTooLarge }
         capacity = wanted
         evict()
@@ -41,6 +45,7 @@ struct HTTP2HeaderTable {
         if isIndexed { insert((name, value)) }
       }
     }
+    hasMore = reader.peek() != nil
     return fields
   }
 

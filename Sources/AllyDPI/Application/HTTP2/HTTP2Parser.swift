@@ -50,11 +50,8 @@ final class HTTP2Parser: ApplicationParser {
       for index in 0..<min(start.byteCount, preface.count) where start.byte(at: index) != preface[index] { return .no }
       return start.byteCount >= preface.count ? .yes : .needsMore
     }
-    guard start.byteCount > 0, start.byte(at: 0) == 0 else { return .no }
-    guard let header = Window<9>(start, at: 0) else { return .needsMore }
-    let length = Int(header.u16(1))
-    let isSettings = header.u8(3) == HTTP2FrameType.settings && header.u8(4) == 0 && header.u32(5) == 0
-    return isSettings && length % 6 == 0 && length <= 120 ? .yes : .no
+    // What servers say first does not tell it from other protocols.
+    return .no
   }
 
   // MARK: data
@@ -92,6 +89,7 @@ final class HTTP2Parser: ApplicationParser {
       guard reading.pending.count == HTTP2Parser.preface.count else { return }
       reading.hasBegun = true
       reading.isLost = reading.pending != HTTP2Parser.preface
+      if reading.isLost { transactions.last?.note(.invalidClientMagic) }
       reading.pending.removeAll(keepingCapacity: true)
       return
     }
@@ -162,17 +160,17 @@ final class HTTP2Parser: ApplicationParser {
     var reader = ByteReader(payload)
     switch frame.type {
     case HTTP2FrameType.headers:
-      guard let block = frame.unpadded(&reader) else { return transaction.note(.invalidFrameLength) }
+      guard let block = frame.unpadded(&reader) else { return transaction.note(.invalidFrameData) }
       var rest = ByteReader(block)
       if frame.flags & HTTP2FrameHeader.priority != 0 {
-        guard rest.skip(4), let weight = rest.u8() else { return transaction.note(.invalidFrameLength) }
+        guard rest.skip(4), let weight = rest.u8() else { return transaction.note(.invalidFrameData) }
         transaction.note(priority: weight, side)
       }
       take(block: rest.rest, frame, transaction, &reading, side)
       if frame.flags & HTTP2FrameHeader.endStream != 0 { transaction.endsWithHeaders(side) }
     case HTTP2FrameType.continuation: take(block: payload, frame, transaction, &reading, side)
     case HTTP2FrameType.pushPromise:
-      guard let block = frame.unpadded(&reader) else { return transaction.note(.invalidFrameLength) }
+      guard let block = frame.unpadded(&reader) else { return transaction.note(.invalidFrameData) }
       take(block: block.dropFirst(4), frame, transaction, &reading, side)
     case HTTP2FrameType.priority:
       guard reader.skip(4), let weight = reader.u8() else { return transaction.note(.invalidFrameLength) }
@@ -209,14 +207,16 @@ final class HTTP2Parser: ApplicationParser {
     }
     reading.block.append(contentsOf: block)
     guard frame.flags & HTTP2FrameHeader.endHeaders != 0 else { return }
+    var fields: [HTTP2HeaderTable.Field] = []
     do throws(HTTP2HeaderTable.Problem) {
-      let fields = try reading.headerTable.decode(reading.block[...], limits: limits)
-      // What a server promises is the request for another stream.
-      if frame.type != HTTP2FrameType.pushPromise { transaction.take(fields, side, limits) }
+      fields = try reading.headerTable.decode(reading.block[...], limits: limits)
     } catch {
       transaction.note(error == .integerOverflow ? .headerIntegerOverflow : .invalidHeader)
     }
-    for size in reading.headerTable.updates { transaction.note(update: size, side) }
+    if reading.headerTable.hasMore { transaction.note(.extraHeaderData) }
+    for update in reading.headerTable.updates { transaction.note(update: update.size, before: update.place, side) }
+    // What a server promises is the request for another stream.
+    if frame.type != HTTP2FrameType.pushPromise && !fields.isEmpty { transaction.take(fields, side, limits) }
     reading.block.removeAll(keepingCapacity: true)
   }
 
@@ -228,7 +228,12 @@ final class HTTP2Parser: ApplicationParser {
 
   /// The stream's transaction; one of its own for a frame of no stream.
   private func begin(_ frame: HTTP2FrameHeader, _ side: FlowSide) -> HTTP2Transaction? {
-    if let known = transaction(ofStream: frame.stream) { return known }
+    if let known = transaction(ofStream: frame.stream) {
+      // For a while, a stream that is over may still be reset, and told of windows and priorities.
+      let mayCome = [HTTP2FrameType.reset, HTTP2FrameType.windowUpdate, HTTP2FrameType.priority].contains(frame.type)
+      if known.isOver && !mayCome { known.note(.streamIDReuse) }
+      return known
+    }
     guard transactions.count < limits.transactions else {
       transactions.last?.note(.tooManyStreams)
       return nil
@@ -300,6 +305,7 @@ enum HTTP2FrameType {
 enum HTTP2Event: UInt8, CaseIterable, Sendable {
   case invalidFrameHeader, invalidFrameLength, longFrameData, invalidHeader, headerIntegerOverflow, tooManyStreams
   case failedDecompression, userInfoInURI, reassemblyLimitReached, authorityHostMismatch
+  case invalidClientMagic, invalidFrameData, extraHeaderData, streamIDReuse, invalidRange
 
   var name: StaticString {
     switch self {
@@ -313,6 +319,11 @@ enum HTTP2Event: UInt8, CaseIterable, Sendable {
     case .userInfoInURI: "userinfo_in_uri"
     case .reassemblyLimitReached: "reassembly_limit_reached"
     case .authorityHostMismatch: "authority_host_mismatch"
+    case .invalidClientMagic: "invalid_client_magic"
+    case .invalidFrameData: "invalid_frame_data"
+    case .extraHeaderData: "extra_header_data"
+    case .streamIDReuse: "stream_id_reuse"
+    case .invalidRange: "invalid_range"
     }
   }
 }

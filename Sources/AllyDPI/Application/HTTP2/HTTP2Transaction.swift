@@ -17,7 +17,8 @@ final class HTTP2Transaction: ApplicationTransaction {
     var errors: [UInt32] = []
     var priorities: [UInt8] = []
     var windows: [UInt32] = []
-    var updates: [UInt32] = []
+    /// Sizes of the header table, each with the number of header fields that stand before it.
+    var updates: [(place: Int, size: UInt32)] = []
     var settings: [(identifier: UInt16, value: UInt32)] = []
 
     /// Values of one kind that are kept at most.
@@ -63,7 +64,9 @@ final class HTTP2Transaction: ApplicationTransaction {
   func note(error code: UInt32, _ side: FlowSide) { keep(code, in: \.errors, side) }
   func note(priority weight: UInt8, _ side: FlowSide) { keep(weight, in: \.priorities, side) }
   func note(window size: UInt32, _ side: FlowSide) { keep(size, in: \.windows, side) }
-  func note(update size: UInt32, _ side: FlowSide) { keep(size, in: \.updates, side) }
+  func note(update size: UInt32, before place: Int, _ flowSide: FlowSide) {
+    keep((side(flowSide).fields.count + place, size), in: \.updates, flowSide)
+  }
   func note(setting identifier: UInt16, _ value: UInt32, _ side: FlowSide) {
     keep((identifier, value), in: \.settings, side)
   }
@@ -78,6 +81,7 @@ final class HTTP2Transaction: ApplicationTransaction {
       if authority.contains(UInt8(ascii: "@")) { note(.userInfoInURI) }
       if let host = request.value(of: "host"), !host.elementsEqual(authority) { note(.authorityHostMismatch) }
     }
+    if let range = side(flowSide).value(of: "content-range"), HTTPContentRange(range) == nil { note(.invalidRange) }
     guard let encoding = side(flowSide).value(of: "content-encoding") else { return }
     let decoder = ContentDecoder(limit: limits.decompressedBody)
     if encoding.containsCaseless("gzip") {
@@ -121,6 +125,11 @@ final class HTTP2Transaction: ApplicationTransaction {
   func end(_ flowSide: FlowSide) {
     withSide(flowSide) { $0.stage = TransactionStage.complete }
     files.first { $0.side == flowSide && $0.state == .open }?.close(isWhole: true)
+  }
+
+  /// Neither side says more on this stream.
+  var isOver: Bool {
+    stream != 0 && request.stage == TransactionStage.complete && response.stage == TransactionStage.complete
   }
 
   func endsWithHeaders(_ flowSide: FlowSide) { end(flowSide) }
@@ -208,7 +217,7 @@ final class HTTP2Transaction: ApplicationTransaction {
     case .http2ErrorCode: side.errors.contains { test.matches($0) }
     case .http2Priority: side.priorities.contains { test.matches(UInt32($0)) }
     case .http2Window: side.windows.contains { test.matches($0) }
-    case .http2SizeUpdate: side.updates.contains { test.matches($0) }
+    case .http2SizeUpdate: side.updates.contains { test.matches($0.size) }
     default: false
     }
   }
@@ -230,13 +239,17 @@ extension HTTP2Transaction {
       ? 1 : 0
   }
 
+  func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions) {
+    if recordCount(options) > 0 { writeFields(to: &json, options) }
+  }
+
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("http")
     json.beginObject()
     json.key("version")
     json.string("2")
-    write(request.fields, "request_headers", to: &json)
-    write(response.fields, "response_headers", to: &json)
+    writeHeaders(of: request, "request_headers", to: &json)
+    writeHeaders(of: response, "response_headers", to: &json)
     for (name, field, side) in [
       ("http_method" as StaticString, ":method" as StaticString, request), ("url", ":path", request),
       ("http_user_agent", "user-agent", request),
@@ -266,16 +279,25 @@ extension HTTP2Transaction {
     json.endObject()
   }
 
-  private func write(_ fields: [HTTP2HeaderTable.Field], _ name: StaticString, to json: inout JSONWriter) {
-    if fields.isEmpty { return }
+  private func writeHeaders(of side: Side, _ name: StaticString, to json: inout JSONWriter) {
+    if side.fields.isEmpty && side.updates.isEmpty { return }
     json.key(name)
     json.beginArray()
-    for field in fields {
+    var updates = side.updates[...]
+    for index in 0...side.fields.count {
+      while let update = updates.first, update.place <= index {
+        updates.removeFirst()
+        json.beginObject()
+        json.key("table_size_update")
+        json.number(update.size)
+        json.endObject()
+      }
+      guard index < side.fields.count else { break }
       json.beginObject()
       json.key("name")
-      json.text(field.name[...])
+      json.text(side.fields[index].name[...])
       json.key("value")
-      json.text(field.value[...])
+      json.text(side.fields[index].value[...])
       json.endObject()
     }
     json.endArray()

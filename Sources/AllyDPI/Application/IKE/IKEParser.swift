@@ -5,6 +5,7 @@ final class IKEParser: MessageParser {
   static var applicationProtocol: ApplicationProtocol { .ike }
   static var transports: [UInt8] { [IPProtocolNumber.udp] }
   static var recordName: StaticString { "ike" }
+  static var standardPort: UInt16 { 500 }
   static var recordKind: RecordKinds { .ike }
   static let eventNames: [StaticString] = IKEEvent.allCases.map(\.name)
 

@@ -1,10 +1,12 @@
 /// `"ike":{…}`.
 extension IKETransaction {
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
+    write(to: &json, isExtended: options.extended.contains(.ike))
   }
 
-  func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
+  func writeFields(to json: inout JSONWriter, _ options: RecordOptions) { write(to: &json, isExtended: true) }
+
+  private func write(to json: inout JSONWriter, isExtended: Bool) {
     json.key("ike")
     json.beginObject()
     json.key("version_major")
@@ -23,6 +25,10 @@ extension IKETransaction {
     json.number(message.messageID)
     json.key("exchange_type")
     json.number(message.exchange)
+    if isExtended, message.majorVersion == 1, let name = IKENames.exchange(message.exchange) {
+      json.key("exchange_type_verbose")
+      json.string(name)
+    }
     if message.majorVersion == 1 { write(agreement.chosen, to: &json) } else { writeRole(to: &json) }
     json.key("payload")
     json.beginArray()
@@ -120,6 +126,21 @@ extension IKETransaction {
 
 /// Names that records and rules have.
 enum IKENames {
+  /// Exchanges of version 1 (RFC 2408 §3.1).
+  static func exchange(_ type: UInt8) -> StaticString? {
+    switch type {
+    case 0: "None"
+    case 1: "Base"
+    case 2: "Identity Protection"
+    case 3: "Authentication Only"
+    case 4: "Aggressive"
+    case 5: "Informational"
+    case 32: "Quick Mode"
+    case 33: "New Group Mode"
+    default: nil
+    }
+  }
+
   /// Attributes of version 1 (RFC 2409, Appendix A).
   static let attributes: [UInt16: StaticString] = [
     1: "alg_enc", 2: "alg_hash", 3: "alg_auth", 4: "alg_dh", 5: "sa_group_type", 11: "sa_life_type",

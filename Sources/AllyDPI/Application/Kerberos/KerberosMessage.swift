@@ -233,6 +233,8 @@ final class KerberosTransaction: ApplicationTransaction {
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
     writeFields(to: &json, options)
   }
+  /// Records of alerts say nothing about it.
+  func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions) {}
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("krb5")

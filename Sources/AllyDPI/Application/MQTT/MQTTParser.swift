@@ -4,6 +4,7 @@ internal import AllyPacket
 final class MQTTParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .mqtt }
   static var recordName: StaticString { "mqtt" }
+  static var standardPort: UInt16 { 1883 }
   static var recordKind: RecordKinds { .mqtt }
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static let eventNames: [StaticString] = MQTTEvent.allCases.map(\.name)

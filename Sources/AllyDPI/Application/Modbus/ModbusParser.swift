@@ -4,6 +4,7 @@ internal import AllyPacket
 final class ModbusParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .modbus }
   static var recordName: StaticString { "modbus" }
+  static var standardPort: UInt16 { 502 }
   static var recordKind: RecordKinds { .modbus }
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static let eventNames: [StaticString] = ModbusEvent.allCases.map(\.name)

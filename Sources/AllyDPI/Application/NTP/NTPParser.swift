@@ -5,6 +5,7 @@ final class NTPParser: MessageParser {
   static var applicationProtocol: ApplicationProtocol { .ntp }
   static var transports: [UInt8] { [IPProtocolNumber.udp] }
   static var recordName: StaticString { "ntp" }
+  static var standardPort: UInt16 { 123 }
   static var recordKind: RecordKinds { [] }
   static var eventNames: [StaticString] { ["malformed_data"] }
 

@@ -5,6 +5,7 @@ internal import AllyPacket
 final class QUICParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .quic }
   static var recordName: StaticString { "quic" }
+  static var standardPort: UInt16 { 443 }
   static var recordKind: RecordKinds { .quic }
   static var transports: [UInt8] { [IPProtocolNumber.udp] }
   static let eventNames: [StaticString] = QUICEvent.allCases.map(\.name)

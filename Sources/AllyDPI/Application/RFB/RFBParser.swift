@@ -59,6 +59,9 @@ final class RFBParser: ApplicationParser {
     }
   }
 
+  /// Behind the handshake come pictures.
+  var isFinished: Bool { step == .done && current.hasScreen }
+
   /// Takes one step.
   ///
   /// - Returns: whether there was enough for it.

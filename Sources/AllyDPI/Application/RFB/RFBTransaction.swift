@@ -44,6 +44,9 @@ final class RFBTransaction: ApplicationTransaction {
     self.name = name
   }
 
+  /// The server has said what the screen is: the handshake is over.
+  var hasScreen: Bool { !screen.isEmpty }
+
   func close(_ side: FlowSide) {
     if side == .toServer { isClosedToServer = true } else { isClosedToClient = true }
   }

@@ -11,16 +11,26 @@ struct NTLMSSP {
 
   private static let signature: [UInt8] = Array("NTLMSSP\0".utf8)
 
-  /// Looks for the message in a security blob, which wraps it in SPNEGO or not.
-  init?(in blob: RawSpan) {
+  /// Where a message of NTLM begins in a security blob.
+  private static func start(in blob: RawSpan) -> Int? {
     var start = 0
-    while start + 12 <= blob.byteCount,
-      !NTLMSSP.signature.indices.allSatisfy({
-        blob.byte(at: start + $0) == NTLMSSP.signature[$0]
-      })
-    {
+    while start + 12 <= blob.byteCount {
+      if signature.indices.allSatisfy({ blob.byte(at: start + $0) == signature[$0] }) { return start }
       start += 1
     }
+    return nil
+  }
+
+  /// Whether a blob holds the begin of such a message, sound or not.
+  static func isLogon(in blob: RawSpan) -> Bool {
+    guard let start = start(in: blob) else { return false }
+    var reader = FieldReader(blob.extracting(start...), at: 8)
+    return reader.u32() == 3
+  }
+
+  /// Looks for the message in a security blob, which wraps it in SPNEGO or not.
+  init?(in blob: RawSpan) {
+    guard let start = NTLMSSP.start(in: blob) else { return nil }
     guard start + 64 <= blob.byteCount else { return nil }
     let message = blob.extracting(start...)
     var reader = FieldReader(message, at: 8)

@@ -26,7 +26,7 @@ extension SMBParser {
     var header = header
     var offset = SMBHeader.length1
     for _ in 0..<16 {
-      guard let block = SMB1Block(message, at: offset) else { return }
+      guard let block = SMB1Block(message, at: offset) else { return note(.malformedData) }
       if header.isResponse { response1(header, block) } else { request1(header, block) }
       guard SMB1Command.isChained(header.command), block.words.byteCount >= 4 else { return }
       var words = FieldReader(block.words)
@@ -49,13 +49,18 @@ extension SMBParser {
       for part in block.bytes.array.split(separator: 0) where negotiation.dialects.count < 64 {
         negotiation.dialects.append(part.first == 2 ? Array(part.dropFirst()) : Array(part))
       }
-      _ = begin(header, .negotiation(negotiation))
+      let transaction = begin(header, .negotiation(negotiation))
+      // Each has a byte in front that says what it is, and a zero behind it.
+      let texts = block.bytes.array.split(separator: 0, omittingEmptySubsequences: false).dropLast()
+      if texts.contains(where: { $0.count < 2 }) { transaction?.note(.negotiateMalformedDialects) }
     case SMB1Command.sessionSetupAndX: session1(header, block)
     case SMB1Command.treeConnectAndX:
       words.skip(6)
       let passwordLength = Int(words.u16())
       var text = SMB1Text(block, isUnicode: header.isUnicode, at: passwordLength)
-      let name = text.next()
+      // Records have one backslash of the two in front of a server's name.
+      var name = text.next()
+      if name.count > 1 { name.removeFirst() }
       text.isUnicode = false
       var tree = SMBTransaction.Tree(name: name)
       tree.requestedService = text.next()
@@ -190,7 +195,7 @@ extension SMBParser {
       {
         content.transaction.take(block.slice(content.start, content.length), at: content.offset)
       }
-    case SMB1Command.writeAndX, SMB1Command.write: writes.remove(header.messageID)?.noteStatus(header)
+    case SMB1Command.writeAndX, SMB1Command.write: break
     case SMB1Command.transaction:
       guard let identifier = pipesInTransactions.remove(header.messageID) else { break }
       words.skip(12)
@@ -221,7 +226,6 @@ extension SMBParser {
 
   private func content1(_ header: SMBHeader, _ write: SMB1Write) -> SMBContent? {
     guard let transaction = fileTransaction(write.identifier, from: .toServer, header) else { return nil }
-    writes[header.messageID] = transaction
     return SMBContent(transaction: transaction, start: write.start, length: write.length, offset: write.offset)
   }
 }

@@ -85,14 +85,20 @@ extension SMBParser {
       closeFile(identifier)
       _ = begin(header, .other)
     case SMB2Command.read:
-      body.skip(6)
+      body.skip(2)
+      let length = Int(body.u32())
       let offset = body.u64()
       let identifier = body.bytes(16).array
       if body.isShort { break }
+      if isTooLarge(length, isRead: true) {
+        note(.readRequestTooLarge)
+        break
+      }
       reads[header.messageID] = SMBRead(identifier: identifier, offset: offset)
       if isPipe { break }
     case SMB2Command.write:
       guard let write = SMB2Write(message) else { break }
+      guard admits(write.length, of: write.identifier, from: .toServer) else { break }
       let data = slice(message, write.start, write.length)
       if isPipe || carriesCalls(header, write.identifier, data) {
         takePipeData(data, write.identifier, from: .toServer, header)
@@ -165,7 +171,12 @@ extension SMBParser {
       body.skip(8)
       conversation.largestRead = body.u32()
       conversation.largestWrite = body.u32()
-      awaiting(header)?.negotiated(serverIdentifier: identifier)
+      let transaction = awaiting(header)
+      transaction?.negotiated(serverIdentifier: identifier)
+      if conversation.largestRead > limits.options.smb.largestRead { transaction?.note(.negotiateMaxReadSizeTooLarge) }
+      if conversation.largestWrite > limits.options.smb.largestWrite {
+        transaction?.note(.negotiateMaxWriteSizeTooLarge)
+      }
     case SMB2Command.treeConnect where header.status == 0:
       let kind = body.u8()
       guard let transaction = awaiting(header), let name = transaction.connected(header, kind: kind) else { break }
@@ -185,6 +196,7 @@ extension SMBParser {
       body.skip(1)
       let length = Int(body.u32())
       if header.status == 0 || header.status == 0x8000_0005 {
+        guard admits(length, of: read.identifier, from: .toClient) else { break }
         let data = slice(message, start, length)
         if isPipe || carriesCalls(header, read.identifier, data) {
           takePipeData(data, read.identifier, from: .toClient, header)
@@ -221,18 +233,22 @@ extension SMBParser {
   func content2(in head: RawSpan, _ header: SMBHeader, length: Int) -> SMBContent? {
     if header.next != 0 || trees[header.treeKey]?.isPipe ?? false { return nil }
     if !header.isResponse, header.command == SMB2Command.write {
-      guard let write = SMB2Write(head), !carriesCalls(header, write.identifier, slice(head, write.start, write.length))
+      guard let write = SMB2Write(head),
+        !carriesCalls(header, write.identifier, slice(head, write.start, write.length)),
+        admits(write.length, of: write.identifier, from: .toServer)
       else { return nil }
       return content2(header, write)
     }
     guard header.isResponse, header.command == SMB2Command.read, header.status == 0,
       let read = reads[header.messageID], trees[header.treeKey] != nil || pipes[read.identifier] == nil
     else { return nil }
-    reads.remove(header.messageID)
     var body = FieldReader(head, at: SMBHeader.length2 + 2)
     let start = Int(body.u8())
     body.skip(1)
-    return content(of: read, start: start, length: Int(body.u32()), header)
+    let length = Int(body.u32())
+    guard admits(length, of: read.identifier, from: .toClient) else { return nil }
+    reads.remove(header.messageID)
+    return content(of: read, start: start, length: length, header)
   }
 
   private func content2(_ header: SMBHeader, _ write: SMB2Write) -> SMBContent? {

@@ -81,6 +81,9 @@ struct SMBHeader {
 /// What is odd about an SMB conversation.
 enum SMBEvent: UInt8, CaseIterable, Sendable {
   case malformedData, malformedNTLMSSP, recordOverflow, fileOverlap, tooManyTransactions, unusualNTLMSSPOrder
+  case negotiateMalformedDialects, responseToServer, requestToClient, readRequestTooLarge, readResponseTooLarge
+  case writeRequestTooLarge, negotiateMaxReadSizeTooLarge, negotiateMaxWriteSizeTooLarge, readQueueSizeExceeded
+  case readQueueCountExceeded, writeQueueSizeExceeded, writeQueueCountExceeded, internalError
 
   var name: StaticString {
     switch self {
@@ -90,6 +93,20 @@ enum SMBEvent: UInt8, CaseIterable, Sendable {
     case .fileOverlap: "file_overlap"
     case .tooManyTransactions: "too_many_transactions"
     case .unusualNTLMSSPOrder: "unusual_ntlmssp_order"
+    case .negotiateMalformedDialects: "negotiate_malformed_dialects"
+    case .responseToServer: "response_to_server"
+    case .requestToClient: "request_to_client"
+    case .readRequestTooLarge: "read_request_too_large"
+    case .readResponseTooLarge: "read_response_too_large"
+    case .writeRequestTooLarge: "write_request_too_large"
+    case .negotiateMaxReadSizeTooLarge: "negotiate_max_read_size_too_large"
+    case .negotiateMaxWriteSizeTooLarge: "negotiate_max_write_size_too_large"
+    case .readQueueSizeExceeded: "read_queue_size_exceeded"
+    case .readQueueCountExceeded: "read_queue_cnt_exceeded"
+    case .writeQueueSizeExceeded: "write_queue_size_exceeded"
+    case .writeQueueCountExceeded: "write_queue_cnt_exceeded"
+    // Suricata's own faults; there is nothing that would be one here.
+    case .internalError: "internal_error"
     }
   }
 }

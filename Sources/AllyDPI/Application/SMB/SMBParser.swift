@@ -6,6 +6,7 @@ final class SMBParser: ApplicationParser {
   static var applicationProtocol: ApplicationProtocol { .smb }
   static var transports: [UInt8] { [IPProtocolNumber.tcp] }
   static var recordName: StaticString { "smb" }
+  static var standardPort: UInt16 { 139 }
   static var recordKind: RecordKinds { .smb }
   static var recognizesEachSide: Bool { true }
   static var isReadToTheEnd: Bool { true }
@@ -127,8 +128,9 @@ final class SMBParser: ApplicationParser {
 
   /// A whole message.
   func take(_ message: RawSpan, from side: FlowSide) {
-    guard let header = SMBHeader(message) else { return }
+    guard let header = SMBHeader(message) else { return note(.malformedData) }
     if header.version == 2 { takeVersion2(message, from: side) } else { takeVersion1(header, message, from: side) }
+    if header.isResponse != (side == .toClient) { note(side == .toServer ? .responseToServer : .requestToClient) }
   }
 
   /// The content of a file in a message of which only the head has come; nil when it must be whole.
@@ -139,18 +141,26 @@ final class SMBParser: ApplicationParser {
 
   // MARK: transactions
 
+  /// Something is odd about what was said last.
+  func note(_ event: SMBEvent) { transactions.last?.note(event) }
+
   /// A request to log on.
   func beginSession(_ header: SMBHeader, _ blob: RawSpan, _ systems: SMBTransaction.Systems? = nil) {
     var session = SMBTransaction.Session()
     session.logon = NTLMSSP(in: blob)
+    let isMalformed = session.logon == nil && NTLMSSP.isLogon(in: blob)
     if session.logon == nil { session.ticket = KerberosTicketNames(in: blob.array[...]) }
     session.request = systems
     let transaction = begin(header, .session(session))
+    if isMalformed { transaction?.note(.malformedNTLMSSP) }
     if session.logon?.hasUnusualOrder == true { transaction?.note(.unusualNTLMSSPOrder) }
   }
 
   func begin(_ header: SMBHeader, _ kind: SMBTransaction.Kind) -> SMBTransaction? {
-    guard transactions.count < limits.transactions else { return nil }
+    guard transactions.count < limits.transactions else {
+      note(.tooManyTransactions)
+      return nil
+    }
     let transaction = SMBTransaction(number: transactionsBegun, header, kind, conversation)
     transactionsBegun += 1
     transactions.append(transaction)
@@ -177,15 +187,45 @@ final class SMBParser: ApplicationParser {
   func fileTransaction(_ identifier: [UInt8], from side: FlowSide, _ header: SMBHeader) -> SMBTransaction? {
     let key = SMBFileKey(identifier: identifier, side: side)
     if let known = files[key], known.files.first?.state == .open { return known }
-    let name = names[identifier] ?? []
-    // Records name the share of what is read.
-    let share = side == .toClient ? trees[header.treeKey]?.name ?? [] : []
+    // Of a file whose opening was not seen, records say so.
+    let name = names[identifier] ?? Array("<unknown>".utf8)
+    // Records name the share of what is read, and of all files of SMB 1.
+    let share = side == .toClient || header.version == 1 ? trees[header.treeKey]?.name ?? [] : []
     guard
       let transaction = begin(header, .file(SMBTransaction.File(name: name, share: share, identifier: identifier)))
     else { return nil }
     transaction.add(TransferredFile(name: name[...], side: side, policy: filePolicy), filePolicy.budget)
     files[key] = transaction
     return transaction
+  }
+
+  /// Whether content may be taken that a message brings: neither side agreed to more, and not too much of the file waits for what
+  /// is in front of it.
+  func admits(_ length: Int, of identifier: [UInt8], from side: FlowSide) -> Bool {
+    let options = limits.options.smb
+    let isRead = side == .toClient
+    if isTooLarge(length, isRead: isRead) {
+      note(isRead ? .readResponseTooLarge : .writeRequestTooLarge)
+      return false
+    }
+    guard let file = files[SMBFileKey(identifier: identifier, side: side)] else { return true }
+    let (size, count) = file.waiting
+    if size > 0 && size + length > (isRead ? options.readQueueSize : options.writeQueueSize) {
+      note(isRead ? .readQueueSizeExceeded : .writeQueueSizeExceeded)
+      return false
+    }
+    if count >= (isRead ? options.readQueueCount : options.writeQueueCount) {
+      note(isRead ? .readQueueCountExceeded : .writeQueueCountExceeded)
+      return false
+    }
+    return true
+  }
+
+  /// Whether a read or a write is of more than was agreed upon, or than the operator allows.
+  func isTooLarge(_ length: Int, isRead: Bool) -> Bool {
+    let agreed = Int(isRead ? conversation.largestRead : conversation.largestWrite)
+    return agreed > 0 && length > agreed
+      || length > (isRead ? limits.options.smb.largestRead : limits.options.smb.largestWrite)
   }
 
   func closeFile(_ identifier: [UInt8]) {

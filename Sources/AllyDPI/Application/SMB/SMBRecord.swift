@@ -15,10 +15,12 @@ extension SMBTransaction {
     json.string(SMBNames.command(header))
     writeStatus(to: &json)
     // A negotiation comes before there is a session.
+    // Nor do records have it of a file of SMB 1.
+    let hasSession = !isNegotiation && !isFileOfVersion1
     json.key("session_id")
-    json.number(isNegotiation ? 0 : header.sessionID)
+    json.number(hasSession ? header.sessionID : 0)
     json.key("tree_id")
-    json.number(isNegotiation ? 0 : header.treeID)
+    json.number(hasSession ? header.treeID : 0)
     writeKind(to: &json)
     json.endObject()
   }
@@ -27,8 +29,10 @@ extension SMBTransaction {
     writeFields(to: &json, options)
   }
 
+  private var isFileOfVersion1: Bool { if case .file = kind { header.version == 1 } else { false } }
+
   private func writeStatus(to json: inout JSONWriter) {
-    guard let status else { return }
+    guard let status, !isFileOfVersion1 else { return }
     if header.version == 1 && header.isDOSStatus && status != 0 {
       let code = status >> 16
       json.key("status")
@@ -180,7 +184,8 @@ extension SMBTransaction {
       write("req", call.request, to: &json)
     }
     let known = interfaces?.all ?? []
-    if call.requestType == .request || call.requestType == .bind, !known.isEmpty {
+    // Of a call it is said when there is no choice.
+    if call.requestType == .bind && !known.isEmpty || call.requestType == .request && known.count == 1 {
       json.key("interfaces")
       json.beginArray()
       for context in known {
@@ -220,7 +225,7 @@ extension SMBTransaction {
       case 16:
         // Suricata shows the last groups as numbers, too.
         UUIDText.append([3, 2, 1, 0, 5, 4, 7, 6, 9, 8, 11, 10, 15, 14, 13, 12].map { value[$0] }, to: &text)
-      case 2: text.appendHexadecimal(value[...])
+      case 2: text.appendHexadecimal([value[1], value[0]][...])
       default: break
       }
     }

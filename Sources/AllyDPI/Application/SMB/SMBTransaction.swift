@@ -105,6 +105,9 @@ final class SMBTransaction: ApplicationTransaction {
     if assembly?.take(data, at: offset) == true { note(.fileOverlap) }
   }
 
+  /// Bytes of its file, and pieces of them, that wait for what is in front of them.
+  var waiting: (bytes: Int, pieces: Int) { assembly.map { ($0.bytesAhead, $0.piecesAhead) } ?? (0, 0) }
+
   /// No more content comes.
   func closeFile(isWhole: Bool) { assembly?.close(isWhole: isWhole) }
 

@@ -55,9 +55,11 @@ extension SMTPParser {
 
   // MARK: mail
 
-  private func takeDataLine(_ line: borrowing LineReader.Line) {
+  func takeDataLine(_ line: borrowing LineReader.Line) {
     guard let transaction = current else { return }
-    if !line.isContinuation, line.bytes.byteCount == 1, line.bytes.byte(at: 0) == UInt8(ascii: "."), !line.isCut {
+    if !line.isContinuation, line.endLength > 0, line.bytes.byteCount == 1, line.bytes.byte(at: 0) == UInt8(ascii: "."),
+      !line.isCut
+    {
       mode = .commands
       awaitReply(to: .endOfData)
       transaction.mail?.finish()

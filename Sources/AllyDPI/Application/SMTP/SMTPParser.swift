@@ -9,8 +9,9 @@ final class SMTPParser: ApplicationParser {
   static let eventNames: [StaticString] = SMTPEvent.allCases.map(\.name)
   static var capitalizesEvents: Bool { true }
 
-  /// Bytes of a line without its end: with it, 4,096.
+  /// Bytes of a line without its end, and of the pieces of a longer one.
   private static var longestLine: Int { 4095 }
+  private static var pieceOfLine: Int { 4096 }
   /// Commands that wait for a reply.
   static var mostCommands: Int { 256 }
 
@@ -19,8 +20,8 @@ final class SMTPParser: ApplicationParser {
   private(set) var transactions: [SMTPTransaction] = []
   private var transactionsBegun: UInt64 = 0
 
-  private var requestLines = LineReader(limit: SMTPParser.longestLine)
-  private var replyLines = LineReader(limit: SMTPParser.longestLine)
+  private var requestLines = LineReader(limit: SMTPParser.longestLine, piece: SMTPParser.pieceOfLine)
+  private var replyLines = LineReader(limit: SMTPParser.longestLine, piece: SMTPParser.pieceOfLine)
   /// The mail that is being sent.
   var current: SMTPTransaction?
   /// What the client calls itself.
@@ -123,7 +124,15 @@ final class SMTPParser: ApplicationParser {
   }
 
   func close(_ side: FlowSide) {
-    if side == .toServer { current?.mail?.abort() }
+    if side == .toServer {
+      // Of a file that ends within a line, that much has come.
+      if mode == .data, !requestLines.isEmpty, current?.mail?.file != nil {
+        let rest = Array(requestLines.rest)
+        requestLines.removeAll()
+        takeDataLine(LineReader.Line(bytes: rest.rawBytes, endLength: 0, isCut: false, isContinuation: false))
+      }
+      current?.mail?.abort()
+    }
     for transaction in transactions { transaction.close(side) }
   }
 
