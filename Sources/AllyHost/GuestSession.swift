@@ -29,6 +29,8 @@ protocol GuestProtocol: AnyObject {
   /// Whether the client has cut guest memory short that it had lent.
   var hasLostMemory: Bool { get }
   var report: GuestReport { get }
+  /// Why the NIC does not work any more; nil as long as it does.
+  var failure: HostError? { get }
 }
 
 /// A guest that a server serves, whatever protocol its emulator speaks.
@@ -52,6 +54,12 @@ protocol ServedGuest: AnyObject {
   func disconnect()
   func followCarrier()
   var hasLostMemory: Bool { get }
+  /// Why the NIC does not work any more; nil as long as it does.
+  var failure: HostError? { get }
+}
+
+extension ServedGuest {
+  var failure: HostError? { nil }
 }
 
 /// A guest's NIC, and its client if there is one.
@@ -94,4 +102,5 @@ final class GuestSession<Guest: GuestProtocol>: ServedGuest {
 
   func followCarrier() { guest.followCarrier() }
   var hasLostMemory: Bool { guest.hasLostMemory }
+  var failure: HostError? { guest.failure }
 }

@@ -319,4 +319,5 @@ final class VhostUserDevice: GuestProtocol {
 
   func followCarrier() { device.followCarrier() }
   var report: GuestReport { device.report }
+  var failure: HostError? { device.failure }
 }
