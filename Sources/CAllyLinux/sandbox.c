@@ -71,6 +71,8 @@ static const int allowed[] = {
     SYS_tgkill, SYS_restart_syscall, SYS_membarrier, SYS_exit, SYS_exit_group, SYS_set_robust_list, SYS_rseq,
     // Of processes, those that were started before can be ended: nothing opens a handle to another.
     SYS_pidfd_send_signal,
+    // Memory that a front end is to keep.
+    SYS_memfd_create,
 #if defined(__x86_64__)
     SYS_open, SYS_stat, SYS_lstat, SYS_mkdir, SYS_unlink, SYS_rename, SYS_access, SYS_readlink, SYS_poll, SYS_time,
 #endif
