@@ -106,6 +106,10 @@ void ally_place_return(struct ally_place *place);
 // Has the calling thread run before all that is not real time (SCHED_FIFO, priority 1 to 99). Returns 0, or -1 with errno.
 int ally_realtime(int priority);
 
+// Has the kernel end the calling thread's waits when they are over, and not up to 50 us later, with others'; threads that it starts
+// inherit it. Without, as it was when the thread began.
+void ally_wake_in_time(int exactly);
+
 // Keeps every page of this process that was or will be touched in memory. Returns 0, or -1 with errno.
 int ally_lock_memory(void);
 
