@@ -14,8 +14,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cases=(e1000 e1000-inline e1000-firewall e1000-survival e1000-suricata e1000-guests e1000-qemu e1000-qemu-ends e1000e
-  e1000e-survival e1000e-packet e1000e-core e1000e-qemu e1000e-apart e1000e-firewall igb igb-firewall igb-survival igb-survival-firewall igb-apart virtio_net virtio_net-inline
-  virtio_net-apart virtio_net-restart virtio_net-survival)
+  e1000e-survival e1000e-packet e1000e-core e1000e-qemu e1000e-apart e1000e-firewall igb igb-qemu igb-firewall
+  igb-survival igb-survival-firewall igb-apart virtio_net virtio_net-inline virtio_net-apart virtio_net-restart
+  virtio_net-survival)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
@@ -94,6 +95,7 @@ case_e1000e-packet() {
 # The whole chain: the guest's driver, our driver module, one of QEMU's NIC models.
 case_e1000-qemu() { chained e1000-qemu e1000; }
 case_e1000e-qemu() { chained e1000e-qemu e1000e; }
+case_igb-qemu() { chained igb-qemu igb; }
 chained() { # chained CASE NIC
   attached "$1" "$2" --qemu "$tools/qemu-system-x86_64"
   check "nobody is left" await_nobody "$ally"
