@@ -30,6 +30,8 @@ public protocol GuestDevice: AnyObject {
   /// Makes the guest's link follow the uplink's carrier.
   func followCarrier()
   var report: GuestReport { get }
+  /// Why the NIC does not work any more; nil as long as it does.
+  var failure: HostError? { get }
 }
 
 /// A guest's virtio network device, of which the rings can be taken up where somebody else left them.
@@ -135,6 +137,8 @@ public final class GuestNIC<
 
   /// Where what outlives a worker is noted; nil of a NIC that does not.
   private let kept: KeptMemory?
+  /// Tells the inspector whose frames come next.
+  private let introduce: ((inout Inspector) -> Void)?
 
   /// - Parameters:
   ///   - nic: the NIC behind Ally.
@@ -143,16 +147,29 @@ public final class GuestNIC<
   ///   - settings: limits and protection.
   ///   - link: to an inspector in another process, which is to see the frames in DPI memory.
   ///   - kept: memory that outlives a worker; DPI memory then does too. Not with `link`.
-  public init(
+  ///   - introduce: tells the inspector, before each batch, whose frames come next.
+  public convenience init(
     _ nic: consuming NIC, windows: [RegisterWindow], inspecting shared: SharedInspector<Inspector>,
-    settings: InterceptionSettings, link: InspectorLink? = nil, keeping kept: KeptMemory? = nil
+    settings: InterceptionSettings, link: InspectorLink? = nil, keeping kept: KeptMemory? = nil,
+    introduce: ((inout Inspector) -> Void)? = nil
   ) throws(HostError) {
     let length = InterceptedNIC<Virtualizer, NIC>.requiredMemory(settings)
     let dpiMemory =
       if let link { try link.makeFrameMemory(length) } else if let kept { try kept.dpiMemory(length: length) } else {
         try MappedMemory(zeros: length)
       }
+    try self.init(nic, windows, shared, settings, dpiMemory: dpiMemory, kept, introduce)
+  }
+
+  /// - Parameter dpiMemory: at least as much as the settings ask for.
+  private init(
+    _ nic: consuming NIC, _ windows: [RegisterWindow], _ shared: SharedInspector<Inspector>,
+    _ settings: InterceptionSettings, dpiMemory: MappedMemory, _ kept: KeptMemory?,
+    _ introduce: ((inout Inspector) -> Void)?
+  ) throws(HostError) {
+    let length = UInt64(dpiMemory.length)
     self.kept = kept
+    self.introduce = introduce
     var memory = PhysicalMemory(capacity: DMAMap.capacity + 1)
     do {
       // The object keeps the storage as long as it exists.
@@ -210,6 +227,7 @@ public final class GuestNIC<
 
   public func work(at now: UInt64) -> Bool {
     shared.withInspector { inspector in
+      introduce?(&inspector)
       for _ in 0..<Self.roundsAtOnce where !intercepted.work(inspecting: &inspector, at: now) { return false }
       return true
     }
@@ -220,6 +238,7 @@ public final class GuestNIC<
   }
 
   public func followCarrier() { intercepted.nic.followCarrier() }
+  public var failure: HostError? { intercepted.nic.failure }
 
   public var report: GuestReport {
     let traffic = intercepted.nic.traffic
@@ -227,6 +246,31 @@ public final class GuestNIC<
       interception: intercepted.counters, fromWire: traffic.received, toWire: traffic.sent, refused: traffic.refused,
       expired: traffic.expired, inspected: intercepted.nic.clock.stamped,
       lost: traffic.lost)
+  }
+}
+
+extension GuestNIC where Virtualizer: ~Copyable, NIC == QEMUDevice, Inspector: ~Copyable {
+  /// One of QEMU's NIC models behind a driver module: the whole chain of the paper. DPI memory is QEMU's, and the NIC reaches that and
+  /// none of the guest's.
+  ///
+  /// - Parameters:
+  ///   - qemu: what to start; its memory and where that is are set here.
+  ///   - settings: limits; frames are copied.
+  public convenience init(
+    _ qemu: QEMUDevice.Settings, uplink: consuming Uplink, windows: [RegisterWindow],
+    inspecting shared: SharedInspector<Inspector>, settings: InterceptionSettings,
+    introduce: ((inout Inspector) -> Void)? = nil
+  ) throws(HostError) {
+    guard settings.protection == .copyToDPIMemory else {
+      throw HostError("a NIC in another process does not reach the guest's memory: expected frames to be copied")
+    }
+    var qemu = qemu
+    qemu.memoryBase = Self.dpiBase
+    qemu.memory = 1 << 20
+    while qemu.memory < InterceptedNIC<Virtualizer, NIC>.requiredMemory(settings) { qemu.memory <<= 1 }
+    let device = try QEMUDevice(qemu, uplink: uplink)
+    let memory = device.ram
+    try self.init(device, windows, shared, settings, dpiMemory: memory, nil, introduce)
   }
 }
 

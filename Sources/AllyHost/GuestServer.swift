@@ -19,6 +19,8 @@ public final class GuestServer {
     }
 
     var isConnected: Bool { guest.descriptor != nil }
+    /// Whether clients are served: the NIC works.
+    var isOpen: Bool { guest.failure == nil }
   }
 
   /// What an operator would like to hear of: a client came or went, a request was refused.
@@ -97,6 +99,8 @@ public final class GuestServer {
       if now >= next {
         next = now + Self.period
         for place in places { place.guest.followCarrier() }
+        // As long as one works the others' guests are not harmed.
+        if let failure = places.first?.guest.failure, !places.contains(where: \.isOpen) { throw failure }
         guard often() else { return }
       }
       let isEager = now &- lastWork < waiting.patience
@@ -126,7 +130,7 @@ public final class GuestServer {
     for place in places {
       // A second client waits until the first has gone.
       guard let client = place.guest.descriptor else {
-        entries.append(pollfd(fd: place.listener.number, events: Int16(POLLIN), revents: 0))
+        if place.isOpen { entries.append(pollfd(fd: place.listener.number, events: Int16(POLLIN), revents: 0)) }
         continue
       }
       let events = place.guest.hasOutput ? POLLOUT : POLLIN
@@ -155,6 +159,7 @@ public final class GuestServer {
       place.isBusy = try place.guest.serveMessages(Self.messagesAtOnce, at: Self.now)
       let isMore = place.guest.work(at: Self.now)
       place.isBusy = place.isBusy || isMore
+      if let failure = place.guest.failure { throw .damaged(failure.message) }
       if place.guest.hasLostMemory { throw .damaged("the client has cut the guest's memory short") }
     } catch {
       place.guest.disconnect()
@@ -173,7 +178,7 @@ public final class GuestServer {
 
   /// Takes a client when there is none; another waits.
   private func accept(_ place: Place) {
-    let number = !place.isConnected ? ally_accept(place.listener.number) : -1
+    let number = !place.isConnected && place.isOpen ? ally_accept(place.listener.number) : -1
     guard number >= 0 else { return }
     place.guest.connect(OwnedDescriptor(number))
     tell(.connected(path: place.path))

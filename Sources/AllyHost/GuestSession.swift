@@ -8,6 +8,8 @@ protocol GuestProtocol: AnyObject {
   ///
   /// - Returns: the reply; nil when none is wanted.
   func reply(to message: MessageConnection<Header>.Message) throws(ConnectionEnd) -> (Header, [UInt8])?
+  /// A descriptor that goes with the last reply, which is then the caller's.
+  func takeReplyFile() -> OwnedFile?
   /// Lets the guest hear what its NIC has to say.
   func hear(at now: UInt64)
   /// Lets the NIC work, and the guest hear of it.
@@ -29,6 +31,12 @@ protocol GuestProtocol: AnyObject {
   /// Whether the client has cut guest memory short that it had lent.
   var hasLostMemory: Bool { get }
   var report: GuestReport { get }
+  /// Why the NIC does not work any more; nil as long as it does.
+  var failure: HostError? { get }
+}
+
+extension GuestProtocol {
+  func takeReplyFile() -> OwnedFile? { nil }
 }
 
 /// A guest that a server serves, whatever protocol its emulator speaks.
@@ -52,6 +60,12 @@ protocol ServedGuest: AnyObject {
   func disconnect()
   func followCarrier()
   var hasLostMemory: Bool { get }
+  /// Why the NIC does not work any more; nil as long as it does.
+  var failure: HostError? { get }
+}
+
+extension ServedGuest {
+  var failure: HostError? { nil }
 }
 
 /// A guest's NIC, and its client if there is one.
@@ -79,7 +93,9 @@ final class GuestSession<Guest: GuestProtocol>: ServedGuest {
     for _ in 0..<count {
       // A client that does not read its replies is not asked for more requests.
       guard connection?.hasOutput == false, let message = try connection?.next() else { return false }
-      if let (header, payload) = try guest.reply(to: message) { try connection?.reply(header, payload) }
+      if let (header, payload) = try guest.reply(to: message) {
+        try connection?.reply(header, payload, guest.takeReplyFile())
+      }
       guest.hear(at: now)
     }
     return true
@@ -94,4 +110,5 @@ final class GuestSession<Guest: GuestProtocol>: ServedGuest {
 
   func followCarrier() { guest.followCarrier() }
   var hasLostMemory: Bool { guest.hasLostMemory }
+  var failure: HostError? { guest.failure }
 }

@@ -42,6 +42,9 @@ public protocol HostedNIC: NICDevice, ~Copyable {
 
   /// A hardware reset.
   mutating func reset()
+
+  /// Why it does not work any more, of a NIC that is another process's; nil as long as it does.
+  var failure: HostError? { get }
 }
 
 /// A device model whose wire leads out of this process, or to wherever the wire's owner likes.
@@ -55,7 +58,7 @@ public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copya
   }
 
   public var function: PCIFunction { model.function }
-  public var nextTimer: UInt64? { model.nextTimer }
+  public var nextTimer: UInt64? { line.isHeldUp ? 0 : model.nextTimer }
   public var clock: WireClock { line.clock }
 
   public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt64 {
@@ -91,4 +94,5 @@ public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copya
 
 extension HostedNIC where Self: ~Copyable {
   public mutating func spreadReceived(over pairs: Int) {}
+  public var failure: HostError? { nil }
 }

@@ -36,8 +36,9 @@ struct MessageConnection<Header: MessageHeader>: ~Copyable {
   private var wanted = Header.byteCount
   private var header: Header?
   private var descriptors = ReceivedDescriptors()
-  /// Replies that the client has not taken yet.
+  /// Replies that the client has not taken yet, and the descriptor that goes with their first byte.
   private var output: [UInt8] = []
+  private var outputFile: OwnedFile?
 
   init(_ socket: consuming OwnedDescriptor) {
     self.socket = socket
@@ -98,7 +99,9 @@ struct MessageConnection<Header: MessageHeader>: ~Copyable {
     throw .closed
   }
 
-  mutating func reply(_ header: Header, _ payload: [UInt8]) throws(ConnectionEnd) {
+  /// Sends a reply as far as the client takes it now. One with a descriptor is the first: ``hasOutput`` was false.
+  mutating func reply(_ header: Header, _ payload: [UInt8], _ file: OwnedFile? = nil) throws(ConnectionEnd) {
+    outputFile = file ?? outputFile
     output += header.bytes
     output += payload
     try flush()
@@ -107,10 +110,12 @@ struct MessageConnection<Header: MessageHeader>: ~Copyable {
   /// Sends what the client takes now.
   mutating func flush() throws(ConnectionEnd) {
     while !output.isEmpty {
+      let files = outputFile.map { [$0.number] } ?? []
       let count = unsafe output.withUnsafeBytes {
-        unsafe ally_send(socket.number, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT), nil, 0)
+        unsafe ally_send(socket.number, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT), files, files.count)
       }
       if count > 0 {
+        outputFile = nil
         output.removeFirst(count)
       } else if errno == EAGAIN {
         return

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ void ally_place_return(struct ally_place *place) {
   if (place == NULL) return;
   struct sched_param usual = {0};
   sched_setscheduler(0, SCHED_OTHER, &usual);
+  ally_wake_in_time(0);
   sched_setaffinity(0, sizeof place->set, &place->set);
   free(place);
 }
@@ -49,6 +51,8 @@ int ally_realtime(int priority) {
   struct sched_param wanted = {.sched_priority = priority};
   return sched_setscheduler(0, SCHED_FIFO, &wanted);
 }
+
+void ally_wake_in_time(int exactly) { prctl(PR_SET_TIMERSLACK, exactly ? 1UL : 0UL, 0, 0, 0); }
 
 int ally_lock_memory(void) {
   // What is mapped later counts too, when the right to lock is given up. Who may not raise the limit keeps the one he has.

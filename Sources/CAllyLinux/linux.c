@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -181,7 +185,11 @@ int ally_stop_descriptor(void) {
 // as long as the child: it then ends with the child or with the whole process.
 struct spawning {
   char *const *arguments;
+  const int *kept;
+  size_t count;
   int log;
+  uid_t user;
+  gid_t group;
   int started[2];
 };
 
@@ -191,6 +199,12 @@ struct outcome {
 };
 
 static void become(const struct spawning *spawning, pid_t parent) {
+  // Other rights first: the death signal is forgotten with them. It has to be a signal that the parent may send.
+  if (spawning->user != getuid() &&
+      (setgroups(0, NULL) < 0 || setresgid(spawning->group, spawning->group, spawning->group) < 0 ||
+       setresuid(spawning->user, spawning->user, spawning->user) < 0))
+    _exit(127);
+  if (ally_keep_capabilities(0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) _exit(127);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);
   sigset_t none;
@@ -198,7 +212,11 @@ static void become(const struct spawning *spawning, pid_t parent) {
   sigprocmask(SIG_SETMASK, &none, NULL);
   int null = open("/dev/null", O_RDONLY);
   if (null < 0 || dup2(null, 0) < 0 || dup2(spawning->log, 1) < 0 || dup2(spawning->log, 2) < 0) _exit(127);
-  execv(spawning->arguments[0], spawning->arguments);
+  if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) _exit(127);
+  for (size_t index = 0; index < spawning->count; index++)
+    if (fcntl(spawning->kept[index], F_SETFD, 0) < 0) _exit(127);
+  execvp(spawning->arguments[0], spawning->arguments);
+  dprintf(2, "%s: %s\n", spawning->arguments[0], strerror(errno));
   _exit(127);
 }
 
@@ -221,8 +239,19 @@ static void *spawn(void *argument) {
   return NULL;
 }
 
-pid_t ally_spawn(char *const arguments[], int log) {
-  struct spawning spawning = {.arguments = arguments, .log = log};
+int ally_spawn(char *const arguments[], const char *user, const int *kept, size_t count, int log) {
+  struct spawning spawning = {
+      .arguments = arguments, .kept = kept, .count = count, .log = log, .user = getuid(), .group = getgid()};
+  if (user != NULL) {
+    errno = 0;
+    struct passwd *entry = getpwnam(user);
+    if (entry == NULL) {
+      if (errno == 0) errno = ENOENT;
+      return -1;
+    }
+    spawning.user = entry->pw_uid;
+    spawning.group = entry->pw_gid;
+  }
   if (pipe2(spawning.started, O_CLOEXEC) < 0) return -1;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
@@ -241,17 +270,29 @@ pid_t ally_spawn(char *const arguments[], int log) {
   }
   close(spawning.started[0]);
   errno = outcome.code;
-  return outcome.child;
-}
-
-int ally_has_ended(pid_t child) {
-  siginfo_t information = {0};
-  if (waitid(P_PID, (id_t)child, &information, WEXITED | WNOWAIT | WNOHANG) < 0) return -1;
-  return information.si_pid == child;
-}
-
-void ally_reap(pid_t child) {
-  kill(child, SIGKILL);
-  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+  if (outcome.child < 0) return -1;
+  // Nobody reaps it yet, so the number is still its own.
+  int handle = (int)syscall(SYS_pidfd_open, outcome.child, 0);
+  if (handle < 0) {
+    int failure = errno;
+    kill(outcome.child, SIGKILL);
+    while (waitpid(outcome.child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    errno = failure;
   }
+  return handle;
+}
+
+void ally_end_spawned(int handle) {
+  syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0);
+  siginfo_t information;
+  while (waitid((idtype_t)P_PIDFD, (id_t)handle, &information, WEXITED) < 0 && errno == EINTR) {
+  }
+}
+
+int ally_socket_pair(int kind, int ends[2]) { return socketpair(AF_UNIX, kind | SOCK_CLOEXEC, 0, ends); }
+
+int ally_receive_patience(int socket, unsigned seconds) {
+  struct timeval patience = {.tv_sec = seconds};
+  return setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 }

@@ -31,6 +31,9 @@ final class FrontEnd {
   private var calls: [(device: Int32, ours: Int32)] = []
   private var errors: [(device: Int32, ours: Int32)] = []
   private var layout = Layout.split
+  /// Memory for buffers in flight that the back end made: its file and its description; nil of a front end that keeps no such book.
+  private(set) var inflight: (file: Int32, shape: VhostUserInflightShape)?
+  var keepsInflight = false
   private var now: UInt64 = 0
   // The driver's half: what it has posted and what it has seen used.
   private var posted: [UInt16] = [0, 0]
@@ -66,6 +69,7 @@ final class FrontEnd {
 
   deinit {
     close(memoryFile)
+    if let inflight { close(inflight.file) }
     closeEvents()
     try? FileManager.default.removeItem(atPath: folder)
   }
@@ -170,11 +174,12 @@ final class FrontEnd {
     kicks = []
     calls = []
     errors = []
-    _ = try ask(16, 1 << 3)
+    _ = try ask(16, keepsInflight ? 1 << 3 | 1 << 12 : 1 << 3)
     _ = try send(3, [])
     let events: UInt64 = layout == .splitWithEvents ? 1 << 29 : 0
     _ = try ask(2, 1 << 30 | 1 << 32 | 1 << 15 | events)
     _ = try send(5, bytes(1, 0) + Self.payload(region), descriptors: [file()])
+    if keepsInflight { try lendInflight() }
     for _ in 0..<2 {
       let (kick, call, error) = (Self.makePipe(), Self.makePipe(), Self.makePipe())
       kicks.append((kick.end, kick.beginning))
@@ -183,6 +188,41 @@ final class FrontEnd {
     }
     try start(bases)
   }
+
+  private func lendInflight() throws {
+    if inflight == nil {
+      let asked = VhostUserInflightShape(length: 0, offset: 0, queues: 2, size: UInt16(Self.size))
+      let answer = try #require(try send(31, asked.bytes))
+      let file = try #require(device.takeReplyFile())
+      let made = VhostUserInflightShape(queues: 2, size: UInt16(Self.size))
+      #expect(answer == made.bytes)
+      inflight = (dup(file.number), made)
+    }
+    let (file, shape) = try #require(inflight)
+    #expect(Self.number(try send(32, shape.bytes, descriptors: [dup(file)], wantsReply: true)) == 0)
+  }
+
+  /// Writes bytes into the memory for buffers in flight.
+  func writeInflight(_ bytes: [UInt8], at offset: UInt64) {
+    guard let inflight else { return }
+    #expect(unsafe pwrite(inflight.file, bytes, bytes.count, off_t(offset)) == bytes.count)
+  }
+
+  /// A region of the memory for buffers in flight.
+  func readInflight(ring: Int) -> [UInt8] {
+    let length = Int(VhostUserInflightShape.regionLength(UInt16(Self.size)))
+    var bytes = [UInt8](repeating: 0, count: length)
+    guard let inflight else { return [] }
+    #expect(unsafe pread(inflight.file, &bytes, length, off_t(ring * length)) == length)
+    return bytes
+  }
+
+  /// Lends the guest's memory alone, for the driver to go on while nobody works on its rings.
+  func mapAgain() throws {
+    _ = try send(5, bytes(1, 0) + Self.payload(region), descriptors: [file()])
+  }
+
+  var postedCounts: [UInt32] { posted.map(UInt32.init) }
 
   func start(_ bases: [UInt32]) throws {
     for ring in 0..<2 as Range<UInt32> {

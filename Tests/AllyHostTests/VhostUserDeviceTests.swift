@@ -18,7 +18,7 @@ import Testing
     // protocol features; no address, no link state, no control queue, and no log of what is written.
     let device: [UInt64] = [0, 1, 11, 12, 13, 15, 22, 28, 29, 30, 32, 34]
     #expect(features == device.reduce(0 as UInt64) { $0 | 1 << $1 })
-    let ofProtocol: [UInt64] = [0, 3, 4, 5, 9, 13, 15, 16]
+    let ofProtocol: [UInt64] = [0, 3, 4, 5, 9, 12, 13, 15, 16]
     let protocolFeatures = try front.ask(15)
     #expect(protocolFeatures == ofProtocol.reduce(0 as UInt64) { $0 | 1 << $1 })
     #expect(try front.ask(17) == 2)

@@ -31,11 +31,11 @@ extension ConformanceBed where Virtualizer: ~Copyable, NIC: ~Copyable, OSDriver:
     protection: PacketProtection, copyMemory: UInt64 = 4 << 20, _ body: (inout Self) throws -> Void
   ) throws where NIC == QEMUDevice {
     let folder = try ScratchFolder()
-    let settings = QEMUDevice.Settings(
-      program: GuestTools.qemu ?? "", model: model, folder: folder.path, registerBAR: registerBAR)
-    let far = try Uplink.datagram(local: settings.wire)
-    let device = try QEMUDevice(settings)
-    try far.connect(settings.remoteWire)
+    let far = try Uplink.datagram(local: "\(folder.path)/wire")
+    let near = try Uplink.datagram(local: "\(folder.path)/wire.nic", remote: "\(folder.path)/wire")
+    try far.connect("\(folder.path)/wire.nic")
+    let device = try QEMUDevice(
+      QEMUDevice.Settings(program: GuestTools.qemu ?? "", model: model, registerBAR: registerBAR), uplink: near)
     var memory = PhysicalMemory()
     try device.mapMemory(into: &memory)
     var bed = try Self(

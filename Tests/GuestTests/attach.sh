@@ -13,9 +13,10 @@
 # ALLY_GUEST_LOGS    a folder that keeps what the guests said (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cases=(e1000 e1000-inline e1000-firewall e1000-survival e1000-suricata e1000e e1000e-survival e1000e-packet e1000e-core
-  e1000e-apart e1000e-firewall igb igb-firewall igb-survival igb-survival-firewall igb-apart virtio_net virtio_net-inline
-  virtio_net-apart virtio_net-restart virtio_net-survival)
+cases=(e1000 e1000-inline e1000-firewall e1000-survival e1000-suricata e1000-guests e1000-qemu e1000-qemu-ends e1000e
+  e1000e-survival e1000e-packet e1000e-core e1000e-qemu e1000e-apart e1000e-firewall igb igb-qemu igb-firewall
+  igb-survival igb-survival-firewall igb-apart virtio_net virtio_net-inline virtio_net-apart virtio_net-restart
+  virtio_net-survival)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
@@ -91,6 +92,76 @@ case_e1000e-packet() {
   attached e1000e-packet e1000e
 }
 
+# The whole chain: the guest's driver, our driver module, one of QEMU's NIC models.
+case_e1000-qemu() { chained e1000-qemu e1000; }
+case_e1000e-qemu() { chained e1000e-qemu e1000e; }
+case_igb-qemu() { chained igb-qemu igb; }
+chained() { # chained CASE NIC
+  attached "$1" "$2" --qemu "$tools/qemu-system-x86_64"
+  check "nobody is left" await_nobody "$ally"
+}
+
+# QEMU ends with the command, however that ends; and the command without it.
+case_e1000-qemu-ends() {
+  local name=e1000-qemu-ends signal status=0
+  for signal in TERM INT KILL; do
+    start_ally "$work/$name.$signal.ally.log" "$work/nic.sock" e1000 "$ALLY_IDS" -l "$work/$name.logs" \
+      -S "$here/attack.rules" --qemu "$tools/qemu-system-x86_64"
+    check "QEMU runs, without rights" grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(child_of "$ally")/status"
+    kill "-$signal" "$ally" || fail "ids has ended by itself"
+    wait "$ally" 2>/dev/null || true
+    check "nobody is left after SIG$signal" await_nobody "$ally"
+  done
+  start_ally "$work/$name.ally.log" "$work/nic.sock" e1000 "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" \
+    --qemu "$tools/qemu-system-x86_64"
+  kill -KILL "$(child_of "$ally")" || fail "there is no QEMU"
+  wait "$ally" || status=$?
+  equal "exit status without QEMU" "$status" 71
+  check "it says so" grep -q 'QEMU has ended' "$work/$name.ally.log"
+  status=0
+  "$ALLY_IDS" -S "$here/attack.rules" -l "$work/$name.logs" --attach "vfio-user:$work/nic.sock" --uplink tap:ally0 \
+    --qemu /nowhere/qemu >"$work/$name.none.log" 2>&1 || status=$?
+  equal "exit status without a program" "$status" 71
+  check "it names it" grep -q '/nowhere/qemu: No such file' "$work/$name.none.log"
+}
+
+# The cable leads to another guest: every frame is inspected once, where it is sent.
+case_e1000-guests() {
+  local name=e1000-guests uplink=guest near far near_console far_console
+  make_initrd "$work/far-initrd" e1000 "$here/far-guest.sh"
+  start_ally "$work/$name.ally.log" "$work/nic.sock" e1000 "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" \
+    --attach "vfio-user:$work/far.sock" --uplink guest
+  boot "$work/$name.far.console" "$work/$name.far.log" "$work/far-initrd" "$work/far.sock"
+  far=$guest far_console=$console
+  check "the far guest comes up" await listening
+  boot "$work/$name.console" "$work/$name.qemu.log" "$work/initrd" "$work/nic.sock"
+  near=$guest near_console=$console
+  check "the guest comes to its end" await end
+  guest=$far console=$far_console
+  check "the far guest comes to its end" await end
+  kill -KILL -- "-$far"
+  wait "$far" 2>/dev/null || true
+  local data received
+  data=$(section data) received=$(section received)
+  guest=$near console=$near_console
+  power_off
+  end_ally "$name"
+  equal "pings lost in percent" "$(loss ping)" 0
+  equal "pings answered" "$(section ping | grep -c 'bytes from')" 200
+  check "no ping doubled" contains_no DUP <(section ping)
+  check "there are data" test -n "$data"
+  equal "digest of what the guest got" "$(section download)" "$data"
+  equal "digest of what came back" "$received" "$data"
+  equal "page" "$(section page)" "The page is here."
+  equal "page after the attack" "$(section attack)" "The page is here."
+  equal "alerts" "$(grep -c '"signature_id":1000001' "$work/$name.logs/eve.json")" 1
+  equal "frames inspected, as they are on the wire" "$(counted "frames on the wire of those accepted")" \
+    "$(summed "frames from it to there")"
+  equal "frames that were not taken" "$(summed "frames that were not taken there")" 0
+}
+# summed LABEL: the numbers before a label, all together.
+summed() { sed -n "s/^ *\\([0-9,]*\\)  $1\$/\\1/p" "$summary" | tr -d , | awk '{ sum += $1 } END { print sum + 0 }'; }
+
 attached() { # attached CASE NIC OPTION...
   local name=$1 nic=$2
   shift 2
@@ -134,13 +205,18 @@ attached() { # attached CASE NIC OPTION...
   equal "frames to the wire" "$(counted "frames from it to there")" "$received"
   # Every frame was inspected: by count, and byte for byte. A few requests for its address may come while the guest starts its
   # NIC anew, which throws away what that had received.
-  local lost=8 missing
+  local lost=8 missing tails=()
   missing=$(($(counted "frames from there to the guest's NIC") + $(counted "frames from it to there")
     - $(counted "frames on the wire of those accepted")))
+  if [[ $name == *-qemu ]]; then
+    # Its 82540EM sends more than it was given; what, is compared below.
+    tails=(0)
+    if [ "$nic" = e1000 ] && [ "$missing" -gt 0 ]; then tails=("$missing") missing=0; fi
+  fi
   check "frames on the wire that were not inspected: $missing" test "$missing" -ge 0 -a "$missing" -le "$lost"
   if [ -n "$listener" ] && [ -z "${uplink:-}" ]; then
     check "the listener lost nothing" grep -q '^0 packets dropped by kernel' "$work/$name.tcpdump.log"
-    if ! "$here/compare-captures.py" "$work/inspected.pcap" "$work/wire.pcap" "$lost" >"$work/$name.compare.log"; then
+    if ! "$here/compare-captures.py" "$work/inspected.pcap" "$work/wire.pcap" "$lost" "${tails[@]}" >"$work/$name.compare.log"; then
       fail "what was inspected is not what passed the wire: $(head -n 4 "$work/$name.compare.log")"
     fi
   fi
@@ -503,6 +579,7 @@ set_up() {
   case $1 in
     *-firewall) script=firewalled-guest.sh ;;
     *-suricata) script="suricata-guest.sh" ;;
+    *-guests) script=paired-guest.sh ;;
   esac
   make_initrd "$work/initrd" "${1%%-*}" "$here/$script"
 }

@@ -113,15 +113,18 @@ serve() {
   busybox ip link set ally0 up
 }
 
-# start_ally LOG SOCKET NIC COMMAND...: until it can be attached to; sets $ally.
+# start_ally LOG SOCKET NIC COMMAND...: until it can be attached to, at this socket and those that the command has itself; sets
+# $ally.
 start_ally() {
-  local log=$1 socket=$2 nic=$3 way=vfio-user
+  local log=$1 socket=$2 nic=$3 way=vfio-user sockets
   shift 3
+  sockets=$(($(printf '%s\n' "$@" | grep -c -x -e --attach || true) + 1))
   if [ "$nic" = virtio_net ]; then way=vhost-user; fi
   start "$log" "$@" --attach "$way:$socket" --nic "${nic/_/-}" --uplink "${uplink:-tap:ally0}"
   ally=$last
   for _ in $(seq 300); do
-    if grep -q 'waiting for a guest' "$log" && grep -q 'ally0:' /proc/net/dev; then break; fi
+    if [ "$(grep -c 'waiting for a guest' "$log")" -eq "$sockets" ] &&
+      { [ "${uplink:-}" = guest ] || grep -q 'ally0:' /proc/net/dev; }; then break; fi
     kill -0 "$ally" 2>/dev/null || break
     sleep 0.1
   done

@@ -1,12 +1,12 @@
 # shellcheck shell=sh
-# What every test guest behind Ally does: its NIC comes up as 192.0.2.2, and it fetches pages. Put before the script that
+# What every test guest behind Ally does: its NIC comes up as 192.0.2.2, or as ADDRESS, and it fetches pages. Put before the script that
 # the guest runs. NAME is the driver's module, MODULES that and what it needs.
 
 section() { printf '\n=== %s\n' "$1"; }
 bring_up() {
   for module in $MODULES; do insmod "/$module.ko" 2>/dev/null; done
   ip link set eth0 up
-  ip addr add 192.0.2.2/24 dev eth0
+  ip addr add "${ADDRESS:-192.0.2.2}/24" dev eth0
   await_carrier
 }
 await_carrier() {

@@ -57,6 +57,8 @@ public struct CoreSettings: Sendable {
     if let priority, ally_realtime(Int32(clamping: priority)) != 0 {
       throw HostError("cannot get the real-time priority \(priority)", code: errno)
     }
+    // Interrupts that a NIC puts off are due after some ten microseconds.
+    ally_wake_in_time(1)
   }
 }
 

@@ -3,172 +3,217 @@ internal import CAllyLinux
 internal import Glibc
 
 /// One of QEMU's own NIC models, in a QEMU without processors: its registers over the qtest protocol, its memory shared
-/// with this process, its wire a unix datagram socket.
+/// with this process, its cable a pair of sockets between which and the uplink frames are carried here.
 ///
 /// What real hardware is to a driver module, as far as software can be: nobody of this project wrote it. An access takes
 /// some 30 µs. Time in there stands still but for ``work(on:frames:at:)``, which lets it pass, the faster the longer nothing
-/// happens: link negotiation and interrupt throttling take seconds of it and next to none of ours.
+/// happens, and no more when nothing can happen by itself: link negotiation and interrupt throttling take seconds of it and next
+/// to none of ours.
+///
+/// QEMU has no capabilities, a filter of system calls of its own, two sockets and the memory; it names no file, and ends
+/// with this process.
 public struct QEMUDevice: HostedNIC, ~Copyable {
   /// What to start.
   public struct Settings: Sendable {
-    /// QEMU, 10.1 or later, or a script that becomes it.
+    /// QEMU, 10.1 or later, or a script that becomes it; found as a shell would.
     public var program: String
     /// The model and its properties, as after `-device`: `e1000`, `virtio-net-pci,mq=on`.
     public var model: String
-    /// A folder for sockets and memory, of this device alone; its path has less than 80 bytes.
-    public var folder: String
-    /// Bytes of memory, from physical address 0: up to 2 GiB.
+    /// Six bytes.
+    public var macAddress: [UInt8]
+    /// Bytes of memory that the NIC's DMA reaches: a power of two, from 1 MiB to 2 GiB.
     public var memory: UInt64
+    /// The physical address of that memory: 0, or beyond all else of the machine (a multiple of its length from 2^40 on).
+    public var memoryBase: UInt64
     /// The base address register whose offsets ``HostedNIC`` means; of a virtio device they are those of `VirtioPCIWindow`.
     public var registerBAR: Int
+    /// Whom QEMU runs as; nil for the user of this process.
+    public var user: String?
 
     public init(
-      program: String, model: String, folder: String, memory: UInt64 = 64 << 20, registerBAR: Int = 0
+      program: String, model: String, macAddress: [UInt8] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56],
+      memory: UInt64 = 64 << 20, memoryBase: UInt64 = 0, registerBAR: Int = 0, user: String? = nil
     ) {
       self.program = program
       self.model = model
-      self.folder = folder
+      self.macAddress = macAddress
       self.memory = memory
+      self.memoryBase = memoryBase
       self.registerBAR = registerBAR
+      self.user = user
     }
-
-    /// Our end of the wire: where whoever plays the network binds a socket before QEMU starts.
-    public var wire: String { "\(folder)/wire" }
-    /// The NIC's end of the wire.
-    public var remoteWire: String { "\(folder)/wire.qemu" }
   }
 
-  /// The device number on PCI bus 0.
-  static var slot: UInt32 { 5 }
+  /// The device numbers on PCI bus 0: the NIC's, and that of memory beyond the machine's own.
+  private static var slot: UInt32 { 5 }
+  private static var memorySlot: UInt32 { 6 }
 
   private var connection: QTestConnection
   private let process: QEMUProcess
-  private let ram: MappedMemory
+  private var wire: QEMUWire
+  /// The memory that the NIC's DMA reaches.
+  let ram: MappedMemory
   public let settings: Settings
   public let function: PCIFunction
   /// Of a virtio device: where its structures are.
   private let window: VirtioPCIWindow?
   private let storage: WireClockStorage
-  /// How much time passes in the next ``work(on:frames:at:)``, in nanoseconds.
+  /// How much time passes in the next ``work(on:frames:at:)``, in nanoseconds, and how much has since something happened.
   private var step = Self.shortestStep
+  private var quiet: UInt64 = 0
+  private var next: UInt64?
   private var seenRises: UInt64 = 0
   /// Accesses to registers.
   public private(set) var accesses: UInt64 = 0
 
   private static var shortestStep: UInt64 { 1_000_000 }
   private static var longestStep: UInt64 { 512_000_000 }
+  /// No NIC does anything by itself after so long.
+  private static var longestQuiet: UInt64 { 4_000_000_000 }
 
   /// Starts QEMU and places the NIC's base address registers.
   ///
-  /// Whoever plays the network has bound ``Settings/wire`` before, with ``Uplink/datagram(local:)``.
-  public init(_ settings: Settings) throws(HostError) {
-    let ramFile = "\(settings.folder)/ram"
-    let log = "\(settings.folder)/log"
-    let ram = try Self.memory(ramFile, bytes: settings.memory)
-    let listener = try listen(at: "\(settings.folder)/qtest")
-    let process = try QEMUProcess(settings.program, Self.arguments(settings, ramFile: ramFile), log: log)
-    let socket = try Self.accept(listener, process, log: log)
-    try Self.awaitFile(settings.remoteWire, process, log: log)
-    var connection = QTestConnection(socket)
-    let function = try connection.placeFunction(slot: Self.slot)
+  /// - Parameter uplink: where the NIC's cable leads. Its carrier is not the NIC's link: this cable is always plugged in.
+  public init(_ settings: Settings, uplink: consuming Uplink) throws(HostError) {
+    let file = try Self.memoryFile(settings)
+    let ram = try MappedMemory(file.number, offset: 0, length: settings.memory, rights: .readWrite)
+    var control: [Int32] = [-1, -1]
+    var cable: [Int32] = [-1, -1]
+    guard unsafe ally_socket_pair(Int32(SOCK_STREAM.rawValue), &control) == 0 else {
+      throw HostError("cannot make a socket", code: errno)
+    }
+    var connection = QTestConnection(OwnedDescriptor(control[0]))
+    let theirControl = OwnedDescriptor(control[1])
+    guard unsafe ally_socket_pair(Int32(SOCK_DGRAM.rawValue), &cable) == 0 else {
+      throw HostError("cannot make a socket", code: errno)
+    }
+    let near = OwnedDescriptor(cable[0])
+    let far = OwnedDescriptor(cable[1])
+    let process = try QEMUProcess(
+      settings.program, Self.arguments(settings, memory: file.number, control: theirControl.number, wire: far.number),
+      user: settings.user, keeping: [file.number, theirControl.number, far.number])
+    // QEMU's ends are QEMU's alone: then it shows when it ends.
+    _ = consume theirControl
+    _ = consume far
+    connection.command("irq_intercept_in ioapic")
+    let function: PCIFunction
+    do throws(HostError) {
+      function = try connection.placeFunction(slot: Self.slot)
+      Self.placeMemory(settings, &connection)
+      if let failure = connection.failure { throw failure }
+    } catch {
+      throw HostError(process.firstWords().map { "\(error.message): \($0)" } ?? error.message)
+    }
+    connection.noteStarted()
     self.function = function
     window = VirtioPCIWindow(function.virtioStructures)
     self.process = process
     self.connection = connection
     self.ram = ram
     self.settings = settings
+    wire = QEMUWire(uplink, near: near)
     storage = WireClockStorage()
   }
 
-  deinit {
-    for name in ["ram", "qtest", "wire.qemu"] { unsafe unlink("\(settings.folder)/\(name)") }
-  }
-
-  private static func arguments(_ settings: Settings, ramFile: String) -> [String] {
+  private static func arguments(_ settings: Settings, memory: Int32, control: Int32, wire: Int32) -> [String] {
     let bytes = settings.memory
+    let isMain = settings.memoryBase == 0
+    let address = settings.macAddress.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
     return [
-      "-accel", "qtest", "-qtest", "unix:\(settings.folder)/qtest", "-qtest-log", "none", "-display", "none",
-      "-nodefaults", "-no-user-config", "-machine", "q35,memory-backend=ram", "-m", "\(bytes >> 20)M", "-object",
-      "memory-backend-file,id=ram,size=\(bytes),mem-path=\(ramFile),share=on", "-netdev",
-      "dgram,id=wire,local.type=unix,local.path=\(settings.remoteWire),remote.type=unix,remote.path=\(settings.wire)",
-      "-device", "\(settings.model),netdev=wire,mac=52:54:00:12:34:56,addr=\(slot)",
+      "-accel", "qtest", "-chardev", "socket,id=control,fd=\(control)", "-qtest", "chardev:control", "-qtest-log",
+      "none", "-display", "none", "-nodefaults", "-no-user-config", "-sandbox",
+      "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-object",
+      "memory-backend-file,id=ram,size=\(bytes),mem-path=/proc/self/fd/\(memory),share=on",
     ]
+      + (isMain
+        ? ["-machine", "q35,memory-backend=ram", "-m", "\(bytes >> 20)M"]
+        : ["-machine", "q35", "-m", "16M", "-device", "ivshmem-plain,memdev=ram,addr=\(memorySlot)"])
+      + [
+        "-netdev", "dgram,id=wire,local.type=fd,local.str=\(wire)", "-device",
+        "\(settings.model),netdev=wire,mac=\(address),addr=\(slot)",
+      ]
   }
 
-  /// Memory that is a file, for QEMU to map too.
-  private static func memory(_ path: String, bytes: UInt64) throws(HostError) -> MappedMemory {
-    guard bytes > 0, bytes <= 2 << 30, bytes % (1 << 20) == 0 else {
-      throw HostError("\(bytes) bytes of memory; expected MiBs, up to 2 GiB")
+  /// Memory that is a file without a name, for QEMU to map too. Nobody can cut it short.
+  private static func memoryFile(_ settings: Settings) throws(HostError) -> OwnedDescriptor {
+    let bytes = settings.memory
+    guard (1 << 20...2 << 30).contains(bytes), bytes.nonzeroBitCount == 1 else {
+      throw HostError("\(bytes) bytes of memory; expected a power of two, from 1 MiB to 2 GiB")
     }
-    let file = OwnedDescriptor(unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600))
-    guard file.number >= 0, ftruncate(file.number, off_t(bytes)) == 0 else {
-      throw HostError("cannot create \(path)", code: errno)
+    guard settings.memoryBase == 0 || settings.memoryBase >= 1 << 40 && settings.memoryBase % bytes == 0 else {
+      throw HostError("memory at \(settings.memoryBase); expected 0, or a multiple of its length from 2^40 on")
     }
-    return try MappedMemory(file.number, offset: 0, length: bytes, rights: .readWrite)
+    let file = OwnedDescriptor(unsafe ally_memory_file("ally-nic"))
+    guard file.number >= 0, ftruncate(file.number, off_t(bytes)) == 0, ally_seal(file.number, 0) == 0 else {
+      throw HostError("cannot get \(bytes) bytes of memory", code: errno)
+    }
+    return file
   }
 
-  private static func accept(
-    _ listener: borrowing OwnedDescriptor, _ process: borrowing QEMUProcess, log: String
-  ) throws(HostError) -> OwnedDescriptor {
-    for _ in 0..<600 {
-      if awaitInput(listener.number, milliseconds: 100) {
-        let number = ally_accept(listener.number)
-        guard number >= 0 else { throw HostError("cannot accept QEMU's connection", code: errno) }
-        return OwnedDescriptor(number)
-      }
-      if process.hasEnded { throw HostError("QEMU ended at its start; its words are in \(log)") }
-    }
-    throw HostError("QEMU does not connect; its words are in \(log)")
+  /// Memory that is not the machine's own is behind a device, as its third base address register, at any place that PCI knows.
+  private static func placeMemory(_ settings: Settings, _ connection: inout QTestConnection) {
+    guard settings.memoryBase != 0 else { return }
+    connection.placeBaseAddress(memorySlot, 2, settings.memoryBase, is64: true)
+    connection.enable(memorySlot)
   }
 
-  private static func awaitFile(_ path: String, _ process: borrowing QEMUProcess, log: String) throws(HostError) {
-    for _ in 0..<6000 {
-      if unsafe access(path, F_OK) == 0 { return }
-      if process.hasEnded { throw HostError("QEMU ended at its start; its words are in \(log)") }
-      usleep(10_000)
-    }
-    throw HostError("QEMU makes no \(path); its words are in \(log)")
-  }
-
-  /// The memory that the NIC's DMA reaches: all of QEMU's, at the addresses where the NIC has it.
+  /// Maps the memory that the NIC's DMA reaches, at the address where the NIC has it.
   ///
-  /// It must not be used after this device is gone. Below 1 MiB parts of it belong to the firmware.
+  /// It must not be used after this device is gone. Of memory at address 0 parts below 1 MiB belong to the firmware.
   public func mapMemory(into memory: inout PhysicalMemory) throws(PhysicalMemoryError) {
-    unsafe try memory.map(base: PhysicalAddress(0), length: settings.memory, storage: ram.storage, rights: .readWrite)
+    unsafe try memory.map(
+      base: PhysicalAddress(settings.memoryBase), length: settings.memory, storage: ram.storage, rights: .readWrite)
   }
+
+  // MARK: - HostedNIC
 
   /// Why QEMU no longer answers; nil as long as it does.
   public var failure: HostError? { connection.failure }
 
-  // MARK: - HostedNIC
-
   public var clock: WireClock { storage.clock }
 
-  /// Pins 16 to 23 of the I/O APIC are those of PCI devices on this machine, and there is one device.
+  /// Pins 16 to 23 of the I/O APIC are those of PCI devices on this machine, and there is one device with a pin.
   public func assertsInterrupt() -> Bool { connection.pins >> 16 & 0xFF != 0 }
 
-  /// Its time passes with its work alone.
-  public var nextTimer: UInt64? { nil }
+  /// Time in there has to pass, as long as anything may come of it.
+  public var nextTimer: UInt64? { next }
 
-  public var inputDescriptor: Int32? { nil }
-  public var traffic: WireTraffic { WireTraffic() }
+  public var inputDescriptor: Int32? { wire.inputDescriptor }
+  public var traffic: WireTraffic { wire.traffic }
 
-  /// Its cable is always plugged in.
-  public mutating func followCarrier() {}
+  /// Its cable is always plugged in. What may have come of QEMU shows.
+  public mutating func followCarrier() { connection.takeNews() }
 
   public mutating func work(on bus: inout HostBus, frames: Int, at now: UInt64) -> Bool {
-    connection.command("clock_step \(step)")
+    let hasCome = wire.carryToNIC(frames, at: now)
+    if hasCome { noteEvent() }
+    if quiet < Self.longestQuiet {
+      connection.command("clock_step \(step)")
+      quiet += step
+      step = min(step * 2, Self.longestStep)
+    }
     connection.takeNews()
-    let isNews = connection.rises != seenRises
+    let hasGone = wire.carryFromNIC(frames)
+    let hasRisen = connection.rises != seenRises
     seenRises = connection.rises
-    step = isNews ? Self.shortestStep : min(step * 2, Self.longestStep)
-    return isNews
+    if hasGone || hasRisen { noteEvent() }
+    // The longer it is quiet, the less often: seconds in there are a tenth of one here.
+    next = quiet < Self.longestQuiet || wire.isWaiting ? now &+ step / 8 : nil
+    return hasCome || hasGone || hasRisen
   }
 
-  public mutating func reset() {
-    // By the power management capability where there is one a reset would take a bus; a PCI function has no other that is
-    // its own. Software resets it through its registers.
+  /// Something happened of which more may come.
+  private mutating func noteEvent() {
     step = Self.shortestStep
+    quiet = 0
+  }
+
+  /// Resets QEMU's whole machine, of which the NIC's registers are placed again.
+  public mutating func reset() {
+    connection.resetMachine(Self.slot)
+    connection.replaceFunction(function, slot: Self.slot)
+    Self.placeMemory(settings, &connection)
+    noteEvent()
   }
 
   private func place(_ offset: UInt32, _ width: RegisterWidth) -> (bar: BaseAddressRegister, address: UInt64)? {
@@ -197,7 +242,7 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
     let command = bar.kind == .io ? "out" : "write"
     connection.command(
       "\(command)\(width.letter) 0x\(String(address, radix: 16)) 0x\(String(value & width.mask, radix: 16))")
-    step = Self.shortestStep
+    noteEvent()
   }
 }
 

@@ -4,7 +4,6 @@ internal import AllyHW
 extension QTestConnection {
   /// Finds out what the function is, gives its base address registers places, and lets it answer and do DMA.
   mutating func placeFunction(slot: UInt32) throws(HostError) -> PCIFunction {
-    command("irq_intercept_in ioapic")
     let identity = configuration(slot, 0x00)
     guard identity != 0, identity != 0xFFFF_FFFF else {
       throw failure ?? HostError("QEMU has no device in slot \(slot)")
@@ -20,10 +19,39 @@ extension QTestConnection {
       interruptPin: UInt8(truncatingIfNeeded: configuration(slot, 0x3C) >> 8),
       baseAddressRegisters: placeBaseAddressRegisters(slot), capabilities: capabilities,
       msix: messageTable(slot, capabilities), virtioStructures: virtioStructures(slot, capabilities))
-    // I/O, memory, bus master (PCI Local Bus Specification 3.0, §6.2.2).
-    setConfiguration(slot, 0x04, 7)
+    enable(slot)
     if let failure { throw failure }
     return function
+  }
+
+  /// Gives a function that was reset its places back.
+  mutating func replaceFunction(_ function: PCIFunction, slot: UInt32) {
+    for (index, bar) in function.baseAddressRegisters.enumerated() where bar.length > 0 {
+      placeBaseAddress(slot, index, bar.base, is64: bar.kind == .memory64)
+    }
+    enable(slot)
+  }
+
+  /// Gives a base address register of any function a place.
+  mutating func placeBaseAddress(_ slot: UInt32, _ index: Int, _ base: UInt64, is64: Bool) {
+    let offset = 0x10 + 4 * UInt32(index)
+    setConfiguration(slot, offset, UInt32(truncatingIfNeeded: base))
+    if is64 { setConfiguration(slot, offset + 4, UInt32(truncatingIfNeeded: base >> 32)) }
+  }
+
+  /// Lets a function answer and do DMA: I/O, memory, bus master (PCI Local Bus Specification 3.0, §6.2.2).
+  mutating func enable(_ slot: UInt32) { setConfiguration(slot, 0x04, 7) }
+
+  /// Resets the whole machine by the port that its chipset has for it (Intel ICH9 datasheet, §13.7.5): a conventional PCI function
+  /// has no reset of its own, and registers of a driver leave some of it as it was.
+  ///
+  /// - Parameter slot: of a function that was enabled, which shows when it is done.
+  mutating func resetMachine(_ slot: UInt32) {
+    command("outb 0xcf9 0x6")
+    for _ in 0..<10_000 where failure == nil {
+      guard configuration(slot, 0x04) & 7 != 0 else { return forgetPins() }
+    }
+    if failure == nil { fail("QEMU does not reset its machine") }
   }
 
   /// The address and data ports of configuration space (PCI Local Bus Specification 3.0, §3.2.2.3.2).

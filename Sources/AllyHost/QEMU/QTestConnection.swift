@@ -7,6 +7,7 @@ struct QTestConnection: ~Copyable {
   private let socket: OwnedDescriptor
   private var buffer: [UInt8] = []
   private var start = 0
+  private var chunk = [UInt8](repeating: 0, count: 4096)
   /// Levels of the intercepted pins, a bit each.
   private(set) var pins: UInt64 = 0
   /// Rises of intercepted pins, all together.
@@ -14,7 +15,19 @@ struct QTestConnection: ~Copyable {
   /// Why it no longer works.
   private(set) var failure: HostError?
 
-  init(_ socket: consuming OwnedDescriptor) { self.socket = socket }
+  /// Seconds for an answer of a QEMU that starts, and of one that runs.
+  private static var patience: (atStart: UInt32, later: UInt32) { (60, 10) }
+  /// The most lines that QEMU says before an answer, and without being asked; and the most bytes of one.
+  private static var mostNews: Int { 4096 }
+  private static var longestLine: Int { 4096 }
+
+  init(_ socket: consuming OwnedDescriptor) {
+    self.socket = socket
+    ally_receive_patience(self.socket.number, Self.patience.atStart)
+  }
+
+  /// QEMU has started: from here on an answer comes soon, or never.
+  func noteStarted() { ally_receive_patience(socket.number, Self.patience.later) }
 
   /// Carries a command out.
   ///
@@ -33,22 +46,27 @@ struct QTestConnection: ~Copyable {
       guard count > 0 else { return fail("QEMU does not listen any more") }
       sent += count
     }
-    while let answer = nextLine(waiting: true) {
-      switch answer {
+    for _ in 0..<Self.mostNews {
+      switch nextLine(waiting: true) {
       case .done(let value): return value ?? 0
       case .pin(let pin, let isHigh): note(pin, isHigh)
       case .failed(let words): return fail("QEMU answered `\(words)` to `\(text)`")
+      case nil: return nil
       }
     }
-    return nil
+    return fail("QEMU talks and does not answer")
   }
 
   /// Takes what QEMU has said without being asked.
   mutating func takeNews() {
-    while let line = nextLine(waiting: false) {
+    for _ in 0..<Self.mostNews {
+      guard let line = nextLine(waiting: false) else { return }
       if case .pin(let pin, let isHigh) = line { note(pin, isHigh) }
     }
   }
+
+  /// The machine was reset: no pin is high.
+  mutating func forgetPins() { pins = 0 }
 
   private mutating func note(_ pin: Int, _ isHigh: Bool) {
     guard (0..<64).contains(pin) else { return }
@@ -60,7 +78,8 @@ struct QTestConnection: ~Copyable {
     }
   }
 
-  private mutating func fail(_ message: String) -> UInt64? {
+  @discardableResult
+  mutating func fail(_ message: String) -> UInt64? {
     failure = HostError(message)
     return nil
   }
@@ -73,17 +92,19 @@ struct QTestConnection: ~Copyable {
       }
       buffer.removeFirst(start)
       start = 0
-      let place = buffer.count
-      buffer.append(contentsOf: repeatElement(0, count: 4096))
+      guard buffer.count <= Self.longestLine else {
+        fail("QEMU does not end its line")
+        return nil
+      }
       let flags = waiting ? 0 : Int32(MSG_DONTWAIT)
-      let count = unsafe buffer.withUnsafeMutableBytes {
-        unsafe recv(socket.number, $0.baseAddress! + place, 4096, flags)
+      let count = unsafe chunk.withUnsafeMutableBytes {
+        unsafe recv(socket.number, $0.baseAddress, $0.count, flags)
       }
       let code = errno
-      buffer.removeLast(4096 - max(0, count))
+      if count > 0 { buffer += chunk[..<count] }
       if count > 0 || (count < 0 && code == EINTR) { continue }
-      if count < 0, code == EAGAIN { return nil }
-      _ = fail("QEMU has ended")
+      if count < 0, code == EAGAIN, !waiting { return nil }
+      fail(count < 0 && code == EAGAIN ? "QEMU does not answer" : "QEMU has ended")
       return nil
     }
   }

@@ -4,8 +4,8 @@ internal import Glibc
 /// What stands for a guest's network cable: a place in this system that takes and gives Ethernet frames, one a read or a
 /// write, without preamble and frame check sequence.
 ///
-/// A TAP interface, an interface of this machine or a unix datagram socket: ``tap(_:)``, ``packet(_:)`` and
-/// ``datagram(local:remote:)`` make one. Nothing blocks.
+/// A TAP interface, an interface of this machine, a unix datagram socket or another guest: ``tap(_:)``, ``packet(_:)``,
+/// ``datagram(local:remote:)`` and ``guest(_:)`` make one. Nothing blocks.
 @safe
 public struct Uplink: ~Copyable {
   /// Bytes of the longest frame that an uplink gives or takes: an IP packet of 64 KiB behind a link header.
@@ -22,16 +22,19 @@ public struct Uplink: ~Copyable {
   public private(set) var refused: UInt64 = 0
   /// Of a packet socket alone: frames come behind a header, and may have to be taken apart.
   private var packets: PacketLine?
+  /// Of another guest alone: its queue holds the sender up when it is full, and loses nothing.
+  private let holdsUp: Bool
 
   init(
     _ file: consuming OwnedDescriptor, name: String, interface: String? = nil, path: String? = nil,
-    packets: PacketLine? = nil
+    packets: PacketLine? = nil, holdsUp: Bool = false
   ) {
     self.file = file
     self.name = name
     self.interface = interface
     self.path = path
     self.packets = packets
+    self.holdsUp = holdsUp
   }
 
   deinit {
@@ -52,12 +55,23 @@ public struct Uplink: ~Copyable {
   /// - Returns: how many of the bytes it has; nil when none waits. A frame that is longer than there is room is cut.
   public mutating func receive(into bytes: inout MutableSpan<UInt8>) -> Int? {
     if packets != nil { return packets?.receive(from: file.number, into: &bytes) }
-    while true {
+    // An empty datagram is no frame; a socket whose other side is gone tells so once.
+    for _ in 0..<Self.mostFailures {
       let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file.number, $0.baseAddress, $0.count) }
       if count > 0 { return count }
-      // An empty datagram is no frame; one whose other side is gone tells so once.
       if count < 0, errno != EINTR, errno != ECONNREFUSED { return nil }
     }
+    return nil
+  }
+
+  private static var mostFailures: Int { 16 }
+
+  /// Whether it takes another frame now, or as many as one of the longest is cut into. What loses frames when its queue is full
+  /// always does.
+  public func hasRoom() -> Bool {
+    guard holdsUp else { return true }
+    var entry = pollfd(fd: file.number, events: Int16(POLLOUT), revents: 0)
+    return unsafe ally_wait(&entry, 1, 0) > 0
   }
 
   /// Gives a frame away; one that cannot be taken now is lost, as on a cable.

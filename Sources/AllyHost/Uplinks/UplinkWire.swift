@@ -21,12 +21,19 @@ public protocol UplinkLine: WireEnd, ~Copyable {
   var inputDescriptor: Int32? { get }
   func hasCarrier() -> Bool
   var traffic: WireTraffic { get }
+  /// Whether the NIC has something to send and waits for room, which will be soon.
+  var isHeldUp: Bool { get }
+}
+
+extension UplinkLine where Self: ~Copyable {
+  public var isHeldUp: Bool { false }
 }
 
 /// An ``Uplink`` as a NIC's wire.
 ///
 /// A frame that the NIC cannot take yet stays here for up to two seconds, and those behind it stay in the uplink's queue,
-/// which is what flow control would make of it.
+/// which is what flow control would make of it. The other way another guest's queue holds the NIC up, for a hundredth of a second:
+/// what does not take any frames for longer loses them.
 public struct UplinkWire: UplinkLine, ~Copyable {
   public var uplink: Uplink
   public private(set) var traffic = WireTraffic()
@@ -37,8 +44,11 @@ public struct UplinkWire: UplinkLine, ~Copyable {
   /// How many frames are gone from there: the NIC took them, or they waited too long.
   private var taken: UInt64 = 0
   private var arrival: UInt64 = 0
+  /// Since when there has been no room; nil when there is.
+  private var full: UInt64?
 
   private static var patience: UInt64 { 2_000_000_000 }
+  private static var longestHold: UInt64 { 10_000_000 }
 
   public init(_ uplink: consuming Uplink) throws(HostError) { self.init(uplink, keeping: try KeptMemory(private: ())) }
 
@@ -80,7 +90,19 @@ public struct UplinkWire: UplinkLine, ~Copyable {
     return true
   }
 
-  public mutating func hasRoom(forFrameOf length: Int) -> Bool { true }
+  public mutating func hasRoom(forFrameOf length: Int) -> Bool {
+    if uplink.hasRoom() {
+      full = nil
+      return true
+    }
+    if full == nil { full = clock.time }
+    return !isHeldUp
+  }
+
+  public var isHeldUp: Bool {
+    guard let full else { return false }
+    return clock.time &- full < Self.longestHold
+  }
 
   public mutating func transmit(_ frame: Span<UInt8>) -> Bool {
     let isTaken = uplink.send(frame)

@@ -222,6 +222,7 @@ final class VFIOUserDevice: GuestProtocol {
   var kicks: [Int32] { [] }
   func followCarrier() { device.followCarrier() }
   var report: GuestReport { device.report }
+  var failure: HostError? { device.failure }
 }
 
 extension RegisterWidth {

@@ -10,7 +10,8 @@ internal import Glibc
 /// behind as for any other guest.
 ///
 /// Received frames are copied: then buffers go back in the order in which they were posted, and after a break of the connection
-/// the used index alone says which the guest still waits for.
+/// the used index alone says which the guest still waits for. A front end that keeps book of buffers in flight gets it kept
+/// (``VhostUserInflight``).
 final class VhostUserDevice: GuestProtocol {
   private let function: VirtioFunction
   private var memory: VhostUserMemory
@@ -20,11 +21,15 @@ final class VhostUserDevice: GuestProtocol {
   private var accepted: UInt64 = 0
   private var protocolFeatures: UInt64 = 0
   private var status: UInt64 = 0
-  /// Rings that the device works on, by number.
+  /// Rings that the device works on, by number, and where they are.
   private var running: [Int] = []
+  private var working: [VhostUserInflight.Ring] = []
   /// What could be told the front end's way; it is not needed so far.
   private var backEndRequests: ReceivedDescriptors?
   private(set) var mtu: UInt64?
+  private var inflight: VhostUserInflight?
+  /// What goes with the next reply.
+  private var replyFile: OwnedFile?
   private(set) var complaints: [String] = []
   private var now: UInt64 = 0
 
@@ -40,7 +45,7 @@ final class VhostUserDevice: GuestProtocol {
   }
 
   private var device: any VirtioGuestDevice { function.device }
-  var hasLostMemory: Bool { memory.isLost }
+  var hasLostMemory: Bool { memory.isLost || inflight?.isLost == true }
   private var isPacked: Bool { accepted & VhostUserFeatures.packedRing != 0 }
 
   // MARK: - Messages
@@ -104,6 +109,22 @@ final class VhostUserDevice: GuestProtocol {
     case .setBackEndRequests: backEndRequests = descriptors
     case .getConfiguration(let offset, let count):
       return try configuration(offset, count)
+    case .getInflight(let asked):
+      // Without a length there is none: packed rings say themselves what is in flight.
+      guard !isPacked, (1...rings.count).contains(Int(asked.queues)), (1...32_768).contains(asked.size) else {
+        return VhostUserInflightShape(length: 0, offset: 0, queues: asked.queues, size: asked.size).bytes
+      }
+      let shape = VhostUserInflightShape(queues: asked.queues, size: asked.size)
+      replyFile = try VhostUserInflight.makeFile(shape)
+      return shape.bytes
+    case .setInflight(let shape):
+      guard let file = descriptors.first else {
+        throw VhostUserRefusal("memory for buffers in flight without a descriptor")
+      }
+      guard Int(shape.queues) <= rings.count, shape.size <= 32_768 else {
+        throw VhostUserRefusal("buffers in flight of \(shape.queues) rings of \(shape.size)")
+      }
+      inflight = try VhostUserInflight(shape, file: file)
     case .setConfiguration: throw VhostUserRefusal("a write to the configuration, which is read-only")
     case .setStatus(let value):
       status = value & 0xFF
@@ -131,6 +152,7 @@ final class VhostUserDevice: GuestProtocol {
       rings[ring].kick = nil
       rings[ring].call = nil
       rings[ring].error = nil
+      inflight?.forget(ring, size: rings[ring].size)
       // The others go on if they can; the answer does not depend on it.
       try? restart()
       var reply: [UInt8] = []
@@ -223,12 +245,35 @@ final class VhostUserDevice: GuestProtocol {
         let driverArea = memory.guestAddress(of: addresses.available),
         let deviceArea = memory.guestAddress(of: addresses.used)
       else { throw VhostUserRefusal("ring \(index) is not in the guest's memory") }
-      queues.append(
-        VirtioFunction.Queue(
-          index: index, size: ring.size, descriptors: descriptors, driverArea: driverArea, deviceArea: deviceArea,
-          position: ring.position))
+      let queue = VirtioFunction.Queue(
+        index: index, size: ring.size, descriptors: descriptors, driverArea: driverArea, deviceArea: deviceArea,
+        position: ring.position)
+      queues.append(ring.isNew ? try takenUp(queue) : queue)
+      rings[index].isNew = false
     }
     return queues
+  }
+
+  /// A queue that begins where its guest has seen it used, if somebody may have worked on it before.
+  private func takenUp(_ queue: VirtioFunction.Queue) throws(VhostUserRefusal) -> VirtioFunction.Queue {
+    guard inflight != nil, !isPacked else { return queue }
+    var queue = queue
+    var position: VirtqueuePosition?
+    try change { memory, _ throws(VhostUserRefusal) in
+      position = try inflight?.takeUp(VhostUserInflight.Ring(queue), in: memory)
+    }
+    queue.position = position ?? queue.position
+    rings[queue.index].position = queue.position
+    return queue
+  }
+
+  /// Notes which buffers are in flight.
+  private func noteInflight() {
+    guard inflight != nil else { return }
+    for queue in working {
+      guard let position = device.position(ofQueue: queue.index) else { continue }
+      device.withMemory { inflight?.note(position, queue, in: $0) }
+    }
   }
 
   /// Lets the device work on the rings that are to run now, each from where it stands.
@@ -243,6 +288,7 @@ final class VhostUserDevice: GuestProtocol {
       throw VhostUserRefusal("features 0x\(String(accepted, radix: 16)), which do not go together")
     }
     running = queues.map(\.index)
+    working = queues.map(VhostUserInflight.Ring.init)
     // Whoever worked on them before may have died before the guest heard of the last buffers.
     for ring in running { rings[ring].raiseCall() }
     for ring in running where device.position(ofQueue: ring) == nil {
@@ -256,10 +302,12 @@ final class VhostUserDevice: GuestProtocol {
     guard !running.isEmpty else { return }
     for _ in 0..<Self.lastRounds where !device.work(at: now) { break }
     hear(at: now)
+    noteInflight()
     for ring in running {
       if let position = device.position(ofQueue: ring) { rings[ring].position = position }
     }
     running = []
+    working = []
     function.stop()
   }
 
@@ -268,6 +316,7 @@ final class VhostUserDevice: GuestProtocol {
       rings[ring].isStarted = false
       rings[ring].isEnabled = false
       rings[ring].kick = nil
+      inflight?.forget(ring, size: rings[ring].size)
     }
     status = 0
     try restart()
@@ -280,9 +329,12 @@ final class VhostUserDevice: GuestProtocol {
     guard !running.isEmpty else { return false }
     for ring in running { rings[ring].kick?.clear() }
     let isMore = device.work(at: now)
+    noteInflight()
     hear(at: now)
     return isMore
   }
+
+  func takeReplyFile() -> OwnedFile? { replyFile.take() }
 
   func hear(at now: UInt64) {
     self.now = now
@@ -304,6 +356,8 @@ final class VhostUserDevice: GuestProtocol {
     protocolFeatures = 0
     status = 0
     backEndRequests = nil
+    inflight = nil
+    replyFile = nil
   }
 
   var kicks: [Int32] { running.compactMap { rings[$0].kick?.number } }
@@ -319,4 +373,11 @@ final class VhostUserDevice: GuestProtocol {
 
   func followCarrier() { device.followCarrier() }
   var report: GuestReport { device.report }
+  var failure: HostError? { device.failure }
+}
+
+extension VhostUserInflight.Ring {
+  fileprivate init(_ queue: VirtioFunction.Queue) {
+    self.init(index: queue.index, size: queue.size, driverArea: queue.driverArea, deviceArea: queue.deviceArea)
+  }
 }

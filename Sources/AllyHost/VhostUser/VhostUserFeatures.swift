@@ -20,11 +20,13 @@ enum VhostUserProtocolFeatures {
   static let mtu: UInt64 = 1 << 4
   static let backEndRequests: UInt64 = 1 << 5
   static let configuration: UInt64 = 1 << 9
+  static let inflight: UInt64 = 1 << 12
   static let resetDevice: UInt64 = 1 << 13
   static let memorySlots: UInt64 = 1 << 15
   static let status: UInt64 = 1 << 16
 
   /// What this back end has. Without LOG_SHMFD a front end does not migrate.
   static let served =
-    multipleQueues | acknowledgements | mtu | backEndRequests | configuration | resetDevice | memorySlots | status
+    multipleQueues | acknowledgements | mtu | backEndRequests | configuration | inflight | resetDevice | memorySlots
+    | status
 }

@@ -38,6 +38,8 @@ enum VhostUserRequest: Equatable {
   case setBackEndRequests
   case getConfiguration(offset: UInt32, count: UInt32)
   case setConfiguration
+  case getInflight(VhostUserInflightShape)
+  case setInflight(VhostUserInflightShape)
   case resetDevice
   case getMemorySlots
   case addRegion(VhostUserRegion)
@@ -115,6 +117,12 @@ enum VhostUserRequest: Equatable {
       _ = try word()
       self = .getConfiguration(offset: offset, count: count)
     case 25: self = .setConfiguration
+    case 31, 32:
+      let length = try number()
+      let offset = try number()
+      guard let queues = reader.take(UInt16.self), let size = reader.take(UInt16.self) else { throw missing() }
+      let shape = VhostUserInflightShape(length: length, offset: offset, queues: queues, size: size)
+      self = request == 31 ? .getInflight(shape) : .setInflight(shape)
     case 34: self = .resetDevice
     case 36: self = .getMemorySlots
     case 37, 38:

@@ -7,6 +7,8 @@ struct VhostUserRing {
   var addresses = VhostUserRingAddresses(descriptors: 0, used: 0, available: 0)
   /// Where the next start begins.
   var position = VirtqueuePosition(available: 0, used: 0)
+  /// Whether the front end has said where it begins, and it has not begun since.
+  var isNew = false
   var kick: KickDescriptor?
   var call: EventDescriptor?
   var error: EventDescriptor?
@@ -18,6 +20,7 @@ struct VhostUserRing {
 
   /// Takes the base that the front end gives: a place in a split ring, or both places of a packed one.
   mutating func setBase(_ base: UInt32, isPacked: Bool) {
+    isNew = true
     let available = UInt16(truncatingIfNeeded: base)
     position = VirtqueuePosition(
       available: available, used: isPacked ? UInt16(truncatingIfNeeded: base >> 16) : available)

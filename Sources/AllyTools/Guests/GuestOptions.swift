@@ -13,10 +13,17 @@ public struct GuestOptions: ParsableArguments {
   var nic: GuestNICKind = .e1000
 
   @Option(
+    name: .customLong("qemu"),
+    help: ArgumentHelp(
+      "Have QEMU's own model of the NIC behind the appliance, not ours: the program, 10.1 or later.",
+      valueName: "program"))
+  var qemu: String?
+
+  @Option(
     name: .customLong("uplink"), parsing: .singleValue,
     help: ArgumentHelp(
-      "Where a guest's cable leads: a TAP interface, an interface of this machine, or two unix datagram sockets, ours and the other end's.",
-      valueName: "tap:name|packet:name|unix:local,remote"))
+      "Where a guest's cable leads: a TAP interface, an interface of this machine, two unix datagram sockets, ours and the other end's, or the guest of the next --uplink guest.",
+      valueName: "tap:name|packet:name|unix:local,remote|guest"))
   var uplinks: [GuestUplink] = []
 
   @Option(
@@ -46,6 +53,17 @@ public struct GuestOptions: ParsableArguments {
     guard gap == nil || isWanted else { throw ValidationError("--keep goes with --attach") }
     guard gap == nil || record == nil else {
       throw ValidationError("--record with --keep: a capture ends with the worker that writes it; expected one of them")
+    }
+    let paired = uplinks.count { $0 == .guest }
+    guard paired.isMultiple(of: 2) else {
+      throw ValidationError("\(paired) --uplink guest: expected two for each pair of guests")
+    }
+    guard qemu == nil || isWanted else { throw ValidationError("--qemu goes with --attach") }
+    guard qemu == nil || nic != .virtioNet else {
+      throw ValidationError("--qemu with --nic virtio-net: expected e1000, e1000e or igb")
+    }
+    guard qemu == nil || gap == nil else {
+      throw ValidationError("--qemu with --keep: what QEMU's NIC holds dies with its worker; expected one of them")
     }
     guard Set(attachments.map(\.path)).count == attachments.count else {
       throw ValidationError("two guests at one socket: expected a socket for each --attach")
@@ -98,8 +116,14 @@ enum GuestUplink: ExpressibleByArgument, Equatable {
   case tap(String)
   case packet(String)
   case datagram(local: String, remote: String)
+  /// The first and the second of them are two ends of a cable, and so on.
+  case guest
 
   init?(argument: String) {
+    if argument == "guest" {
+      self = .guest
+      return
+    }
     guard let colon = argument.firstIndex(of: ":") else { return nil }
     let rest = argument[argument.index(after: colon)...]
     switch argument[..<colon] {

@@ -21,6 +21,9 @@ extension GuestRun {
     guard protection == .copyToDPIMemory else {
       throw CommandFailure(.usage, "--protection in-place with --inspector-process: expected copy")
     }
+    guard options.qemu == nil else {
+      throw CommandFailure(.usage, "--qemu with --inspector-process: expected one of them")
+    }
     guard !outlivesWorkers else {
       throw CommandFailure(.usage, "--keep with --inspector-process: expected one of them")
     }

@@ -48,13 +48,19 @@ public struct GuestRun {
       throw CommandFailure(
         .usage, "--protection in-place with vhost-user: expected copy, because buffers go back in their order")
     }
+    if protection != .copyToDPIMemory, options.qemu != nil {
+      throw CommandFailure(
+        .usage, "--protection in-place with --qemu: expected copy, because QEMU's NIC does not reach the guest's memory"
+      )
+    }
     let recorder = try options.record.map { path throws(CommandFailure) in try FrameRecorder(path: path) }
     var failure: HostError?
     do throws(HostError) {
       let stop = try StopSignal()
       let uplinks = options.uplinks
       var opened: [UplinkBox] = []
-      for uplink in uplinks { opened.append(UplinkBox(try uplink.open())) }
+      var otherEnd: Uplink?
+      for uplink in uplinks { opened.append(UplinkBox(try uplink.open(&otherEnd))) }
       // Nothing fails from here on but the NICs; the inspector comes back in any case.
       let shared = SharedInspector(MeasuredInspector(inspector, recorder: recorder))
       do throws(HostError) {
@@ -95,13 +101,18 @@ public struct GuestRun {
       }
     }
     let page = try options.gap.map { _ throws(HostError) in try KeeperPage() }
+    let hasPairs = options.uplinks.contains(.guest)
     for (index, attachment) in options.attachments.enumerated() {
+      let isPaired = options.uplinks[index] == .guest
+      let introduce = hasPairs ? { $0.passesReceived = isPaired } as (inout MeasuredInspector<Inspector>) -> Void : nil
       switch attachment.way {
       case .vfioUser where page != nil:
-        try server.keep(try makeDevice(uplinks[index], number: index, shared), at: attachment.path)
-      case .vfioUser: try server.serve(try makeDevice(uplinks[index], number: index, shared), at: attachment.path)
+        try server.keep(try makeDevice(uplinks[index], number: index, shared, introduce), at: attachment.path)
+      case .vfioUser:
+        try server.serve(try makeDevice(uplinks[index], number: index, shared, introduce), at: attachment.path)
       case .vhostUser:
-        try server.serveRings(of: try makeVirtioNet(uplinks[index], number: index, shared), at: attachment.path)
+        try server.serveRings(
+          of: try makeVirtioNet(uplinks[index], number: index, shared, introduce), at: attachment.path)
       }
       Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
     }
@@ -154,7 +165,7 @@ public struct GuestRun {
   }
 
   private func makeDevice<Inspector: PacketInspector & ~Copyable>(
-    _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>
+    _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>, _ introduce: ((inout Inspector) -> Void)?
   ) throws(HostError) -> any GuestDevice {
     guard let wire = uplink.take() else { throw HostError("an uplink was used twice") }
     let (requester, address) = identity(number)
@@ -162,36 +173,42 @@ public struct GuestRun {
     switch options.nic {
     case .e1000:
       return try makeNIC(
-        E1000Model(requester: requester, macAddress: address), RingVirtualizer<E1000Driver>.self, wire,
-        windows: [.registers, .indirect], shared)
+        E1000Model(requester: requester, macAddress: address), RingVirtualizer<E1000Driver>.self, address, wire,
+        windows: [.registers, .indirect], shared, introduce)
     case .e1000e:
       return try makeNIC(
-        E1000EModel(requester: requester, macAddress: address), RingVirtualizer<E1000EDriver>.self, wire,
-        windows: [.registers, .empty, .indirect, .empty], shared)
+        E1000EModel(requester: requester, macAddress: address), RingVirtualizer<E1000EDriver>.self, address, wire,
+        windows: [.registers, .empty, .indirect, .empty], shared, introduce)
     case .virtioNet: throw HostError("a virtio network device is attached by vhost-user")
     case .igb:
       return try makeNIC(
-        IGBModel(requester: requester, macAddress: address), RingVirtualizer<IGBDriver>.self, wire,
-        windows: [.registers, .empty, .indirect, .empty], shared)
+        IGBModel(requester: requester, macAddress: address), RingVirtualizer<IGBDriver>.self, address, wire,
+        windows: [.registers, .empty, .indirect, .empty], shared, introduce)
     }
   }
 
-  /// A device model behind its driver module; with a keeper, one that outlives its worker.
+  /// A device model behind its driver module, or QEMU's of that name; with a keeper, one that outlives its worker.
   private func makeNIC<
     Virtualizer: NICVirtualizer & ~Copyable, Model: PersistentModel & ~Copyable, Inspector: PacketInspector & ~Copyable
   >(
-    _ model: consuming Model, _ virtualizer: Virtualizer.Type, _ wire: consuming Uplink, windows: [RegisterWindow],
-    _ shared: SharedInspector<Inspector>
+    _ model: consuming Model, _ virtualizer: Virtualizer.Type, _ address: [UInt8], _ wire: consuming Uplink,
+    windows: [RegisterWindow], _ shared: SharedInspector<Inspector>, _ introduce: ((inout Inspector) -> Void)?
   ) throws(HostError) -> any GuestDevice {
+    if let program = options.qemu {
+      return try GuestNIC<Virtualizer, QEMUDevice, Inspector>(
+        QEMUDevice.Settings(
+          program: program, model: options.nic.rawValue, macAddress: address, user: privileges.user),
+        uplink: wire, windows: windows, inspecting: shared, settings: settings, introduce: introduce)
+    }
     if outlivesWorkers {
       let memory = try KeptMemory()
       return try GuestNIC<Virtualizer, KeptNIC<Model>, Inspector>(
         KeptNIC(model: model, uplink: wire, keeping: memory), windows: windows, inspecting: shared, settings: settings,
-        keeping: memory)
+        keeping: memory, introduce: introduce)
     }
     return try GuestNIC<Virtualizer, ModelNIC<Model, UplinkWire>, Inspector>(
       ModelNIC(model: model, line: UplinkWire(wire)), windows: windows, inspecting: shared, settings: settings,
-      link: link)
+      link: link, introduce: introduce)
   }
 
   private var settings: InterceptionSettings {
@@ -207,7 +224,7 @@ public struct GuestRun {
 
   /// A virtio network device, whose registers are behind the fifth base address register.
   private func makeVirtioNet<Inspector: PacketInspector & ~Copyable>(
-    _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>
+    _ uplink: UplinkBox, number: Int, _ shared: SharedInspector<Inspector>, _ introduce: ((inout Inspector) -> Void)?
   ) throws(HostError) -> any VirtioGuestDevice {
     guard let wire = uplink.take() else { throw HostError("an uplink was used twice") }
     let (requester, address) = identity(number)
@@ -216,7 +233,8 @@ public struct GuestRun {
       maximumFrameLength: Uplink.longestFrame)
     return try GuestNIC<VirtqueueVirtualizer<VirtioNetDriver>, ModelNIC<VirtioNetModel, UplinkWire>, Inspector>(
       ModelNIC(model: model, line: UplinkWire(wire)),
-      windows: [.empty, .empty, .empty, .empty, .registers], inspecting: shared, settings: settings, link: link)
+      windows: [.empty, .empty, .empty, .empty, .registers], inspecting: shared, settings: settings, link: link,
+      introduce: introduce)
   }
 
   private func count(
@@ -263,8 +281,10 @@ private final class UplinkBox {
 }
 
 extension GuestUplink {
-  fileprivate func open() throws(HostError) -> Uplink {
+  /// - Parameter otherEnd: of a cable between two guests, of which one end was opened.
+  fileprivate func open(_ otherEnd: inout Uplink?) throws(HostError) -> Uplink {
     switch self {
+    case .guest: try .guest(&otherEnd)
     case .tap(let name): try .tap(name)
     case .packet(let name): try .packet(name)
     case .datagram(let local, let remote): try .datagram(local: local, remote: remote)

@@ -9,6 +9,9 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
   /// Frames that the accepted ones are on the wire: those that a NIC cuts are several.
   private(set) var segments: UInt64 = 0
   private let recorder: FrameRecorder?
+  /// Whether the guest whose frames come next gets them from another guest of this command: then they were inspected where they
+  /// were sent, and pass.
+  var passesReceived = false
   /// Of a worker that outlives itself: which frame it inspects, and the verdict on one that workers died of.
   private var survival: (page: KeeperPage, frame: FrameUnderInspection, gap: Verdict)?
 
@@ -45,12 +48,17 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
 
   static var takesAnnouncements: Bool { Inspector.takesAnnouncements }
 
-  mutating func announce(_ packet: borrowing Packet) { inspector.announce(packet) }
+  mutating func announce(_ packet: borrowing Packet) {
+    if !wasInspected(packet) { inspector.announce(packet) }
+  }
+
+  private func wasInspected(_ packet: borrowing Packet) -> Bool { passesReceived && packet.direction == .receive }
 
   /// Whether everything that is wanted can still be done.
   var isSound: Bool { recorder?.failure == nil }
 
   mutating func inspect(_ packet: borrowing Packet) -> Verdict {
+    if wasInspected(packet) { return .accept }
     if let verdict = verdictUninspected(packet) { return verdict }
     let verdict = inspector.inspect(packet)
     survival?.frame.end()
@@ -66,6 +74,7 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
   }
 
   mutating func inspect(_ packet: borrowing Packet, answering answers: inout FrameAnswers) -> Verdict {
+    if wasInspected(packet) { return .accept }
     if let verdict = verdictUninspected(packet) { return verdict }
     let verdict = inspector.inspect(packet, answering: &answers)
     survival?.frame.end()

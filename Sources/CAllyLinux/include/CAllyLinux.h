@@ -106,6 +106,10 @@ void ally_place_return(struct ally_place *place);
 // Has the calling thread run before all that is not real time (SCHED_FIFO, priority 1 to 99). Returns 0, or -1 with errno.
 int ally_realtime(int priority);
 
+// Has the kernel end the calling thread's waits when they are over, and not up to 50 us later, with others'; threads that it starts
+// inherit it. Without, as it was when the thread began.
+void ally_wake_in_time(int exactly);
+
 // Keeps every page of this process that was or will be touched in memory. Returns 0, or -1 with errno.
 int ally_lock_memory(void);
 
@@ -179,14 +183,19 @@ int ally_send_noted(int socket, const void *buffer, size_t length, void *note);
 // else. For the main thread, before there are others. Returns -1 with errno on failure.
 int ally_stop_descriptor(void);
 
-// Starts a program with standard output and standard error going to `log`. The child is killed when this process ends,
-// however it ends. Returns its process id, or -1 with errno. It stays a zombie until ally_reap.
-pid_t ally_spawn(char *const arguments[], int log);
+// Starts a program, found as a shell would, with no capability and no way to get any, as a user or as the process's own with NULL.
+// Standard output and standard error go to `log`; of the other descriptors it has those that are `kept`, under their numbers. It is
+// killed when this process ends, however that ends. Returns its pidfd, which is for ally_end_spawned, or -1 with errno (ENOENT when
+// there is no such user).
+int ally_spawn(char *const arguments[], const char *user, const int *kept, size_t count, int log);
 
-// Whether a child has ended: 1, 0, or -1.
-int ally_has_ended(pid_t child);
+// Kills what ally_spawn started, if it is not gone yet, and waits for it. Within the sandbox too.
+void ally_end_spawned(int handle);
 
-// Kills a child of ally_spawn, if it is not gone yet, and waits for it.
-void ally_reap(pid_t child);
+// A unix socket pair of a kind (SOCK_STREAM, SOCK_DGRAM), close-on-exec. Returns 0, or -1 with errno.
+int ally_socket_pair(int kind, int ends[2]);
+
+// The most seconds that a receive waits. Returns 0, or -1 with errno.
+int ally_receive_patience(int socket, unsigned seconds);
 
 #endif
