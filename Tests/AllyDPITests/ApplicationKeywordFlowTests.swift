@@ -139,6 +139,16 @@ enum MessageSample {
     return .datagrams((.toServer, bytes), port: 67)
   }
 
+  /// A call about a handle.
+  static func nfs(version: Int = 3, procedure: Int = 4, program: Int = 100_003, isDatagrams: Bool = true) -> Exchange {
+    var bytes: [UInt8] = []
+    for word in [9, 0, 2, program, version, procedure, 0, 0, 0, 0, 4] { bytes += Wire.u32(word) }
+    bytes += Array("root".utf8) + [UInt8](repeating: 0, count: 32)
+    return isDatagrams
+      ? .datagrams((.toServer, bytes), port: 2049)
+      : .stream((.toServer, Wire.u32(bytes.count | 0x8000_0000) + bytes), port: 2049)
+  }
+
   static func rfb(type: UInt8 = 2, result: Int = 0, name: String = "desk") -> Exchange {
     .stream(
       (.toClient, Array("RFB 003.008\n".utf8)), (.toServer, Array("RFB 003.008\n".utf8)), (.toClient, [1, type]),
@@ -361,6 +371,25 @@ enum MessageSample {
       Case("rfb.name; content:\"desk\"", Sample.rfb(), Sample.rfb(name: "else")),
       Case("rfb.sectype:2", Sample.rfb(), Sample.rfb(type: 1)),
       Case("rfb.secresult:fail", Sample.rfb(result: 1), Sample.rfb()),
+    ])
+  }
+
+  @Test func keywordsOfNFS() throws {
+    typealias Sample = MessageSample
+    let plain = Sample.nfs()
+    try Self.check([
+      Case("nfs_version:3", plain, Sample.nfs(version: 2)),
+      Case("nfs_version:>2", plain, Sample.nfs(version: 2)),
+      // Ranges of both have their ends.
+      Case("nfs.version:2<>3", plain, Sample.nfs(version: 4)),
+      Case("nfs_procedure:4", plain, Sample.nfs(procedure: 1)),
+      Case("nfs_procedure:4<>5", plain, Sample.nfs(procedure: 1)),
+      Case("nfs_procedure:!1", plain, Sample.nfs(procedure: 1)),
+      Case("rpc:100003,3,4", plain, Sample.nfs(procedure: 1)),
+      Case("rpc:100003,*,4", plain, Sample.nfs(procedure: 1)),
+      Case("rpc:100003,3,*", plain, Sample.nfs(version: 2)),
+      Case("rpc:100003", plain, Sample.nfs(program: 100_005)),
+      Case("rpc:100003,3,4", Sample.nfs(isDatagrams: false), Sample.nfs(procedure: 1, isDatagrams: false)),
     ])
   }
 
