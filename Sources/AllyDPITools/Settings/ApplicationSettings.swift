@@ -9,9 +9,9 @@ extension ApplicationOptions {
     for one in ApplicationProtocol.allCases {
       let path = protocols + (one == .http1 ? "http" : one.rawValue) + ".enabled"
       guard let (text, _) = tree.text(path) else { continue }
-      // What is only to be detected has no transactions.
+      // What is only to be detected has no transactions; IMAP is never more than detected.
       if text == "detection-only" {
-        _ = disabled.insert(one)
+        if one != .imap { _ = disabled.insert(one) }
       } else if try tree.flag(path) == false {
         _ = disabled.insert(one)
       }

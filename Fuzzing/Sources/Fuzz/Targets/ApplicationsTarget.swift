@@ -130,7 +130,13 @@ struct ApplicationsTarget: FuzzTarget {
     Opening(nfs(version: 4, procedure: 1, isDatagrams: false)),
     Opening(nfs(version: 3, procedure: 6, isDatagrams: true)),
     Opening(nfs(version: 2, procedure: 4, isDatagrams: true)),
+    Opening([3, 0, 0, 19, 14, 0xE0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0]),
+    Opening(Array("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe".utf8)),
+    Opening(Array("1 capability\r\n".utf8)),
+    Opening([0, 1, 0x61, 0] + Array("octet\0".utf8), port: 69),
+    Opening([0xFF, 0xFD, 0x18], fromServer: true, port: 23),
     Opening([], port: 2049),
+    Opening([0x65, 0, 4, 0] + [UInt8](repeating: 0, count: 20) + [1, 0, 0, 0], port: 44818),
   ]
 
   /// A call about a handle of 32 bytes and a name.
@@ -170,5 +176,11 @@ struct ApplicationsTarget: FuzzTarget {
     alert nfs any any -> any any (file.data; content:"a"; sid:25;)
     alert nfs any any -> any any (app-layer-event:nfs.malformed_data; sid:26;)
     alert udp any any -> any any (rpc:100003,*,6; sid:27;)
+    alert rdp any any -> any any (content:"mstshash"; sid:28;)
+    alert tftp any any -> any any (content:"octet"; sid:29;)
+    alert bittorrent-dht any any -> any any (app-layer-event:bittorrent-dht.malformed_packet; sid:30;)
+    alert imap any any -> any any (content:"login"; sid:31;)
+    alert telnet any any -> any any (content:"login"; sid:32;)
+    alert enip any any -> any any (enip_command:111; cip_service:14,1,3; sid:33;)
     """#
 }
