@@ -139,6 +139,38 @@ enum MessageSample {
     return .datagrams((.toServer, bytes), port: 67)
   }
 
+  /// A call about a handle.
+  static func nfs(version: Int = 3, procedure: Int = 4, program: Int = 100_003, isDatagrams: Bool = true) -> Exchange {
+    var bytes: [UInt8] = []
+    for word in [9, 0, 2, program, version, procedure, 0, 0, 0, 0, 4] { bytes += Wire.u32(word) }
+    bytes += Array("root".utf8) + [UInt8](repeating: 0, count: 32)
+    return isDatagrams
+      ? .datagrams((.toServer, bytes), port: 2049)
+      : .stream((.toServer, Wire.u32(bytes.count | 0x8000_0000) + bytes), port: 2049)
+  }
+
+  /// A message of EtherNet/IP; with data it is one of CIP without a connection.
+  static func enip(command: UInt8 = 0x6F, _ cip: [UInt8]) -> Exchange {
+    let data: [UInt8] =
+      cip.isEmpty
+      ? [1, 0, 0, 0] : [0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0xB2, 0, UInt8(cip.count), 0] + cip
+    let head: [UInt8] = [command, 0, UInt8(data.count), 0] + [UInt8](repeating: 0, count: 20)
+    return .datagrams((.toServer, head + data), port: 44818)
+  }
+
+  static func cip(_ service: UInt8, classNumber: Int, attribute: UInt8? = nil, data: [UInt8] = []) -> [UInt8] {
+    var path: [UInt8] =
+      classNumber < 256
+      ? [0x20, UInt8(classNumber)] : [0x21, 0, UInt8(classNumber & 0xFF), UInt8(classNumber >> 8)]
+    path += [0x24, 1]
+    if let attribute { path += [0x30, attribute] }
+    return [service, UInt8(path.count / 2)] + path + data
+  }
+
+  static func cipBundle(_ first: [UInt8], _ second: [UInt8]) -> [UInt8] {
+    [0x0A, 2, 0x20, 2, 0x24, 1, 2, 0, 6, 0, UInt8(6 + first.count), 0] + first + second
+  }
+
   static func rfb(type: UInt8 = 2, result: Int = 0, name: String = "desk") -> Exchange {
     .stream(
       (.toClient, Array("RFB 003.008\n".utf8)), (.toServer, Array("RFB 003.008\n".utf8)), (.toClient, [1, type]),
@@ -362,6 +394,54 @@ enum MessageSample {
       Case("rfb.sectype:2", Sample.rfb(), Sample.rfb(type: 1)),
       Case("rfb.secresult:fail", Sample.rfb(result: 1), Sample.rfb()),
     ])
+  }
+
+  @Test func keywordsOfNFS() throws {
+    typealias Sample = MessageSample
+    let plain = Sample.nfs()
+    try Self.check([
+      Case("nfs_version:3", plain, Sample.nfs(version: 2)),
+      Case("nfs_version:>2", plain, Sample.nfs(version: 2)),
+      // Ranges of both have their ends.
+      Case("nfs.version:2<>3", plain, Sample.nfs(version: 4)),
+      Case("nfs_procedure:4", plain, Sample.nfs(procedure: 1)),
+      Case("nfs_procedure:4<>5", plain, Sample.nfs(procedure: 1)),
+      Case("nfs_procedure:!1", plain, Sample.nfs(procedure: 1)),
+      Case("rpc:100003,3,4", plain, Sample.nfs(procedure: 1)),
+      Case("rpc:100003,*,4", plain, Sample.nfs(procedure: 1)),
+      Case("rpc:100003,3,*", plain, Sample.nfs(version: 2)),
+      Case("rpc:100003", plain, Sample.nfs(program: 100_005)),
+      Case("rpc:100003,3,4", Sample.nfs(isDatagrams: false), Sample.nfs(procedure: 1, isDatagrams: false)),
+    ])
+  }
+
+  @Test func keywordsOfEtherNetIP() throws {
+    typealias Sample = MessageSample
+    let plain = Sample.enip(Sample.cip(14, classNumber: 1, attribute: 3))
+    let bundle = Sample.enip(Sample.cipBundle(Sample.cip(1, classNumber: 2), Sample.cip(14, classNumber: 4)))
+    let list = Sample.enip(Sample.cip(3, classNumber: 1, data: [2, 0, 7, 0, 8, 0]))
+    try Self.check([
+      Case("enip_command:111", plain, Sample.enip(command: 101, [])),
+      Case("cip_service:14", plain, Sample.enip(Sample.cip(1, classNumber: 1))),
+      Case("cip_service:14", plain, Sample.enip([14 | 0x80, 0, 0, 0])),
+      Case("cip_service:14,1", plain, Sample.enip(Sample.cip(14, classNumber: 2))),
+      Case("cip_service:14,300", Sample.enip(Sample.cip(14, classNumber: 300)), plain),
+      Case("cip_service:14,1,3", plain, Sample.enip(Sample.cip(14, classNumber: 1, attribute: 4))),
+      Case("cip_service:14,4", bundle, plain),
+      Case("cip_service:3,1,8", list, Sample.enip(Sample.cip(3, classNumber: 1, data: [1, 0, 7, 0]))),
+    ])
+  }
+
+  @Test func messagesOfEtherNetIPComeInPieces() throws {
+    let message = MessageSample.enip(MessageSample.cip(14, classNumber: 1))
+    let stream = Exchange.stream((.toServer, message.messages[0].bytes + message.messages[0].bytes), port: 44818)
+    let rule = "alert enip any any -> any any (cip_service:14,1; sid:1;)"
+    #expect(try stream.run(rule, piece: 5).alerts == [1, 1])
+    #expect(try stream.run(rule).alerts == [1, 1])
+    // Bundles that are in themselves, and lengths that are not so.
+    let inItself = MessageSample.enip([0x0A, 0, 2, 0, 0, 0, 4, 0, 0x0A, 0, 1, 0, 0, 0])
+    #expect(try inItself.run(rule).alerts.isEmpty)
+    #expect(try MessageSample.enip([14, 200, 0x20]).run(rule).alerts.isEmpty)
   }
 
   @Test func keywordsOfIndustrialProtocols() throws {

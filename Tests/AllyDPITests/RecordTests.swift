@@ -31,6 +31,21 @@ import Testing
     #expect(record.hasSuffix("\"packet_info\":{\"linktype\":1}}"))
   }
 
+  @Test func eachSidesNetflowHasItsOwnHardwareAddresses() throws {
+    var engine = try TestEngine("") {
+      $0.records = .netflows
+      $0.recordOptions.ethernet = true
+    }
+    engine.send(TestFrame(ipProtocol: 17, payload: [1]))
+    engine.send(TestFrame(ipProtocol: 17).reply)
+    engine.finish()
+    // The frames of both sides have the same addresses: what differs is which one came first.
+    let (one, two) = ("\"02:00:00:00:00:01\"", "\"02:00:00:00:00:02\"")
+    #expect(engine.records.count == 2)
+    #expect(engine.records.first?.contains("\"dest_macs\":[\(one),\(two)],\"src_macs\":[\(two),\(one)]") == true)
+    #expect(engine.records.last?.contains("\"dest_macs\":[\(two),\(one)],\"src_macs\":[\(one),\(two)]") == true)
+  }
+
   @Test func optionsLeaveFieldsOut() throws {
     var engine = try TestEngine("alert udp any any -> any any (content:\"attack\"; metadata:a b; sid:1;)") {
       $0.recordOptions.alert.payload = false

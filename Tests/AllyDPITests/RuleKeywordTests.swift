@@ -213,7 +213,7 @@ import Testing
       keyword: "numbers of DNS, SNMP, Kerberos, NFS, RFB, IKE, DHCP",
       right: [
         "dns.opcode:!4;", "snmp.version:3;", "snmp.pdu_type:1;", "krb5_msg_type:12;", "krb5_err_code:6;",
-        "krb5.ticket_encryption:!weak;", "nfs_procedure:3<>5;", "nfs_version:>3;", "nfs.version:3;",
+        "krb5.ticket_encryption:!weak;", "nfs_procedure:3<>4;", "nfs_version:>3;", "nfs.version:3;",
         "rfb.secresult:ok;",
         "rfb.sectype:>2;", "ike.exchtype:2;", "ike.chosen_sa_attribute:alg_hash=2;", "ike.nonce_payload_length:<200;",
         "ike.key_exchange_payload_length:>100;", "dhcp.leasetime:>5;", "dhcp.renewal_time:5;",
@@ -221,9 +221,17 @@ import Testing
       ],
       wrong: [
         "dns.opcode:^>4;", "dns.opcode:^256;", "snmp.version:^a;", "snmp.pdu_type:^>1;", "krb5_msg_type:^>1;",
-        "krb5_err_code:^a;", "krb5.ticket_encryption:^foo;", "nfs_procedure:^a;", "nfs.version:^a;",
+        "krb5_err_code:^a;", "krb5.ticket_encryption:^foo;", "nfs_procedure:^a;", "nfs_procedure:^4<>4;",
+        "nfs.version:^a;",
         "rfb.secresult:^foo;", "rfb.sectype:^a;", "ike.exchtype:^300;", "ike.chosen_sa_attribute:^alg_foo=2;",
         "ike.chosen_sa_attribute:alg_enc=^a;", "dhcp.leasetime:^a;", "ftpdata_command:^RETR;", "ftpbounce:^5;",
+      ]),
+    Row(
+      keyword: "rpc",
+      right: ["rpc:100003;", "rpc:100003,3;", "rpc: 100003 , 3 , 6;", "rpc:100003,*,6;", "rpc:100003,3,*;"],
+      wrong: [
+        "rpc:^*,3,6;", "rpc:^!100003;", "rpc:100003,3,6,^7;", "rpc:^0x186a3;", "rpc:^99999999999;",
+        "rpc:\"^100003\";",
       ]),
     Row(
       keyword: "MQTT",

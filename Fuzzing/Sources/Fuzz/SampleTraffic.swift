@@ -48,19 +48,20 @@ enum SampleTraffic {
   }
 
   static func tcp(
-    toServer: Bool, _ sequence: UInt32, _ acknowledgment: UInt32, flags: UInt8, _ payload: [UInt8]
+    toServer: Bool, port: Int = 80, _ sequence: UInt32, _ acknowledgment: UInt32, flags: UInt8, _ payload: [UInt8]
   ) -> [UInt8] {
-    let ports = toServer ? big16(40_000) + big16(80) : big16(80) + big16(40_000)
+    let ports = toServer ? big16(40_000) + big16(port) : big16(port) + big16(40_000)
     return ipv4(
       toServer: toServer, protocol: 6,
       ports + big32(sequence) + big32(acknowledgment) + [0x50, flags, 0xFF, 0xFF, 0, 0, 0, 0] + payload)
   }
 
-  private static func datagram(_ payload: [UInt8]) -> [UInt8] {
-    big16(40_001) + big16(53) + big16(8 + payload.count) + [0, 0] + payload
+  private static func datagram(_ payload: [UInt8], toServer: Bool = true, port: Int = 53) -> [UInt8] {
+    let ports = toServer ? big16(40_001) + big16(port) : big16(port) + big16(40_001)
+    return ports + big16(8 + payload.count) + [0, 0] + payload
   }
 
-  static func udp(_ payload: [UInt8]) -> [UInt8] {
-    ipv4(toServer: true, protocol: 17, datagram(payload))
+  static func udp(_ payload: [UInt8], toServer: Bool = true, port: Int = 53) -> [UInt8] {
+    ipv4(toServer: toServer, protocol: 17, datagram(payload, toServer: toServer, port: port))
   }
 }

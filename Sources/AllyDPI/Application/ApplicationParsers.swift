@@ -6,7 +6,8 @@ enum ApplicationParsers {
     ModbusParser.self, QUICParser.self, SIPParser.self, SNMPParser.self, KerberosParser.self, DHCPParser.self,
     RFBParser.self,
     SMTPParser.self, FTPParser.self, FTPDataParser.self, SMBParser.self, DCERPCParser.self,
-    PostgreSQLParser.self, NTPParser.self, IKEParser.self,
+    PostgreSQLParser.self, NTPParser.self, IKEParser.self, NFSParser.self, TFTPParser.self, RDPParser.self,
+    BitTorrentParser.self, ENIPParser.self, IMAPParser.self, TelnetParser.self,
   ]
 
   /// No protocol.

@@ -19,6 +19,7 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case tcpAcknowledgement(NumberTest)
   case tcpWindow(NumberTest)
   case tcpMSS(NumberTest)
+  case rpc(RPCMatch)
   case icmpType(NumberTest)
   case icmpCode(NumberTest)
   case icmpID(NumberTest)
@@ -105,6 +106,7 @@ extension PacketTest {
     case .tcpMSS(let test):
       packet.transport == .tcp && packet.tcp.options.contains(.maximumSegmentSize)
         && test.matches(UInt32(packet.tcp.maximumSegmentSize))
+    case .rpc(let call): packet.hasCall(call, bytes: bytes)
     case .icmpType(let test): packet.hasICMP && test.matches(UInt32(packet.icmp.type))
     case .icmpCode(let test): packet.hasICMP && test.matches(UInt32(packet.icmp.code))
     case .icmpID(let test):
@@ -202,6 +204,19 @@ extension DecodedPacket {
       return nil
     }
     return header.u32(4)
+  }
+
+  /// Whether a call of Sun RPC begins in the payload (RFC 5531 §9), over TCP behind a record's mark (§11), of whichever
+  /// version of RPC.
+  func hasCall(_ call: RPCMatch, bytes: RawSpan) -> Bool {
+    guard transport == .udp || transport == .tcp else { return false }
+    let mark: UInt32 = transport == .tcp ? 4 : 0
+    guard payloadLength >= mark + 24, let header = Window<24>(bytes, at: Int(payloadOffset &+ mark)) else {
+      return false
+    }
+    return header.u32(4) == RPCMessage.call && header.u32(12) == call.program
+      && (call.version ?? header.u32(16)) == header.u32(16)
+      && (call.procedure ?? header.u32(20)) == header.u32(20)
   }
 
   /// Whether the packet has the layer, and its checksum is as asked for.

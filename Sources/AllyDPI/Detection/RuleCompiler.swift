@@ -510,6 +510,7 @@ struct RuleCompiler {
     case .tcpAcknowledgement(let match): return .tcpAcknowledgement(NumberTest(match))
     case .tcpWindow(let match): return .tcpWindow(NumberTest(match))
     case .tcpMSS(let match): return .tcpMSS(NumberTest(match))
+    case .rpc(let match): return .rpc(match)
     case .icmpType(let match): return .icmpType(NumberTest(match))
     case .icmpCode(let match): return .icmpCode(NumberTest(match))
     case .icmpID(let match): return .icmpID(NumberTest(match))

@@ -223,7 +223,7 @@ extension EVEWriter {
       json.key("spi")
       json.number(flow.securityParametersIndex)
     }
-    if let hardware { hardwareAddresses(of: hardware) }
+    if let hardware { hardwareAddresses(of: hardware, from: side) }
     commonOptions(flow)
   }
 }

@@ -33,11 +33,13 @@ struct HardwareAddressTable {
 }
 
 extension EVEWriter {
-  /// `"ether":{…}` of a flow.
-  mutating func hardwareAddresses(of flow: HardwareAddressTable.Addresses) {
+  /// `"ether":{…}` of a flow, or of what one side of it sent.
+  mutating func hardwareAddresses(of flow: HardwareAddressTable.Addresses, from side: FlowSide) {
+    let (sources, destinations) =
+      side == .toServer ? (flow.sources, flow.destinations) : (flow.destinations, flow.sources)
     json.key("ether")
     json.beginObject()
-    for (key, addresses) in [("dest_macs" as StaticString, flow.destinations), ("src_macs", flow.sources)] {
+    for (key, addresses) in [("dest_macs" as StaticString, destinations), ("src_macs", sources)] {
       json.key(key)
       json.beginArray()
       for address in addresses { json.string { $0.appendHardwareAddress(address) } }

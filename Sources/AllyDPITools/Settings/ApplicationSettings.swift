@@ -14,9 +14,9 @@ extension ApplicationOptions {
       }
       let path = own + ".enabled"
       guard let (text, _) = tree.text(path) else { continue }
-      // What is only to be detected has no transactions.
+      // What is only to be detected has no transactions; IMAP is never more than detected.
       if text == "detection-only" {
-        _ = disabled.insert(one)
+        if one != .imap { _ = disabled.insert(one) }
       } else if try tree.flag(path) == false {
         _ = disabled.insert(one)
       }

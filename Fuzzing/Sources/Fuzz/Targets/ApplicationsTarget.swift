@@ -43,9 +43,9 @@ struct ApplicationsTarget: FuzzTarget {
     } catch {
       fatalError("no engine: \(error)")
     }
-    var conversation = Conversation(isDatagrams: isDatagrams)
-    conversation.open(&engine)
     let opening = Self.openings[Int(choice & 0x7F) % Self.openings.count]
+    var conversation = Conversation(isDatagrams: isDatagrams, port: opening.port ?? (isDatagrams ? 53 : 80))
+    conversation.open(&engine)
     if !opening.bytes.isEmpty { conversation.send(opening.bytes, fromServer: opening.fromServer, &engine) }
     var count = 0
     while !input.isEmpty, count < Self.mostMessages {
@@ -57,31 +57,48 @@ struct ApplicationsTarget: FuzzTarget {
     require(engine.statistics.alerts <= UInt64(records.count), "fewer records than alerts")
   }
 
+  /// What is said first, by whom, and to which port; nil for the usual one.
+  private struct Opening {
+    var bytes: [UInt8]
+    var fromServer: Bool
+    var port: Int?
+
+    init(_ bytes: [UInt8], fromServer: Bool = false, port: Int? = nil) {
+      self.bytes = bytes
+      self.fromServer = fromServer
+      self.port = port
+    }
+  }
+
   /// One flow, in frames whose sequence numbers are right.
   private struct Conversation {
     let isDatagrams: Bool
+    let port: Int
     private var client: UInt32 = 1001
     private var server: UInt32 = 5001
     private var ordinal: UInt64 = 0
 
-    init(isDatagrams: Bool) { self.isDatagrams = isDatagrams }
+    init(isDatagrams: Bool, port: Int) {
+      self.isDatagrams = isDatagrams
+      self.port = port
+    }
 
     mutating func open(_ engine: inout DPIEngine) {
       if isDatagrams { return }
-      inspect(SampleTraffic.tcp(toServer: true, 1000, 0, flags: 0x02, []), &engine)
-      inspect(SampleTraffic.tcp(toServer: false, 5000, 1001, flags: 0x12, []), &engine)
-      inspect(SampleTraffic.tcp(toServer: true, 1001, 5001, flags: 0x10, []), &engine)
+      inspect(SampleTraffic.tcp(toServer: true, port: port, 1000, 0, flags: 0x02, []), &engine)
+      inspect(SampleTraffic.tcp(toServer: false, port: port, 5000, 1001, flags: 0x12, []), &engine)
+      inspect(SampleTraffic.tcp(toServer: true, port: port, 1001, 5001, flags: 0x10, []), &engine)
     }
 
     mutating func send(_ bytes: [UInt8], fromServer: Bool, _ engine: inout DPIEngine) {
       let part = Array(bytes.prefix(1400))
       if isDatagrams {
-        inspect(SampleTraffic.udp(part), &engine)
+        inspect(SampleTraffic.udp(part, toServer: !fromServer, port: port), &engine)
       } else if fromServer {
-        inspect(SampleTraffic.tcp(toServer: false, server, client, flags: 0x18, part), &engine)
+        inspect(SampleTraffic.tcp(toServer: false, port: port, server, client, flags: 0x18, part), &engine)
         server &+= UInt32(part.count)
       } else {
-        inspect(SampleTraffic.tcp(toServer: true, client, server, flags: 0x18, part), &engine)
+        inspect(SampleTraffic.tcp(toServer: true, port: port, client, server, flags: 0x18, part), &engine)
         client &+= UInt32(part.count)
       }
     }
@@ -96,20 +113,40 @@ struct ApplicationsTarget: FuzzTarget {
   }
 
   /// What makes each protocol known; the first leaves it to the input.
-  private static let openings: [(bytes: [UInt8], fromServer: Bool)] = [
-    ([], false),
-    ([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0], false),
-    ([0x80, 0x2E, 1, 0, 2], false),
-    (Array("SSH-2.0-a\r\n".utf8), false),
-    (Array("SSH-2.0-a\r\n".utf8), true),
-    ([0x10, 14, 0, 4, 0x4D, 0x51, 0x54, 0x54, 5, 0, 0, 9, 0, 0, 1, 0x61], false),
-    ([0x05, 0x64, 5, 0xC9, 1, 0, 0, 0, 0xB6, 0x4F], false),
-    ([0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1], false),
-    (Array("RFB 003.008\n".utf8), true),
-    (Array("INVITE sip:a SIP/2.0\r\n\r\n".utf8), false),
-    (Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8), false),
-    ([0, 0, 0, 16, 0, 3, 0, 0] + Array("user\0a\0\0".utf8), false),
+  private static let openings: [Opening] = [
+    Opening([]),
+    Opening([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]),
+    Opening([0x80, 0x2E, 1, 0, 2]),
+    Opening(Array("SSH-2.0-a\r\n".utf8)),
+    Opening(Array("SSH-2.0-a\r\n".utf8), fromServer: true),
+    Opening([0x10, 14, 0, 4, 0x4D, 0x51, 0x54, 0x54, 5, 0, 0, 9, 0, 0, 1, 0x61]),
+    Opening([0x05, 0x64, 5, 0xC9, 1, 0, 0, 0, 0xB6, 0x4F]),
+    Opening([0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1]),
+    Opening(Array("RFB 003.008\n".utf8), fromServer: true),
+    Opening(Array("INVITE sip:a SIP/2.0\r\n\r\n".utf8)),
+    Opening(Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)),
+    Opening([0, 0, 0, 16, 0, 3, 0, 0] + Array("user\0a\0\0".utf8)),
+    Opening(nfs(version: 3, procedure: 3, isDatagrams: false)),
+    Opening(nfs(version: 4, procedure: 1, isDatagrams: false)),
+    Opening(nfs(version: 3, procedure: 6, isDatagrams: true)),
+    Opening(nfs(version: 2, procedure: 4, isDatagrams: true)),
+    Opening([3, 0, 0, 19, 14, 0xE0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0]),
+    Opening(Array("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe".utf8)),
+    Opening(Array("1 capability\r\n".utf8)),
+    Opening([0, 1, 0x61, 0] + Array("octet\0".utf8), port: 69),
+    Opening([0xFF, 0xFD, 0x18], fromServer: true, port: 23),
+    Opening([], port: 2049),
+    Opening([0x65, 0, 4, 0] + [UInt8](repeating: 0, count: 20) + [1, 0, 0, 0], port: 44818),
   ]
+
+  /// A call about a handle of 32 bytes and a name.
+  private static func nfs(version: UInt8, procedure: UInt8, isDatagrams: Bool) -> [UInt8] {
+    let head: [UInt8] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0x86, 0xA3, 0, 0, 0, version, 0, 0, 0, procedure]
+    let handle: [UInt8] = [0, 0, 0, 32] + [UInt8](repeating: 7, count: 32)
+    let name: [UInt8] = [0, 0, 0, 1, 0x61, 0, 0, 0]
+    let call = head + [UInt8](repeating: 0, count: 16) + handle + name
+    return isDatagrams ? call : [0x80, 0, 0, UInt8(call.count)] + call
+  }
 
   private static let rules = #"""
     alert tls any any -> any any (tls.sni; content:"a"; sid:1;)
@@ -135,5 +172,15 @@ struct ApplicationsTarget: FuzzTarget {
     alert mqtt any any -> any any (frame:mqtt.header; content:"a"; sid:21;)
     alert sip any any -> any any (frame:sip.request.line; content:"INVITE"; sid:22;)
     alert rfb any any -> any any (frame:rfb.pdu; content:"a"; sid:23;)
+    alert nfs any any -> any any (nfs_procedure:3; nfs_version:>2; sid:24;)
+    alert nfs any any -> any any (file.data; content:"a"; sid:25;)
+    alert nfs any any -> any any (app-layer-event:nfs.malformed_data; sid:26;)
+    alert udp any any -> any any (rpc:100003,*,6; sid:27;)
+    alert rdp any any -> any any (content:"mstshash"; sid:28;)
+    alert tftp any any -> any any (content:"octet"; sid:29;)
+    alert bittorrent-dht any any -> any any (app-layer-event:bittorrent-dht.malformed_packet; sid:30;)
+    alert imap any any -> any any (content:"login"; sid:31;)
+    alert telnet any any -> any any (content:"login"; sid:32;)
+    alert enip any any -> any any (enip_command:111; cip_service:14,1,3; sid:33;)
     """#
 }

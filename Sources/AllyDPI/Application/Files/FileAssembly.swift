@@ -51,8 +51,13 @@ final class FileAssembly {
   }
 
   /// No more content comes.
-  func close(isWhole: Bool) {
+  ///
+  /// - Parameters:
+  ///   - isWhole: as far as the sender's word goes.
+  ///   - end: where the file ends, as far as that is known: what is missing in front of it is a gap.
+  func close(isWhole: Bool, at end: UInt64 = 0) {
     release(through: .max)
+    if end > file.size { file.skip(Int(clamping: end - file.size)) }
     file.close(isWhole: isWhole)
   }
 

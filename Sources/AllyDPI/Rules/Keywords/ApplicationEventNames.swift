@@ -4,6 +4,9 @@ enum ApplicationEventNames {
   static func of(_ name: String) -> Set<String> { names[name] ?? [] }
 
   private static let names: [String: Set<String>] = [
+    "bittorrent-dht": [
+      "malformed_packet"
+    ],
     "dhcp": [
       "malformed_options", "truncated_options",
     ],

@@ -65,8 +65,10 @@ enum NumberKeywords {
 
   private static func comparison(_ name: String, _ number: ApplicationNumber) -> Keyword {
     Keyword(name, .plain) { builder, option throws(RuleSyntaxError) in
-      let match = try NumberText.match(option.value, in: limits(of: number))
+      let match = try NumberText.match(
+        option.value, in: limits(of: number), includesEnds: number.protocols == [.nfs])
       try builder.restrict(to: number.protocols, at: option.keyword)
+      if let side = number.side { try builder.restrict(to: side, at: option.keyword) }
       builder.append(.applicationNumber(number, match), at: option.keyword)
     }
   }

@@ -1,4 +1,4 @@
-/// Options about the headers of TCP and ICMP.
+/// Options about the headers of TCP, ICMP and Sun RPC.
 enum TransportKeywords {
   static let table: [Keyword] = [
     Keyword("flags", .plain, tcpFlags),
@@ -14,7 +14,22 @@ enum TransportKeywords {
     .number("icode", in: NumberText.byte) { .icmpCode($0) },
     .exactly("icmp_id", in: NumberText.short) { .icmpID($0) },
     .exactly("icmp_seq", in: NumberText.short) { .icmpSequence($0) },
+    Keyword("rpc", .plain, rpc),
   ]
+
+  /// `PROGRAM[, VERSION|*[, PROCEDURE|*]]`.
+  @Sendable
+  private static func rpc(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
+    let parts = option.value.separated()
+    guard parts.count <= 3 else { throw parts[3].expected("program, version and procedure at most") }
+    func number(_ place: Int) throws(RuleSyntaxError) -> UInt32? {
+      guard place < parts.count, parts[place].string != "*" else { return nil }
+      return UInt32(try parts[place].number(in: NumberText.long))
+    }
+    let program = UInt32(try parts[0].number(in: NumberText.long))
+    let match = RPCMatch(program: program, version: try number(1), procedure: try number(2))
+    builder.append(.rpc(match), at: option.keyword)
+  }
 
   @Sendable
   private static func window(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {

@@ -59,6 +59,16 @@ extension ApplicationNumber {
   }
 }
 
+extension ApplicationNumber {
+  /// The side whose messages have it; nil when both sides' have.
+  public var side: FlowMatch.Side? {
+    switch self {
+    case .nfsProcedure, .nfsVersion: .toServer
+    default: nil
+    }
+  }
+}
+
 /// Bits in an application's message that rules ask for.
 public enum ApplicationFlags: String, Sendable, BitwiseCopyable, Hashable, CaseIterable {
   /// `mqtt.flags`: the fixed header's: retain 0x01, dup 0x08.

@@ -1,3 +1,10 @@
+/// `rpc`: a call of Sun RPC that begins in the packet. What is nil may be anything.
+public struct RPCMatch: Sendable, BitwiseCopyable, Hashable {
+  public var program: UInt32
+  public var version: UInt32?
+  public var procedure: UInt32?
+}
+
 /// `flags:[!|*|+]FSRPAUCE0[,MASK]`.
 ///
 /// Suricata's way: with no flag named (`0`) a packet that has any flag matches only under `not`; else the packet's

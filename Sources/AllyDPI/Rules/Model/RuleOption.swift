@@ -43,6 +43,7 @@ public enum RuleOption: Sendable {
   case tcpWindow(NumberMatch)
   /// `tcp.mss`: the option's value; a packet without the option does not match.
   case tcpMSS(NumberMatch)
+  case rpc(RPCMatch)
   /// `itype`, `icode`: ICMP of both families.
   case icmpType(NumberMatch)
   case icmpCode(NumberMatch)

@@ -46,12 +46,14 @@ public struct EngineSupport: Sendable {
     ],
     protocols: [
       .http1, .http2, .dns, .tls, .ssh, .mqtt, .dnp3, .modbus, .quic, .sip, .snmp, .krb5, .dhcp, .rfb, .smtp, .ftp,
-      .ftpData, .dcerpc, .smb, .pgsql, .ntp, .ike,
+      .ftpData, .dcerpc, .smb, .pgsql, .ntp, .ike, .nfs, .tftp, .rdp, .bittorrentDHT, .imap,
+      .telnet, .enip,
     ],
     features: [
       .applicationProtocol, .applicationEvents, .transforms, .base64, .dataSets, .dataReputations, .flowIntegers,
       .streamSizes, .flowAge, .checksums, .icmpv6MTU, .services, .bypass, .tlsVersion, .tlsState, .certificateValidity,
-      .dnp3Objects, .modbus, .krb5TicketEncryption, .http2Settings, .ikeAttributes, .fileDigests, .ftpDataCommand,
+      .dnp3Objects, .modbus, .cipServices, .krb5TicketEncryption, .http2Settings, .ikeAttributes, .fileDigests,
+      .ftpDataCommand,
       .ftpBounce, .dcerpc, .dcerpcByteOrder,
     ],
     numbers: [
@@ -60,7 +62,8 @@ public struct EngineSupport: Sendable {
       .mqttType, .mqttQualityOfService, .mqttProtocolVersion, .mqttReasonCode, .mqttSessionPresent, .dnp3Function,
       .snmpVersion, .snmpPDUType, .krb5MessageType, .krb5ErrorCode,
       .dhcpLeaseTime, .dhcpRenewalTime, .dhcpRebindingTime, .rfbSecurityType, .rfbSecurityResult,
-      .ikeExchangeType, .ikeKeyExchangePayloadLength, .ikeNoncePayloadLength,
+      .ikeExchangeType, .ikeKeyExchangePayloadLength, .ikeNoncePayloadLength, .nfsProcedure, .nfsVersion,
+      .enipCommand,
     ],
     flags: [.mqttHeader, .mqttConnect, .dnp3Indications])
 

@@ -2,7 +2,11 @@
 enum NumberText {
   /// `5`, `=5`, `!5`, `!=5`, `<5`, `<=5`, `>5`, `>=5`, and the ranges `5-9` and `5<>9`, which leave out both ends, and
   /// `5<=>9`, which does not.
-  static func match(_ text: RuleSlice, in limits: ClosedRange<Int>) throws(RuleSyntaxError) -> NumberMatch {
+  ///
+  /// - Parameter includesEnds: for keywords whose ranges never leave out their ends.
+  static func match(
+    _ text: RuleSlice, in limits: ClosedRange<Int>, includesEnds: Bool = false
+  ) throws(RuleSyntaxError) -> NumberMatch {
     func number(_ text: RuleSlice) throws(RuleSyntaxError) -> UInt32 {
       UInt32(try text.trimmed.number(in: limits))
     }
@@ -18,6 +22,10 @@ enum NumberText {
     let high = try number(last)
     if isInclusive {
       guard low <= high else { throw text.error("expected the lower number first, found \(text.quoted)") }
+      return .range(low...high)
+    }
+    if includesEnds {
+      guard low < high else { throw text.error("expected the lower number first, found \(text.quoted)") }
       return .range(low...high)
     }
     guard low < high, high - low > 1 else {

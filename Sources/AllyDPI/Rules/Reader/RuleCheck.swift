@@ -159,7 +159,7 @@ extension RuleOption {
     switch self {
     case .dsize, .ttl, .ipID, .tos, .ipProtocol, .ipOption, .fragmentBits, .fragmentOffset, .sameIP, .tcpFlags,
       .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .icmpType, .icmpCode, .icmpID, .icmpSequence, .icmpv6MTU,
-      .flowAge:
+      .rpc, .flowAge:
       true
     default:
       if let buffer, buffer != .ipSource, buffer != .ipDestination { buffer.isHeader } else { false }
@@ -171,7 +171,7 @@ extension RuleOption {
     switch self {
     case .dsize, .ttl, .ipID, .tos, .ipProtocol, .ipOption, .fragmentBits, .fragmentOffset, .sameIP, .tcpFlags,
       .tcpSequence, .tcpAcknowledgement, .tcpWindow, .tcpMSS, .icmpType, .icmpCode, .icmpID, .icmpSequence,
-      .icmpv6MTU, .checksum, .decodeEvent, .streamEvent:
+      .icmpv6MTU, .rpc, .checksum, .decodeEvent, .streamEvent:
       true
     default: buffer?.isHeader ?? false
     }
