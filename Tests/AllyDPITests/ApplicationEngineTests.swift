@@ -86,6 +86,33 @@ import Testing
           + "\"status\":302,\"redirect\":\"/x\",\"length\":2}"))
   }
 
+  /// The record of a web page, with these settings of `http`.
+  private func page(_ set: (inout RecordOptions.HTTP) -> Void) throws -> String {
+    var engine = try TestEngine("") {
+      Self.allKinds(&$0)
+      set(&$0.recordOptions.http)
+    }
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: br\r\n\r\n", &engine)
+    connection.server("HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 2\r\n\r\nok", &engine)
+    return try #require(engine.records.first { $0.contains("\"event_type\":\"http\"") })
+  }
+
+  @Test func headerFieldsAreRecordedAsTheOperatorAsks() throws {
+    let basic = try page { $0.extended = false }
+    #expect(basic.contains("\"http\":{\"hostname\":\"h\",\"url\":\"/\"}"))
+    let custom = try page { $0.custom = ["accept_encoding", "Server", "via"] }
+    #expect(custom.contains("\"request_headers\":[{\"name\":\"Accept-Encoding\",\"value\":\"br\"}]"))
+    #expect(custom.contains("\"response_headers\":[{\"name\":\"Server\",\"value\":\"s\"}]"))
+    let dump = try page { $0.headers = .request }
+    #expect(
+      dump.contains(
+        "\"request_headers\":[{\"name\":\"Host\",\"value\":\"h\"},"
+          + "{\"name\":\"Accept-Encoding\",\"value\":\"br\"}]"))
+    #expect(!dump.contains("response_headers"))
+  }
+
   @Test func eventsOfTheApplicationCanBeAskedFor() throws {
     var engine = try TestEngine(
       "alert http any any -> any any (app-layer-event:http.missing_host_header; sid:1;)", Self.allKinds)

@@ -112,6 +112,20 @@ import Testing
     #expect(!records[0].contains("\"email\""))
   }
 
+  @Test func headerFieldsAreRecordedAsTheOperatorAsks() throws {
+    var engine = try TestEngine("") {
+      $0.records = [.smtp]
+      $0.recordOptions.smtp.custom = ["received", "subject", "x_mailer", "bcc"]
+      $0.recordOptions.smtp.digests = ["subject"]
+    }
+    Self.send(Self.header + "Received: one\r\nReceived: two\r\nBcc: q@r, s@t\r\nDate: now\r\n\r\nx", &engine)
+    let record = try #require(engine.records.first { $0.contains("\"event_type\":\"smtp\"") })
+    #expect(
+      record.contains(
+        "\"bcc\":[\"q@r\",\"s@t\"],\"subject\":\"hi\",\"received\":[\"one\",\"two\"],"
+          + "\"subject_md5\":\"49f68a5c8493ec2c0bf489821c21fc3b\"}"))
+  }
+
   @Test func partsWithinPartsEnd() {
     // Each part opens another one: at some depth they are no longer followed.
     var message = MIMEMessage()

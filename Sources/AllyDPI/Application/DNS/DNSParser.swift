@@ -169,6 +169,8 @@ final class DNSTransaction: ApplicationTransaction {
 
   fileprivate func note(_ event: DNSEvent) { events.insert(event.rawValue) }
 
+  var inspectedSide: FlowSide? { side }
+
   /// A message is there as a whole, and nothing belongs to it from the other side.
   func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
 

@@ -1,9 +1,65 @@
 extension HTTPTransaction {
+  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
+    json.key("tx_id")
+    json.number(number)
+    json.key("http")
+    json.beginObject()
+    writeBasicFields(to: &json)
+    if options.http.extended { writeExtendedFields(to: &json) }
+    let dump = options.http.headers
+    writeHeaders("request_headers", request.fields, isWhole: dump == .both || dump == .request, options.http, to: &json)
+    writeHeaders(
+      "response_headers", response.fields, isWhole: dump == .both || dump == .response, options.http, to: &json)
+    json.endObject()
+  }
+
+  /// The header fields of one side: all (`dump-all-headers`), or those that the operator names (`custom`).
+  private func writeHeaders(
+    _ key: StaticString, _ fields: HTTPHeaderFields, isWhole: Bool, _ options: RecordOptions.HTTP,
+    to json: inout JSONWriter
+  ) {
+    if !isWhole && options.custom.isEmpty { return }
+    var isBegun = false
+    for index in 0..<fields.count {
+      let name = fields.name(index)
+      guard isWhole || HTTPTransaction.isWanted(name, options) else { continue }
+      if !isBegun {
+        json.key(key)
+        json.beginArray()
+        isBegun = true
+      }
+      json.beginObject()
+      json.key("name")
+      json.text(name.prefix(HTTPTransaction.longestHeaderName))
+      json.key("value")
+      json.text(fields.value(index).prefix(HTTPTransaction.longestHeaderValue))
+      json.endObject()
+    }
+    if isBegun { json.endArray() }
+  }
+
+  /// Bytes of a header field's name and value in a record.
+  private static var longestHeaderName: Int { 255 }
+  private static var longestHeaderValue: Int { 2047 }
+
+  /// Letters count in whichever case, and settings may have `_` for `-`.
+  private static func isWanted(_ name: ArraySlice<UInt8>, _ options: RecordOptions.HTTP) -> Bool {
+    // The extended fields have it already.
+    if options.extended && name.isCaselessEqual(to: "referer") { return false }
+    return options.custom.contains { setting in
+      name.count == setting.utf8.count
+        && zip(name, setting.utf8).allSatisfy {
+          LiteralSearch.lowercase($0) == LiteralSearch.lowercase($1 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $1)
+        }
+    }
+  }
+
   /// `"http":{…}`, with Suricata's `extended` fields.
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("http")
     json.beginObject()
     writeBasicFields(to: &json)
+    writeExtendedFields(to: &json)
     json.endObject()
   }
 
@@ -11,6 +67,7 @@ extension HTTPTransaction {
     json.key("http")
     json.beginObject()
     writeBasicFields(to: &json)
+    writeExtendedFields(to: &json)
     if options.alert.httpBodyPrintable {
       printable("http_request_body_printable", request.body.bytes, to: &json)
       printable("http_response_body_printable", response.body.bytes, to: &json)
@@ -50,6 +107,9 @@ extension HTTPTransaction {
       text("http_content_type", type.prefix { $0 != UInt8(ascii: ";") }, to: &json)
     }
     writeContentRange(to: &json)
+  }
+
+  private func writeExtendedFields(to json: inout JSONWriter) {
     text("http_refer", request.fields.value(of: "referer"), to: &json)
     text("http_method", request.method[...], to: &json)
     text("protocol", request.version[...], to: &json)
