@@ -6,7 +6,7 @@ import Testing
 @Suite struct PrivilegeTests {
   @Test(arguments: [(0, "getpid"), (3, "a local socket"), (5, "memory"), (9, "a thread")] as [(Int32, String)])
   func `What is needed is allowed`(call: Int32, name: String) {
-    #expect(ally_sandbox_probe(call) == 0, "\(name)")
+    #expect(ally_sandbox_probe(call, 0) == 0, "\(name)")
   }
 
   @Test(
@@ -15,10 +15,30 @@ import Testing
       (10, "another process"), (11, "what a debugger may see"),
     ] as [(Int32, String)])
   func `Anything else ends the process`(call: Int32, name: String) {
-    #expect(ally_sandbox_probe(call) == 128 + SIGSYS, "\(name)")
+    #expect(ally_sandbox_probe(call, 0) == 128 + SIGSYS, "\(name)")
   }
 
   @Test func `Memory to be executed is refused`() {
-    #expect(ally_sandbox_probe(4) == 0)
+    #expect(ally_sandbox_probe(4, 0) == 0)
+  }
+
+  /// Swift's runtime explains a crash by starting a program.
+  @Test(arguments: [0, 1] as [Int32])
+  func `A crash is the signal that it is, whatever would have explained it`(keeps: Int32) {
+    #expect(ally_sandbox_probe(12, keeps) == 128 + SIGSEGV)
+  }
+
+  @Test(arguments: [(0, "getpid"), (5, "memory")] as [(Int32, String)])
+  func `A keeper may do what it needs`(call: Int32, name: String) {
+    #expect(ally_sandbox_probe(call, 1) == 0, "\(name)")
+  }
+
+  @Test(
+    arguments: [
+      (1, "a program"), (2, "a network socket"), (3, "a local socket"), (6, "tracing"), (8, "another user"),
+      (10, "another process"), (13, "a file"),
+    ] as [(Int32, String)])
+  func `Anything else ends a keeper`(call: Int32, name: String) {
+    #expect(ally_sandbox_probe(call, 1) == 128 + SIGSYS, "\(name)")
   }
 }

@@ -21,8 +21,9 @@ extension GuestRun {
     guard protection == .copyToDPIMemory else {
       throw CommandFailure(.usage, "--protection in-place with --inspector-process: expected copy")
     }
-    guard !outlivesWorkers else {
-      throw CommandFailure(.usage, "--keep with --inspector-process: expected one of them")
+    guard !Keeper.isSuccessor else {
+      throw CommandFailure(
+        .usage, "an upgrade with --inspector-process, whose frames nobody else may write: expected another start")
     }
     let name = name
     let role = try Self.attempt { () throws(HostError) in
@@ -36,7 +37,7 @@ extension GuestRun {
       let early = try Self.attempt { () throws(HostError) in try link.begin() }
       // It has told why.
       if let early { return Self.status(early) }
-      return try serve(through: link, by: original, report)
+      return try kept(letGo: link.letGo).serve(through: link, by: original, report)
     }
   }
 
