@@ -28,7 +28,9 @@ struct FirewallCommand {
   func perform(on run: GuestRun, apart: InspectorProcessOptions) throws(CommandFailure) -> ExitStatus {
     if options.check { return try tellOf(try readPolicy()) }
     guard apart.isWanted else {
-      let connections = try run.keptState(length: FirewallInspector.connectionMemory(configuration))
+      let run = try run.kept()
+      let connections = try run.keptState(
+        length: FirewallInspector.connectionMemory(configuration), layout: FirewallInspector.connectionLayout)
       return try filter(connections: connections) { firewall, summary, often throws(CommandFailure) in
         try run.inspect(inspecting: &firewall, counting: &summary, takeOver: { $0.takeUpConnections() }) { _ in often()
         }
@@ -53,9 +55,12 @@ struct FirewallCommand {
     _ run: (inout LoggedFirewall, inout RunSummary, _ often: () -> Bool) throws(CommandFailure) -> Void
   ) throws(CommandFailure) -> ExitStatus {
     let policy = try readPolicy()
-    let log = try openLog(policy)
+    let log = try openLog(policy, continues: connections?.isSuccessor == true)
     // They outlive the firewall.
     defer { withExtendedLifetime(connections) {} }
+    var configuration = configuration
+    // Another worker, or executable, finds them by it.
+    if let connections { configuration.tracking.seed = connections.seed }
     var firewall = LoggedFirewall(
       unsafe FirewallInspector(policy: policy, configuration: configuration, connections: connections?.bytes), log: log)
     var summary = RunSummary()
@@ -80,8 +85,11 @@ struct FirewallCommand {
     return .success
   }
 
-  private func openLog(_ policy: FirewallPolicy) throws(CommandFailure) -> PacketLog? {
-    try options.log.map { path throws(CommandFailure) in try PacketLog(path: path, policy: policy) }
+  /// - Parameter continues: whether what is there stays.
+  private func openLog(_ policy: FirewallPolicy, continues: Bool = false) throws(CommandFailure) -> PacketLog? {
+    try options.log.map { path throws(CommandFailure) in
+      try PacketLog(path: path, policy: policy, appending: continues)
+    }
   }
 
   private func report(

@@ -10,11 +10,11 @@ final class PacketLog {
   /// Why writing ended, once it did.
   private(set) var failure: CommandFailure?
 
-  init(path: String, policy: FirewallPolicy) throws(CommandFailure) {
+  init(path: String, policy: FirewallPolicy, appending: Bool) throws(CommandFailure) {
     self.path = path
     self.policy = policy
     do {
-      file = try OutputFile(writing: path, appending: false)
+      file = try OutputFile(writing: path, appending: appending)
     } catch {
       throw CommandFailure(.cannotCreate, "cannot create \(path): \(error.reason)")
     }

@@ -63,6 +63,8 @@ public struct DPIEngine: ~Copyable, PacketInspector {
 
   /// Bytes of `droppedFlows`.
   public static var droppedFlowMemory: Int { DroppedFlows.byteCount }
+  /// What is in them: an engine of another program that has another word for it cannot read them.
+  public static var droppedFlowLayout: String { DroppedFlows.layout }
 
   /// Goes on dropping the flows that an engine dropped, inline, that had the same `droppedFlows` and the same
   /// ``DPIConfiguration/hashSeed`` (a fork of this process has both). To be called before the first frame.

@@ -46,6 +46,9 @@ public struct FirewallInspector: ~Copyable, PacketInspector {
     ConnectionTable.byteCount(capacity: configuration.tracking.maximumConnections)
   }
 
+  /// What is in them: a firewall of another program that has another word for it cannot read them.
+  public static var connectionLayout: String { ConnectionTable.layout }
+
   /// A firewall whose connections outlive it: in memory that copies of this process share. A copy that goes on in the place of
   /// another calls ``takeUpConnections()`` first.
   ///

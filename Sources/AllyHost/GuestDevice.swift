@@ -146,7 +146,7 @@ public final class GuestNIC<
   ///   - shared: the appliance.
   ///   - settings: limits and protection.
   ///   - link: to an inspector in another process, which is to see the frames in DPI memory.
-  ///   - kept: memory that outlives a worker; DPI memory then does too. Not with `link`.
+  ///   - kept: memory that outlives a worker; DPI memory then does too, as that of `link` does in any case.
   ///   - introduce: tells the inspector, before each batch, whose frames come next.
   public convenience init(
     _ nic: consuming NIC, windows: [RegisterWindow], inspecting shared: SharedInspector<Inspector>,
@@ -284,6 +284,11 @@ protocol KeptGuestDevice: GuestDevice {
   func begin(message: UInt64)
   /// Writes the NIC's record, which does not count yet.
   func writeNIC()
+  /// What it is, for ``KeptLayout``, and bytes of its record.
+  var kind: String { get }
+  var recordLength: Int { get }
+  /// Leaves what outlives a worker to the executable that comes after this one, or takes over what the one before has left.
+  func leave(as name: String, layout: String, in starter: WorkerStarter) throws(HostError)
   /// Becomes the NIC of a worker that died. The guest's memory is mapped; ``exchange(with:)`` has been called.
   func resume(at now: UInt64) throws(HostError)
 }
@@ -307,6 +312,13 @@ where Virtualizer: ~Copyable, NIC: PersistentNIC & ~Copyable, Inspector: ~Copyab
   func begin(message: UInt64) { intercepted.reads = (memory.records, message) }
 
   func writeNIC() { intercepted.nic.write() }
+
+  var kind: String { NIC.kind }
+  var recordLength: Int { intercepted.nic.recordLength }
+
+  func leave(as name: String, layout: String, in starter: WorkerStarter) throws(HostError) {
+    try memory.leave(as: name, layout: layout, in: starter)
+  }
 
   func resume(at now: UInt64) throws(HostError) {
     intercepted.restoreNIC()

@@ -51,17 +51,25 @@ public final class GuestServer {
   }
 
   /// Serves the rings of a virtio network device at a socket over vhost-user; front ends can connect from now on.
-  public func serveRings(of device: any VirtioGuestDevice, at path: String) throws(HostError) {
-    try serve(GuestSession(try VhostUserDevice(device)), at: path)
+  ///
+  /// - Parameter starter: of a keeper's workers, which find the socket open.
+  public func serveRings(
+    of device: any VirtioGuestDevice, at path: String, in starter: WorkerStarter? = nil
+  ) throws(HostError) {
+    try serve(GuestSession(try VhostUserDevice(device)), at: path, in: starter)
   }
 
   /// Serves a NIC at a socket over vfio-user, in workers of a keeper: clients can connect from now on, and are served when
   /// ``begin(_:page:)`` was called.
   ///
   /// - Precondition: the NIC was made with ``KeptMemory``, and is a ``KeptNIC``.
-  public func keep(_ device: any GuestDevice, at path: String) throws(HostError) {
+  public func keep(_ device: any GuestDevice, at path: String, in starter: WorkerStarter) throws(HostError) {
     guard let device = device as? any KeptGuestDevice else { preconditionFailure("a NIC that cannot be kept") }
-    try serve(KeptSession(device, number: places.count), at: path)
+    let session = KeptSession(device, number: places.count)
+    try device.leave(
+      as: "guest \(places.count)", layout: KeptLayout.text(device.kind, device.recordLength, session.recordLength),
+      in: starter)
+    try serve(session, at: path, in: starter)
   }
 
   /// Serves as a worker from now on: the first, or in the place of one that died.
@@ -72,8 +80,13 @@ public final class GuestServer {
     for place in places { try (place.guest as? KeptSession)?.begin(channel) }
   }
 
-  private func serve(_ guest: any ServedGuest, at path: String) throws(HostError) {
-    let listener = try listen(at: path)
+  private func serve(
+    _ guest: any ServedGuest, at path: String, in starter: WorkerStarter? = nil
+  ) throws(HostError) {
+    let name = "guest \(places.count)'s socket \(path)"
+    let number = try starter?.inheritance.takeOfGuest(name)
+    let listener = if let number { OwnedDescriptor(number) } else { try listen(at: path) }
+    if number == nil { starter?.inheritance.note(listener.number, as: name) }
     _ = fcntl(listener.number, F_SETFL, O_NONBLOCK)
     places.append(Place(path: path, listener: listener, guest: guest))
   }
@@ -107,6 +120,11 @@ public final class GuestServer {
       let (isToStop, isWork) = try wait(for: stop, until: isEager ? 0 : next)
       if isToStop {
         _ = often()
+        // The guests are the next one's, whose the sockets are, too: nothing is taken down.
+        if channel?.isToRetire() == true {
+          page?.rest()
+          _exit(KeeperNote.retired)
+        }
         return
       }
       if isWork { lastWork = now }

@@ -16,6 +16,7 @@ final class MappedMemory {
   private let mappedLength: Int
   /// Its number among the mappings that may be lost; -1 of what nobody else has.
   private let guardNumber: Int32
+  private var ownFile: OwnedDescriptor?
 
   /// From now on a mapping that is lost does not end the process.
   static func beginGuarding() throws(HostError) {
@@ -51,6 +52,7 @@ final class MappedMemory {
     mappedLength = size
     unsafe storage = place + Int(offset - first)
     self.length = Int(length)
+    ownFile = nil
     guardNumber = unsafe ally_guard_add(place, size)
     // Not to be used unguarded; `deinit` gives the mapping back.
     guard guardNumber >= 0 else { throw HostError("more mappings of guests' memory than can be watched over") }
@@ -72,23 +74,39 @@ final class MappedMemory {
     unsafe storage = place
     self.length = size
     guardNumber = -1
+    ownFile = nil
   }
 
-  /// Maps zeros that processes share which this one forks.
+  /// Maps zeros, in a file of their own, that processes share which this one forks. Nobody who has the file can cut it short.
   ///
   /// - Parameter length: a multiple of 4,096, not 0.
   init(shared length: UInt64) throws(HostError) {
     guard length > 0, length % 4096 == 0, let size = Int(exactly: length) else {
       throw HostError("\(length) bytes of memory; expected pages")
     }
-    guard let place = unsafe ally_shared_memory(size) else {
-      throw HostError("cannot get \(length) bytes of memory to share", code: errno)
-    }
+    let file = OwnedDescriptor(unsafe ally_memory_file("ally-kept"))
+    guard file.number >= 0, ftruncate(file.number, size) == 0, ally_seal(file.number, 0) == 0,
+      let place = unsafe ally_map_shared(file.number, size, nil)
+    else { throw HostError("cannot get \(length) bytes of memory to share", code: errno) }
     unsafe mapped = place
     mappedLength = size
     unsafe storage = place
     self.length = size
     guardNumber = -1
+    ownFile = consume file
+  }
+
+  /// The file of memory that processes share; nil of any other.
+  var fileNumber: Int32? { ownFile?.number }
+
+  /// Puts another file's bytes in the place of its own, which are gone: every pointer into it now leads to those.
+  ///
+  /// - Parameter file: has as many bytes, for good; this object's from now on.
+  func become(_ other: consuming OwnedDescriptor) throws(HostError) {
+    guard unsafe ally_map_shared(other.number, mappedLength, mapped) != nil else {
+      throw HostError("cannot map what another process has kept", code: errno)
+    }
+    ownFile = consume other
   }
 
   deinit {

@@ -1,14 +1,18 @@
 internal import CAllyLinux
 internal import Glibc
 
-/// A unix stream socket that listens, with the rights of this user alone. What is no socket is left where it is; a socket
+/// A unix socket that listens, with the rights of this user alone. What is no socket is left where it is; a socket
 /// that nobody listens at is one that an earlier run left behind.
-func listen(at path: String) throws(HostError) -> OwnedDescriptor {
-  let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+///
+/// - Parameter type: whether clients exchange bytes or messages.
+func listen(at path: String, type: __socket_type = SOCK_STREAM) throws(HostError) -> OwnedDescriptor {
+  let kind = Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
   var information = stat()
   if unsafe lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFSOCK {
     let probe = OwnedDescriptor(socket(AF_UNIX, kind, 0))
-    if unsafe ally_connect_unix(probe.number, path) == 0 { throw HostError("\(path) is in use") }
+    if unsafe ally_connect_unix(probe.number, path) == 0 || errno != ECONNREFUSED {
+      throw HostError("\(path) is in use")
+    }
     unsafe unlink(path)
   }
   let listener = OwnedDescriptor(socket(AF_UNIX, kind, 0))

@@ -1,21 +1,55 @@
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "CAllyLinux.h"
 
-void *ally_shared_memory(size_t length) {
-  void *place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return place == MAP_FAILED ? NULL : place;
+void *ally_map_shared(int file, size_t length, void *place) {
+  int flags = MAP_SHARED | MAP_NORESERVE | (place == NULL ? 0 : MAP_FIXED);
+  void *mapped = mmap(place, length, PROT_READ | PROT_WRITE, flags, file, 0);
+  return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+int ally_child_descriptor(pid_t child) { return (int)syscall(SYS_pidfd_open, child, 0); }
+
+int ally_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+void ally_reap_children(int waits) {
+  pid_t child;
+  do {
+    errno = 0;
+    child = waitpid(-1, NULL, waits ? 0 : WNOHANG);
+  } while (child > 0 || (child < 0 && errno == EINTR));
+}
+
+void ally_exec(const char *path, char *const arguments[], const char *environment, const int *kept, size_t count) {
+  if (putenv((char *)environment) != 0) return;
+  if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) return;
+  for (size_t index = 0; index < count; index++)
+    if (fcntl(kept[index], F_SETFD, 0) < 0) return;
+  execv(path, arguments);
+}
+
+int ally_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int64_t ally_peer_user(int socket) {
+  struct ucred user;
+  socklen_t length = sizeof user;
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &user, &length) < 0 ? -1 : (int64_t)user.uid;
 }
 
 int ally_packet_pair(int ends[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends); }

@@ -78,6 +78,17 @@ static const int allowed[] = {
 #endif
 };
 
+// What a keeper needs: its workers' notes, its starters, signals, and the operator's socket. It opens nothing.
+static const int allowed_to_keep[] = {
+    SYS_read, SYS_write, SYS_close, SYS_lseek, SYS_fstat, SYS_recvmsg, SYS_sendmsg, SYS_ppoll, SYS_accept4, SYS_socketpair,
+    SYS_getsockopt, SYS_pipe2, SYS_kill, SYS_wait4, SYS_unlinkat, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex,
+    SYS_clock_gettime, SYS_getrandom, SYS_getpid, SYS_gettid, SYS_geteuid, SYS_rt_sigaction, SYS_rt_sigprocmask,
+    SYS_rt_sigreturn, SYS_sigaltstack, SYS_tgkill, SYS_restart_syscall, SYS_exit, SYS_exit_group,
+#if defined(__x86_64__)
+    SYS_poll, SYS_unlink,
+#endif
+};
+
 static const int allowed_requests[] = {SIOCGIFFLAGS, SIOCGIFINDEX, TCGETS, TIOCGWINSZ, FIONREAD};
 
 enum { most_steps = 512 };
@@ -128,22 +139,48 @@ static void answer_by_bit(
   answer(program, when_clear);
 }
 
+#ifdef THIS_MACHINE
+// Begins a filter with the calls that are allowed whatever their arguments.
+static void begin(struct program *program, const int *calls, size_t count) {
+  program->count = 0;
+  load(program, offsetof(struct seccomp_data, arch));
+  step(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_MACHINE, 1, 0));
+  answer(program, SECCOMP_RET_KILL_PROCESS);
+  // The calls of another ABI have numbers of their own, which are in no list.
+  load(program, offsetof(struct seccomp_data, nr));
+  for (size_t index = 0; index < count; index++) {
+    only_if(program, (unsigned)calls[index], 1);
+    answer(program, SECCOMP_RET_ALLOW);
+  }
+}
+
+// Ends a filter, and enters it.
+static int enter(struct program *program) {
+  // Whoever compiles a pattern to machine code is told that it has to do without.
+  answer_by_bit(program, SYS_mmap, 2, PROT_EXEC, SECCOMP_RET_ERRNO | EACCES, SECCOMP_RET_ALLOW);
+  answer_by_bit(program, SYS_mprotect, 2, PROT_EXEC, SECCOMP_RET_ERRNO | EACCES, SECCOMP_RET_ALLOW);
+  answer(program, SECCOMP_RET_KILL_PROCESS);
+  if (program->count == most_steps) {
+    errno = E2BIG;
+    return -1;
+  }
+  // A handler of a crash that starts a program to explain it (Swift's backtracer) would die of the filter: whoever waits for this
+  // process would hear of that instead of the crash.
+  const int crashes[] = {SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
+  for (size_t index = 0; index < sizeof crashes / sizeof *crashes; index++) signal(crashes[index], SIG_DFL);
+  struct sock_fprog filter = {program->count, program->steps};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0 ? 0 : -1;
+}
+#endif
+
 int ally_sandbox_enter(void) {
 #ifndef THIS_MACHINE
   errno = ENOSYS;
   return -1;
 #else
   static struct program program;
-  program.count = 0;
-  load(&program, offsetof(struct seccomp_data, arch));
-  step(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_MACHINE, 1, 0));
-  answer(&program, SECCOMP_RET_KILL_PROCESS);
-  // The calls of another ABI have numbers of their own, which are in no list.
-  load(&program, offsetof(struct seccomp_data, nr));
-  for (size_t index = 0; index < sizeof allowed / sizeof *allowed; index++) {
-    only_if(&program, (unsigned)allowed[index], 1);
-    answer(&program, SECCOMP_RET_ALLOW);
-  }
+  begin(&program, allowed, sizeof allowed / sizeof *allowed);
   const int local = AF_UNIX;
   allow_values(&program, SYS_socket, 0, &local, 1);
   allow_values(&program, SYS_ioctl, 1, allowed_requests, sizeof allowed_requests / sizeof *allowed_requests);
@@ -156,17 +193,18 @@ int ally_sandbox_enter(void) {
   answer_by_bit(&program, SYS_clone, 0, CLONE_THREAD, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
   only_if(&program, SYS_clone3, 1);
   answer(&program, SECCOMP_RET_ERRNO | ENOSYS);
-  // Whoever compiles a pattern to machine code is told that it has to do without.
-  answer_by_bit(&program, SYS_mmap, 2, PROT_EXEC, SECCOMP_RET_ERRNO | EACCES, SECCOMP_RET_ALLOW);
-  answer_by_bit(&program, SYS_mprotect, 2, PROT_EXEC, SECCOMP_RET_ERRNO | EACCES, SECCOMP_RET_ALLOW);
-  answer(&program, SECCOMP_RET_KILL_PROCESS);
-  if (program.count == most_steps) {
-    errno = E2BIG;
-    return -1;
-  }
-  struct sock_fprog filter = {program.count, program.steps};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0 ? 0 : -1;
+  return enter(&program);
+#endif
+}
+
+int ally_sandbox_enter_keeper(void) {
+#ifndef THIS_MACHINE
+  errno = ENOSYS;
+  return -1;
+#else
+  static struct program program;
+  begin(&program, allowed_to_keep, sizeof allowed_to_keep / sizeof *allowed_to_keep);
+  return enter(&program);
 #endif
 }
 
@@ -179,11 +217,21 @@ static int is_refused(void) {
          mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EACCES;
 }
 
-int ally_sandbox_probe(int what) {
+// As a backtracer does.
+static void start_program(int number) {
+  (void)number;
+  syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+  _exit(5);
+}
+
+int ally_sandbox_probe(int what, int keeps) {
   pid_t child = fork();
   if (child < 0) return -1;
   if (child == 0) {
-    if (ally_sandbox_enter() < 0) _exit(2);
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    signal(SIGSEGV, start_program);
+    if ((keeps ? ally_sandbox_enter_keeper() : ally_sandbox_enter()) < 0) _exit(2);
     char *const none[] = {NULL};
     pthread_t thread;
     switch (what) {
@@ -202,6 +250,8 @@ int ally_sandbox_probe(int what) {
       case 12: syscall(SYS_kill, getppid(), 0); break;
       case 13: syscall(SYS_pidfd_open, getppid(), 0); break;
       case 14: ally_end_spawned(-1); break;
+      case 15: raise(SIGSEGV); break;
+      case 16: syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY); break;
       default: _exit(3);
     }
     syscall(SYS_exit_group, 0);

@@ -8,7 +8,7 @@ struct Ally: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ally",
     abstract: "Inspects captures, checks rules and edits firmware tables for a sequestered-core appliance.",
-    subcommands: [Inspect.self, Rules.self, Control.self, Firmware.self])
+    subcommands: [Inspect.self, Rules.self, Control.self, Upgrade.self, Firmware.self])
 }
 
 struct Inspect: ParsableCommand {
@@ -43,6 +43,33 @@ struct Control: ParsableCommand {
   func run() throws {
     try Command.run("ally") { () throws(CommandFailure) in
       try ControlCommand(socket: socket, command: command).perform()
+    }
+  }
+}
+
+struct Upgrade: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Have another executable, or other settings, take over from ids or firewall with --keep.",
+    discussion: """
+      The process listens where its --control says. Rules and settings are read again. Guests notice nothing but a delay; what cannot start, or cannot read what \
+      the running one keeps, leaves that serving (Docs/AttachGuest.md). Exit statuses: Docs/ExitStatus.md.
+      """)
+
+  @Option(help: ArgumentHelp("Where the process listens.", valueName: "path"))
+  var control: String
+
+  @Option(
+    help: ArgumentHelp(
+      "The executable; without, the one that the process was started from, as it is now.", valueName: "path"))
+  var executable: String?
+
+  @Argument(
+    parsing: .postTerminator, help: "Options for it, behind --; without, those that the process was started with.")
+  var options: [String] = []
+
+  func run() throws {
+    try Command.run("ally") { () throws(CommandFailure) in
+      try UpgradeCommand(control: control, executable: executable, options: options).perform()
     }
   }
 }

@@ -105,6 +105,54 @@ import Testing
     #expect(bench.link.report.inspected == 3)
   }
 
+  // MARK: - A keeper's worker after another
+
+  @Test func aSuccessorGoesOnWithTheSameInspector() throws {
+    let seen = Seen()
+    let page = try KeeperPage()
+    let bench = try InspectionBench(InspectionBench.serving { _ in Judge(seen: seen) })
+    #expect(try bench.link.begin() == nil)
+    bench.link.begin(page, hasPredecessor: false)
+    var remote = RemoteInspector<Judge>(bench.link)
+    var number = 0
+    for left in [0, 3, 5] {
+      // Five are under way, of which the worker has taken so many when it dies; in the end a sixth is not even submitted.
+      for index in 0..<5 { remote.announce(bench.put(number + index)) }
+      for index in 0..<(5 - left) {
+        let verdict = remote.inspect(bench.frame(number + index))
+        #expect(verdict == Judge.verdict(number + index))
+      }
+      if left > 0 { remote.announce(bench.put(number + 5)) }
+      bench.link.begin(page, hasPredecessor: true)
+      // The frames come again, and others.
+      for index in (5 - left)..<12 { #expect(ask(&remote, bench, number + index) == Judge.verdict(number + index)) }
+      number += 12
+    }
+    #expect(bench.end() == 0)
+    #expect(Set(seen.all) == Set(0..<number))
+    #expect(bench.link.report.undecided == 0)
+    #expect(!bench.events.all.contains { $0.contains("misbehaved") || $0.contains("stuck") })
+  }
+
+  @Test func aSuccessorHearsThatTheInspectorHasEnded() throws {
+    let page = try KeeperPage()
+    let bench = try InspectionBench(failure: .open) { number, bench in
+      guard number == 1 else { return InspectionBench.serving { _ in Judge(seen: Seen()) }(number, bench) }
+      bench.claimReady(1)
+      return bench.awaitSubmitted(1) ? 7 : 8
+    }
+    #expect(try bench.link.begin() == nil)
+    bench.link.begin(page, hasPredecessor: false)
+    var remote = RemoteInspector<Judge>(bench.link)
+    // The worker dies with the verdict under way, and so does the inspector.
+    #expect(ask(&remote, bench, 3) == .accept)
+    bench.link.begin(page, hasPredecessor: true)
+    bench.awaitReady(1)
+    #expect(ask(&remote, bench, 3) == .drop)
+    #expect(bench.link.report.restarts == 1)
+    #expect(bench.end() == 0)
+  }
+
   /// Replaces, injects both ways, and says how often it was asked.
   private struct Answerer: PacketInspector {
     static var actions: InspectorActions { .all }

@@ -12,8 +12,9 @@ import Testing
 
 /// Workers that serve one guest, one after the other, each on a thread of its own, with a keeper between them.
 ///
-/// As with forks of a keeper, all are made before the first begins, and share memory and nothing else. A worker dies by
-/// standing still for ever at a step.
+/// As with forks of a keeper's starter, all are made before the first begins, and share memory and nothing else. A worker dies by
+/// standing still for ever at a step. Those of another executable are made with memory of their own, in whose place the first one's
+/// comes.
 final class KeptBench: @unchecked Sendable {
   // One thread at a time has a worker; the rest is set before the first begins, or locked.
 
@@ -34,7 +35,11 @@ final class KeptBench: @unchecked Sendable {
   private let deaths = Mutex(0)
   let counter = FrameCount()
 
-  init(_ kind: GuestBenchKind, workers: Int) throws {
+  /// What starts each worker.
+  private var starters: [WorkerStarter] = []
+
+  /// - Parameter areUpgrades: whether each worker after the first is another executable's.
+  init(_ kind: GuestBenchKind, workers: Int, areUpgrades: Bool = false) throws {
     self.kind = kind
     folder = FileManager.default.temporaryDirectory.appending(path: "ally-\(UUID().uuidString.prefix(8))").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -45,14 +50,23 @@ final class KeptBench: @unchecked Sendable {
     #expect(unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
     (client, connection) = (ends[0], ends[1])
     uplink = try Uplink.datagram(local: folder + "/ours", remote: folder + "/theirs")
-    let memory = try KeptMemory()
-    for _ in 0..<workers {
-      waiting.append(
-        KeptSession(
-          try Self.makeNIC(kind, Uplink(OwnedDescriptor(dup(uplink.descriptor)), name: "test"), memory, counter),
-          number: 3))
+    var memory = try KeptMemory()
+    for number in 0..<workers {
+      if number > 0, areUpgrades { memory = try KeptMemory() }
+      let device = try Self.makeNIC(
+        kind, Uplink(OwnedDescriptor(dup(uplink.descriptor)), name: "test"), memory, counter)
+      if number == 0 || areUpgrades {
+        let starter = try WorkerStarter(
+          StarterLine(OwnedFile(-1)), try KeeperPage(), Inheritance(list: starters.last.map(Self.bequest)))
+        try device.leave(as: "guest 3", layout: "of the bench", in: starter)
+        starters.append(starter)
+      }
+      let session = KeptSession(device, number: 3)
+      recordLengths = (device.recordLength, session.recordLength)
+      waiting.append(session)
     }
     waiting.reverse()
+    starters.reverse()
     startWorker()
   }
 
@@ -80,6 +94,15 @@ final class KeptBench: @unchecked Sendable {
     }
   }
 
+  /// What an executable leaves, with descriptors of their own, as another process has them.
+  private static func bequest(_ starter: WorkerStarter) -> String {
+    let lines = starter.inheritance.bequest(with: [:]).list.split(separator: "\u{1E}")
+    return lines.map { line in
+      let fields = line.split(separator: "\u{1F}", omittingEmptySubsequences: false)
+      return fields.dropLast().joined(separator: "\u{1F}") + "\u{1F}\(dup(Int32(fields.last ?? "") ?? -1))"
+    }.joined(separator: "\u{1E}")
+  }
+
   /// The keeper's part: takes what the last worker said, and has the next begin.
   private func startWorker() {
     if keeperEnd >= 0 {
@@ -87,6 +110,7 @@ final class KeptBench: @unchecked Sendable {
       close(keeperEnd)
     }
     guard let worker = waiting.popLast() else { return }
+    do { try starters.popLast()?.settle() } catch { Issue.record(error) }
     var ends: [Int32] = [-1, -1]
     #expect(unsafe ally_packet_pair(&ends) == 0)
     keeperEnd = ends[0]
@@ -134,6 +158,9 @@ final class KeptBench: @unchecked Sendable {
   private var isWorker: Bool {
     Thread.current.threadDictionary["worker"] as? ObjectIdentifier == ObjectIdentifier(self)
   }
+
+  /// Bytes of a NIC's record, and of its guest's.
+  private(set) var recordLengths = (0, 0)
 
   var died: Int { deaths.withLock { $0 } }
 

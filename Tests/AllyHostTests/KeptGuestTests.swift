@@ -26,7 +26,18 @@ import Testing
   func `A worker dies at a step, and no frame is lost`(
     kind: GuestBenchKind, point: DeathPoint, skipped: Int
   ) throws {
-    let bench = try KeptBench(kind, workers: 2)
+    try exchangeFrames(try KeptBench(kind, workers: 2), kind, point, skipped)
+  }
+
+  /// Another executable's first worker has to go on from wherever the last one of the one before has ended.
+  @Test(arguments: steps)
+  func `Another executable takes over at a step, and no frame is lost`(
+    kind: GuestBenchKind, point: DeathPoint, skipped: Int
+  ) throws {
+    try exchangeFrames(try KeptBench(kind, workers: 2, areUpgrades: true), kind, point, skipped)
+  }
+
+  private func exchangeFrames(_ bench: KeptBench, _ kind: GuestBenchKind, _ point: DeathPoint, _ skipped: Int) throws {
     defer { bench.end() }
     let guest = try BenchGuest(kind, socket: bench.client, cable: bench.cable, cableServer: bench.cableServer)
     let interrupt = try guest.listen()

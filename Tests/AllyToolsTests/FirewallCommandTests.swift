@@ -199,7 +199,7 @@ import Testing
       let summary = try DirectRun().inspectAll(&reader, &firewall) { packet in
         accepted.append("\(PacketLayers(of: packet).sourcePort), \(packet.bytes.byteCount) bytes, \(packet.stamp.time)")
       }
-      #expect(summary.frames > 0, "\(name)")
+      #expect(summary.counts.frames > 0, "\(name)")
       let written = try frames(out)
       #expect(written.count == accepted.count, "\(name)")
       #expect(written.map { $0.prefix { $0 != "b" } } == accepted.map { $0.prefix { $0 != "b" } }, "\(name)")

@@ -1,3 +1,4 @@
+import AllyHost
 import ArgumentParser
 import Testing
 
@@ -9,7 +10,7 @@ import Testing
 
   @Test func twoGuestsShareACable() throws {
     let options = try GuestOptions.parse(Self.one + ["guest"] + Self.two + ["guest", "--qemu", "qemu", "--nic", "igb"])
-    #expect(options.uplinks == [.guest, .guest])
+    #expect(options.uplinks.map(\.kind) == [.guest, .guest])
     #expect(options.qemu == "qemu")
   }
 

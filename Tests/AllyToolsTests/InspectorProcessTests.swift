@@ -15,7 +15,7 @@ import Testing
   }
 
   /// Runs `ids` and then, once it serves, a line of shell in which `$pid`, `$starter` and `$inspector` are its processes.
-  private func run(_ line: String, in folder: TemporaryFolder) throws -> CommandRun {
+  private func run(_ line: String, _ options: [String] = [], in folder: TemporaryFolder) throws -> CommandRun {
     let errors = folder.path + "/.stderr"
     // The other end of the cable.
     let cable = try RecordSocket(folder.path + "/theirs", SOCK_DGRAM)
@@ -30,7 +30,7 @@ import Testing
       wait $pid
       """
     return try CommandRun.runScript(
-      script, "ids", try arguments(folder, rules: try folder.write("a.rules", Self.rule)), in: folder)
+      script, "ids", try arguments(folder, rules: try folder.write("a.rules", Self.rule)) + options, in: folder)
   }
 
   /// Commands that still have the folder's name among their arguments, after some time to end.
@@ -51,12 +51,38 @@ import Testing
     return found
   }
 
-  @Test func `A keeper and an inspector's process do not go together`() throws {
+  /// What is killed, in which order, of a keeper's worker and the inspector.
+  @Test(arguments: ["worker inspector", "inspector worker", "worker worker inspector inspector worker"])
+  func `With a keeper, workers and inspectors are replaced`(killed: String) throws {
     let folder = try TemporaryFolder()
-    let rules = try folder.write("a.rules", Self.rule)
-    let run = try CommandRun.run("ids", try arguments(folder, rules: rules) + ["--keep", "fail-open"], in: folder)
-    #expect(run.status == 64)
-    #expect(run.errors.contains("--keep with --inspector-process: expected one of them"), "\(run.errors)")
+    let names = killed.split(separator: " ")
+    let lines = names.enumerated().map { place, name in
+      let (count, text) = (names[...place].count { $0 == name }, name == "worker" ? "takes over" : "inspector again")
+      return """
+        look; kill -KILL $\(name); again '\(text)' \(count)
+        """
+    }
+    let run = try run(
+      """
+      look() {
+        for _ in $(seq 300); do
+          set -- $(children $pid); starter=$1; keeps=$2
+          inspector=$(echo $(children $1)); worker=$(echo $(children $2))
+          if [ -n "$worker" ] && [ -n "$inspector" ]; then return; fi
+          sleep 0.1
+        done
+      }
+      again() { for _ in $(seq 300); do if [ $(grep -c "$1" \(folder.path)/.stderr) = $2 ]; then return; fi; sleep 0.1; done; }
+      \(lines.joined(separator: "\n"))
+      kill -TERM $pid
+      """, ["--keep", "fail-closed"], in: folder)
+    #expect(run.status == 0, "\(run.errors)")
+    for (name, label) in [("worker", "workers that died and were replaced"), ("inspector", "inspectors started again")]
+    {
+      let count = names.count { $0 == name }
+      #expect(run.output.contains("\(count)  \(label)"), "\(run.output)")
+    }
+    #expect(remaining(folder) == [])
   }
 
   @Test(arguments: [

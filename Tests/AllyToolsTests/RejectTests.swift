@@ -47,7 +47,7 @@ import Testing
     var reader = try CaptureReader(path: try capture())
     var delivered = 0
     let summary = try run.inspect(&reader, inspecting: &firewall) { _ throws(CommandFailure) in delivered += 1 }
-    #expect(summary.accepted == 2 && summary.rejected == 2 && summary.delivered == 2 && delivered == 2)
+    #expect(summary.counts.accepted == 2 && summary.counts.rejected == 2 && summary.delivered == 2 && delivered == 2)
     #expect(summary.interception?.answers == 2)
     try #require(sent.frames.count == 2)
     let (reset, error) = (sent.frames[0], sent.frames[1])

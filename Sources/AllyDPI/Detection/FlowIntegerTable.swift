@@ -21,7 +21,7 @@ struct FlowIntegerTable: ~Copyable {
 
   /// Goes on with the numbers of another.
   mutating func takeOver(from former: inout FlowIntegerTable) {
-    if former.table.isUsed { swap(&table, &former.table) }
+    table.takeOver(from: &former.table)
   }
 
   /// The number of a flow; nil when there is none.

@@ -47,7 +47,7 @@ struct StateBitTable: ~Copyable {
 
   /// Goes on with the bits of another.
   mutating func takeOver(from former: inout StateBitTable) {
-    if former.table.isUsed { swap(&table, &former.table) }
+    table.takeOver(from: &former.table)
   }
 
   /// Whether a bit is set for a packet; false when the packet has nobody to have it.

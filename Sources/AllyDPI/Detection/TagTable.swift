@@ -43,9 +43,8 @@ struct TagTable: ~Copyable {
 
   /// Goes on with what another has tagged.
   mutating func takeOver(from former: inout TagTable) {
-    guard former.isActive else { return }
-    swap(&table, &former.table)
-    isActive = true
+    table.takeOver(from: &former.table)
+    isActive = former.isActive
   }
 
   mutating func start(_ rule: TagRule, for packet: DecodedPacket, flow: UInt64, at time: UInt64) {

@@ -45,7 +45,7 @@ struct ThresholdCounter: ~Copyable {
 
   /// Goes on with what another counted.
   mutating func takeOver(from former: inout ThresholdCounter) {
-    if former.table.isUsed { swap(&table, &former.table) }
+    table.takeOver(from: &former.table)
   }
 
   /// - Parameter place: which of the rule's thresholds it is: each counts for itself.

@@ -68,6 +68,11 @@ struct TrackTable<Value: BitwiseCopyable>: ~Copyable {
 
   deinit { unsafe slots.deallocate() }
 
+  /// Has the entries of a table that was made alike, which gets this one's.
+  mutating func takeOver(from former: inout TrackTable) {
+    if former.isUsed { swap(&self, &former) }
+  }
+
   /// The value for a key; nil when there is none.
   mutating func value(for key: TrackKey, at time: UInt64) -> Value? {
     let first = firstSlot(of: key)

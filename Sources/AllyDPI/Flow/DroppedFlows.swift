@@ -15,6 +15,8 @@ struct DroppedFlows {
   private static var capacity: Int { 1 << 16 }
   /// Places that a flow may be at. When all are taken, the one that is silent for longest gives way.
   private static var reach: Int { 8 }
+  /// To be changed with ``Entry``, and with how a flow's hash is made.
+  static var layout: String { "dropped flows 1" }
   static var byteCount: Int { capacity * MemoryLayout<Entry>.stride }
 
   /// Invariant: `capacity` entries, which the owner keeps.

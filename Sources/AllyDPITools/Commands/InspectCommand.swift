@@ -42,7 +42,10 @@ public struct InspectCommand {
   /// Reads settings and rules, has guests' frames inspected until the operator ends it, and prints the summary. Records are
   /// in their files within a second.
   public func perform(on run: GuestRun) throws(CommandFailure) -> ExitStatus {
-    try perform(keeping: try run.keptState(length: DPIEngine.droppedFlowMemory)) {
+    let run = try run.kept()
+    return try perform(
+      keeping: try run.keptState(length: DPIEngine.droppedFlowMemory, layout: DPIEngine.droppedFlowLayout)
+    ) {
       session, summary, flush throws(CommandFailure) in
       let control = session.control
       try run.inspect(

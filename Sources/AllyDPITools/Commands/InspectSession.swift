@@ -24,18 +24,23 @@ struct InspectSession: ~Copyable {
     name: String, options: DPIOptions, settings: DPISettings, _ patience: RecordPatience, keeping kept: KeptState? = nil
   ) throws(CommandFailure) {
     self.kept = kept
+    var settings = settings
+    // Another worker, or executable, finds its dropped flows by it.
+    if let kept { settings.engine.hashSeed = kept.seed }
+    let continues = kept?.isSuccessor == true
     let rules = try RuleSet(files: settings.ruleFiles, settings: settings)
     try rules.complain(as: name, strict: options.strict, verbose: options.verbose > 0)
     try FileSystem.makeFolder(settings.logFolder)
     HangUp.listen()
-    let eve = try settings.eve.open(in: settings.logFolder, patience)
+    let eve = try settings.eve.open(in: settings.logFolder, patience, continues: continues)
     let store = try Self.openFileStore(settings)
-    let fastLog = try settings.fastLog?.open(in: settings.logFolder, patience)
+    let fastLog = try settings.fastLog?.open(in: settings.logFolder, patience, continues: continues)
     let mailbox = EngineMailbox()
     let reload = RuleReload(
       name: name, options: options, mailbox: mailbox, rules: rules, cache: settings.engine.databaseCache)
     let control = try ControlThread(
-      name: name, reload: reload, mailbox: mailbox, socket: options.unixSocket ?? settings.controlSocket)
+      name: name, reload: reload, mailbox: mailbox, socket: options.unixSocket ?? settings.controlSocket,
+      keeping: kept)
     do {
       engine = ControlledEngine(
         unsafe try DPIEngine(

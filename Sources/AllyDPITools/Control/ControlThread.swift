@@ -23,10 +23,16 @@ final class ControlThread: Sendable {
 
   /// Takes the signal, and makes the socket unless it is nil.
   ///
+  /// - Parameter kept: has the socket, when it outlives this process.
   /// - Throws: ``ExitStatus/cannotCreate`` when the socket cannot be made.
-  init(name: String, reload: RuleReload, mailbox: EngineMailbox, socket: String?) throws(CommandFailure) {
+  init(
+    name: String, reload: RuleReload, mailbox: EngineMailbox, socket: String?, keeping kept: KeptState? = nil
+  ) throws(CommandFailure) {
     try ReloadSignal.install()
-    listener = try socket.map { path throws(CommandFailure) in ListenerBox(try LocalListener(at: path)) }
+    listener = try socket.map { path throws(CommandFailure) in
+      if let kept { return ListenerBox(try kept.listener(at: path)) }
+      return ListenerBox(try LocalListener(at: path))
+    }
     self.socket = socket
     self.name = name
     self.reload = reload

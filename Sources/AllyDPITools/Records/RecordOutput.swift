@@ -35,8 +35,11 @@ extension RecordTargetSettings {
 
   /// Opens it.
   ///
+  /// - Parameter continues: whether what is there stays in any case: another process may write it still.
   /// - Throws: ``ExitStatus/cannotCreate``.
-  func open(in folder: String, _ patience: RecordPatience) throws(CommandFailure) -> any RecordOutput {
+  func open(
+    in folder: String, _ patience: RecordPatience, continues: Bool = false
+  ) throws(CommandFailure) -> any RecordOutput {
     let path = isStandardOutput ? "/dev/stdout" : FileSystem.resolve(fileName, in: folder)
     switch kind {
     case .unixStream: return try RecordChannel(to: .stream(path), patience)
@@ -44,7 +47,7 @@ extension RecordTargetSettings {
     case .regular where Self.isPipe(path): return try RecordChannel(to: .pipe(path), patience)
     // What was written to standard output before, by whoever, stays.
     case .regular:
-      return try RecordFile(path: path, appending: appends || isStandardOutput, rotation: rotation)
+      return try RecordFile(path: path, appending: appends || isStandardOutput || continues, rotation: rotation)
     }
   }
 

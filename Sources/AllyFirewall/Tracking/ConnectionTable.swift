@@ -51,6 +51,9 @@ struct ConnectionTable: ~Copyable {
   private(set) var expired: UInt64 = 0
   private(set) var evicted: UInt64 = 0
 
+  /// To be changed with ``Connection``, and with how a connection's hash is made.
+  static var layout: String { "connections 1 of \(MemoryLayout<Connection>.stride)" }
+
   /// How many bytes ``init(capacity:in:)`` takes.
   static func byteCount(capacity: Int) -> Int {
     MemoryLayout<SavedConnections>.stride + bounded(capacity) * MemoryLayout<Connection>.stride

@@ -7,7 +7,7 @@ public enum InspectorFailure: String, Sendable, CaseIterable {
 }
 
 /// What crossed to an inspector in another process, and what did not.
-public struct InspectionReport: Sendable, Equatable {
+public struct InspectionReport: Sendable, Equatable, BitwiseCopyable {
   /// Frames that have a verdict of the inspector's.
   public var inspected: UInt64 = 0
   /// Times that the ring's head moved: batches of frames.

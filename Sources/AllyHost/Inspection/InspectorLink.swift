@@ -44,15 +44,9 @@ public final class InspectorLink {
     }
   }
 
-  private enum State {
-    /// None runs.
-    case absent
-    /// One was started, and has not said that it is ready.
-    case starting
-    case ready
-    /// One is to be ended, or was; its end was not told.
-    case ending
-  }
+  /// Absent when none runs; starting when one was started and has not said that it is ready; ending when one is to be ended, or was,
+  /// and its end was not told.
+  private typealias State = KeptInspection.State
 
   private let area: InspectionArea
   private let areaMemory: MappedMemory
@@ -70,9 +64,11 @@ public final class InspectorLink {
   private let timeout: UInt64
   private let tell: (Event) -> Void
 
-  private var state = State.absent
+  private var state = State.absent { didSet { kept?.inspector = (number, state) } }
   /// Of the inspector that was started last.
   private var number: UInt32 = 0
+  /// Where a worker's successor finds what it has to know; nil without a keeper.
+  private var kept: KeptInspection?
   private var notBefore: UInt64 = 0
   /// Frames in the ring, those of them that the inspector can know of, and those whose verdict was taken; counted since it began.
   private var written: UInt32 = 0
@@ -109,6 +105,58 @@ public final class InspectorLink {
   }
 
   deinit { unsafe pending.deallocate() }
+
+  // MARK: - Surviving
+
+  /// Closes what a process has of the link that does not use it.
+  public func letGo() {
+    life = nil
+    socket = nil
+    for file in frameFiles { file.close() }
+  }
+
+  /// Serves as a keeper's worker from now on: the first, or in the place of one that died. Frames that were under way are asked
+  /// about anew; what the inspector had made of them is forgotten.
+  ///
+  /// - Parameter page: of the keeper, which outlives this object. No inspector has it.
+  public func begin(_ page: KeeperPage, hasPredecessor: Bool) {
+    let kept = page.inspection
+    guard hasPredecessor else {
+      self.kept = kept
+      return kept.inspector = (number, state)
+    }
+    let inspector = kept.inspector
+    number = inspector.number
+    report = kept.report
+    submitted = kept.submitted
+    written = submitted
+    taken = kept.taken
+    done = taken
+    isSkipping = false
+    switch inspector.state {
+    case .absent:
+      state = .absent
+      // Of what has ended already.
+      while takeReport() != nil {}
+    case .starting:
+      state = .starting
+      // Once more, which changes nothing if it was heard.
+      order(.start(number))
+    case .ready:
+      state = .ready
+      area.store(submitted, .submitted)
+      area.store(taken, .taken)
+      area.store(0, .interceptorSleeps)
+      wakeInspector()
+    case .ending:
+      state = .ending
+      order(.kill)
+    }
+    if state != .ready { forget() }
+    self.kept = kept
+    kept.inspector = (number, state)
+    withdraw()
+  }
 
   // MARK: - Memory for frames
 
@@ -155,7 +203,7 @@ public final class InspectorLink {
     area.reset()
     // The one before could write these, too.
     for (index, region) in regions.enumerated() { area.setFrameFileLength(UInt64(region.length), index) }
-    (written, submitted, taken, done) = (0, 0, 0, 0)
+    forget()
     interceptorWake.clear()
     inspectorWake.clear()
     state = .starting
@@ -186,11 +234,14 @@ public final class InspectorLink {
     guard let descriptor = socket?.number else { return nil }
     var bytes = [UInt8](repeating: 0, count: InspectorStarter.reportLength)
     var count = 0
-    let result = unsafe ally_receive(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT), nil, 0, &count)
+    // It stays in the socket until it counts.
+    let look = Int32(MSG_DONTWAIT) | Int32(MSG_PEEK)
+    let result = unsafe ally_receive(descriptor, &bytes, bytes.count, look, nil, 0, &count)
     if result < 0, errno == EAGAIN || errno == EINTR { return nil }
     if state == .starting { notBefore = MonotonicTime.now &+ Self.pause }
-    forget()
     state = .absent
+    forget()
+    if result > 0 { _ = unsafe ally_receive(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT), nil, 0, &count) }
     guard result == bytes.count else {
       // No starter, no inspector.
       socket = nil
@@ -201,6 +252,7 @@ public final class InspectorLink {
 
   /// For times without frames, and often: hears of an inspector's end, and starts another.
   func look() {
+    kept?.report = report
     becomeReady()
     if !hearOfEnd() { startAgain() }
   }
@@ -261,8 +313,8 @@ public final class InspectorLink {
     case .misbehaved: report.misbehaved &+= 1
     case .ended, .began: break
     }
-    forget()
     state = .ending
+    forget()
     order(.kill)
     tell(event)
   }
@@ -270,6 +322,8 @@ public final class InspectorLink {
   /// No verdict will come any more.
   private func forget() {
     (written, submitted, taken, done) = (0, 0, 0, 0)
+    kept?.submitted = 0
+    kept?.taken = 0
     isSkipping = false
   }
 
@@ -362,6 +416,7 @@ public final class InspectorLink {
   private func submit() {
     guard submitted != written else { return }
     submitted = written
+    kept?.submitted = submitted
     area.store(written, .submitted)
     report.batches &+= 1
     area.fence()
@@ -376,6 +431,7 @@ public final class InspectorLink {
   /// The verdict that is next has been dealt with. For those with answers the inspector may be waiting.
   private func take(wakesInspector: Bool) {
     taken &+= 1
+    kept?.taken = taken
     area.store(taken, .taken)
     guard wakesInspector else { return }
     area.fence()

@@ -9,7 +9,7 @@ internal import Synchronization
 /// two such moments, and cannot be undone, has a place of its own: the frame that came from the uplink (`FrameStaging`),
 /// the message that is being answered, and its answer (`KeptMessages`).
 ///
-/// Plain bytes, written and read by copies of one process image, so that a layout needs no description.
+/// Plain bytes, written and read by copies of one process image, or by another whose layout is the same (``KeptLayout``).
 public final class KeptMemory {
   private let memory: MappedMemory
   /// DPI memory, once it was asked for.
@@ -26,6 +26,15 @@ public final class KeptMemory {
     let made = try MappedMemory(shared: length)
     dpiMemory = made
     return made
+  }
+
+  /// Leaves it to the executable that comes after this one, or becomes what the one before has left.
+  func leave(as name: String, layout: String, in starter: WorkerStarter) throws(HostError) {
+    try starter.inheritance.note(memory, as: "\(name)'s state", layout: layout)
+    if let dpiMemory {
+      try starter.inheritance.note(
+        dpiMemory, as: "\(name)'s DPI memory", layout: KeptLayout.text("DPI memory", dpiMemory.length))
+    }
   }
 
   /// What is where. Pages that nobody touches take no memory.

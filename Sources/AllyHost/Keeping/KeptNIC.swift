@@ -3,6 +3,10 @@ public import AllyHW
 
 /// A NIC that can be restored from a record, which it keeps.
 protocol PersistentNIC: HostedNIC, ~Copyable {
+  /// What it is, for ``KeptLayout``.
+  static var kind: String { get }
+  /// Bytes of its record.
+  var recordLength: Int { get }
   /// Writes the record, which somebody else makes count.
   mutating func write()
   /// Becomes what the record says, takes back what it did since, and takes up a frame that was on its way.
@@ -22,6 +26,9 @@ public struct KeptNIC<Model: PersistentModel & ~Copyable>: HostedNIC, Persistent
   private let records: KeptRecords
   private let journal: DMAJournal
   private let memory: KeptMemory
+  private(set) var recordLength = 0
+
+  static var kind: String { "\(Model.self)" }
 
   /// - Parameters:
   ///   - model: as after power-on.
@@ -34,7 +41,8 @@ public struct KeptNIC<Model: PersistentModel & ~Copyable>: HostedNIC, Persistent
     self.memory = memory
     var size = StateRecord()
     exchange(with: &size)
-    precondition(size.length <= KeptRecords.nicCapacity, "the NIC has more state than there is room for")
+    recordLength = size.length
+    precondition(recordLength <= KeptRecords.nicCapacity, "the NIC has more state than there is room for")
     commit()
   }
 

@@ -58,6 +58,13 @@ final class KeptSession: ServedGuest {
     records.commit()
   }
 
+  /// Bytes of the guest's record as it is when nobody is connected.
+  var recordLength: Int {
+    var size = StateRecord()
+    exchange(with: &size)
+    return size.length
+  }
+
   private func exchange(with record: inout StateRecord) {
     record.exchange(&connection)
     record.exchange(&handled)

@@ -12,6 +12,8 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
   case damagedCapture = 65
   /// An input file is missing or may not be read (EX_NOINPUT).
   case missingInput = 66
+  /// A new executable does not take over, and the one before goes on serving (EX_UNAVAILABLE).
+  case upgradeRefused = 69
   /// A part of this program broke its own promise (EX_SOFTWARE): please report it.
   case internalFault = 70
   /// The system refused what the command needs, such as memory (EX_OSERR).

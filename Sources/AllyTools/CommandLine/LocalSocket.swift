@@ -146,6 +146,12 @@ public struct LocalListener: ~Copyable {
     descriptor = number
   }
 
+  /// A socket that listens already.
+  init(at path: String, inheriting number: Int32) {
+    self.path = path
+    descriptor = number
+  }
+
   private static func isInUse(_ path: String) -> Bool {
     do {
       _ = try LocalSocket(connectingTo: path)

@@ -29,4 +29,9 @@ public struct PrivilegeOptions: ParsableArguments {
   func enterSandbox() throws(HostError) {
     if !hasNoSandbox { try Privileges.enterSandbox() }
   }
+
+  /// Limits system calls to those of a keeper.
+  func enterKeeperSandbox() throws(HostError) {
+    if !hasNoSandbox { try Privileges.enterKeeperSandbox() }
+  }
 }

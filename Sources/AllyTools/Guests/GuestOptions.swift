@@ -1,3 +1,4 @@
+internal import AllyHost
 public import ArgumentParser
 
 /// Where guests are served, and what their NICs are.
@@ -39,6 +40,11 @@ public struct GuestOptions: ParsableArguments {
       valueName: "fail-closed|fail-open"))
   var gap: GapChoice?
 
+  @Option(
+    name: .customLong("control"),
+    help: ArgumentHelp("With --keep: socket at which `ally upgrade` asks for another executable.", valueName: "path"))
+  var control: String?
+
   public init() {}
 
   /// Whether guests are to be served at all.
@@ -51,10 +57,11 @@ public struct GuestOptions: ParsableArguments {
     }
     guard record == nil || isWanted else { throw ValidationError("--record goes with --attach") }
     guard gap == nil || isWanted else { throw ValidationError("--keep goes with --attach") }
+    guard control == nil || gap != nil else { throw ValidationError("--control goes with --keep") }
     guard gap == nil || record == nil else {
       throw ValidationError("--record with --keep: a capture ends with the worker that writes it; expected one of them")
     }
-    let paired = uplinks.count { $0 == .guest }
+    let paired = uplinks.count { $0.kind == .guest }
     guard paired.isMultiple(of: 2) else {
       throw ValidationError("\(paired) --uplink guest: expected two for each pair of guests")
     }
@@ -112,16 +119,15 @@ enum GuestNICKind: String, ExpressibleByArgument, CaseIterable {
 }
 
 /// `--uplink`.
-enum GuestUplink: ExpressibleByArgument, Equatable {
-  case tap(String)
-  case packet(String)
-  case datagram(local: String, remote: String)
-  /// The first and the second of them are two ends of a cable, and so on.
-  case guest
+struct GuestUplink: ExpressibleByArgument, Equatable {
+  var kind: Uplink.Kind
+  /// As it was written.
+  var text: String
 
   init?(argument: String) {
+    text = argument
     if argument == "guest" {
-      self = .guest
+      kind = .guest
       return
     }
     guard let colon = argument.firstIndex(of: ":") else { return nil }
@@ -129,11 +135,11 @@ enum GuestUplink: ExpressibleByArgument, Equatable {
     switch argument[..<colon] {
     case "tap", "packet":
       guard (1...15).contains(rest.utf8.count), !rest.contains("/") else { return nil }
-      self = argument[..<colon] == "tap" ? .tap(String(rest)) : .packet(String(rest))
+      kind = argument[..<colon] == "tap" ? .tap(String(rest)) : .packet(String(rest))
     case "unix":
       let paths = rest.split(separator: ",", omittingEmptySubsequences: false)
       guard paths.count == 2, paths.allSatisfy({ (1...107).contains($0.utf8.count) }) else { return nil }
-      self = .datagram(local: String(paths[0]), remote: String(paths[1]))
+      kind = .datagram(local: String(paths[0]), remote: String(paths[1]))
     default: return nil
     }
   }

@@ -24,8 +24,9 @@ extension GuestRun {
     guard options.qemu == nil else {
       throw CommandFailure(.usage, "--qemu with --inspector-process: expected one of them")
     }
-    guard !outlivesWorkers else {
-      throw CommandFailure(.usage, "--keep with --inspector-process: expected one of them")
+    guard !Keeper.isSuccessor else {
+      throw CommandFailure(
+        .usage, "an upgrade with --inspector-process, whose frames nobody else may write: expected another start")
     }
     let name = name
     let role = try Self.attempt { () throws(HostError) in
@@ -39,7 +40,7 @@ extension GuestRun {
       let early = try Self.attempt { () throws(HostError) in try link.begin() }
       // It has told why.
       if let early { return Self.status(early) }
-      return try serve(through: link, by: original, report)
+      return try kept(letGo: link.letGo).serve(through: link, by: original, report)
     }
   }
 

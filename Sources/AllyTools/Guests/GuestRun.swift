@@ -16,6 +16,8 @@ public struct GuestRun {
   let name: String
   /// To the inspector, when it is in a process of its own.
   var link: InspectorLink?
+  /// Of a keeper's workers; nil without one.
+  private(set) var starter: WorkerStarter?
 
   public init(
     name: String, options: GuestOptions, interception: InterceptionOptions, core: CoreOptions,
@@ -28,8 +30,41 @@ public struct GuestRun {
     protection = interception.protection.level
   }
 
-  /// Whether a keeper replaces workers that die.
-  var outlivesWorkers: Bool { options.gap != nil }
+  /// With `--keep`: makes this process the keeper, and returns in another. To be called before anything is opened.
+  ///
+  /// - Parameter letGo: closes, in the keeper, what is not for it.
+  public func kept(letGo: () -> Void = {}) throws(CommandFailure) -> GuestRun {
+    guard options.gap != nil else {
+      if Keeper.isSuccessor {
+        throw CommandFailure(.usage, "an upgrade without --keep: expected fail-closed or fail-open")
+      }
+      return self
+    }
+    let (name, privileges) = (name, privileges)
+    var run = self
+    do throws(HostError) {
+      run.starter = try Keeper.split(control: options.control, failure: ExitStatus.systemFault.rawValue, letGo: letGo) {
+        () throws(HostError) in
+        try privileges.drop()
+        try privileges.enterKeeperSandbox()
+      } tell: {
+        Console.complain("\(name): \(Self.text($0))")
+      }
+    } catch {
+      throw CommandFailure(.systemFault, error.message)
+    }
+    return run
+  }
+
+  private static func text(_ event: Keeper.Event) -> String {
+    switch event {
+    case .replaced(_, true): "a worker stood still: another takes over"
+    case .replaced(let signal, false): "a worker died of signal \(signal): another takes over"
+    case .gaveUp(let reason): "\(reason): giving up"
+    case .upgraded(let executable): "\(executable) has taken over"
+    case .refused(let reason): "no upgrade: \(reason)"
+    }
+  }
 
   /// Serves guests. With a keeper it returns in its last worker: in the process that called it there is then nobody but the keeper.
   ///
@@ -60,7 +95,9 @@ public struct GuestRun {
       let uplinks = options.uplinks
       var opened: [UplinkBox] = []
       var otherEnd: Uplink?
-      for uplink in uplinks { opened.append(UplinkBox(try uplink.open(&otherEnd))) }
+      for (number, uplink) in uplinks.enumerated() {
+        opened.append(UplinkBox(try open(uplink, number: number, &otherEnd)))
+      }
       // Nothing fails from here on but the NICs; the inspector comes back in any case.
       let shared = SharedInspector(MeasuredInspector(inspector, recorder: recorder))
       do throws(HostError) {
@@ -69,12 +106,7 @@ public struct GuestRun {
         failure = error
       }
       let measured = shared.take()
-      summary.frames = measured.counts.frames
-      summary.bytes = measured.counts.bytes
-      summary.accepted = measured.counts.accepted
-      summary.dropped = measured.counts.dropped
-      summary.rejected = measured.counts.rejected
-      summary.segments = measured.segments
+      summary.counts = measured.counts
       inspector = measured.giveBack()
     } catch {
       failure = error
@@ -100,30 +132,37 @@ public struct GuestRun {
       case .refused(let path, let reason): Console.complain("\(name): \(path): refused: \(reason)")
       }
     }
-    let page = try options.gap.map { _ throws(HostError) in try KeeperPage() }
-    let hasPairs = options.uplinks.contains(.guest)
+    let hasPairs = options.uplinks.contains { $0.kind == .guest }
     for (index, attachment) in options.attachments.enumerated() {
-      let isPaired = options.uplinks[index] == .guest
+      let isPaired = options.uplinks[index].kind == .guest
       let introduce = hasPairs ? { $0.passesReceived = isPaired } as (inout MeasuredInspector<Inspector>) -> Void : nil
       switch attachment.way {
-      case .vfioUser where page != nil:
-        try server.keep(try makeDevice(uplinks[index], number: index, shared, introduce), at: attachment.path)
       case .vfioUser:
-        try server.serve(try makeDevice(uplinks[index], number: index, shared, introduce), at: attachment.path)
+        let device = try makeDevice(uplinks[index], number: index, shared, introduce)
+        if let starter {
+          try server.keep(device, at: attachment.path, in: starter)
+        } else {
+          try server.serve(device, at: attachment.path)
+        }
       case .vhostUser:
-        try server.serveRings(
-          of: try makeVirtioNet(uplinks[index], number: index, shared, introduce), at: attachment.path)
+        let device = try makeVirtioNet(uplinks[index], number: index, shared, introduce)
+        try server.serveRings(of: device, at: attachment.path, in: starter)
       }
-      Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
+      if starter?.isSuccessor != true {
+        Console.complain("\(name): \(attachment.path): waiting for a guest's emulator")
+      }
     }
     let start = ContinuousClock.now
-    let channel = try page.map { page throws(HostError) in try becomeKeeper(page) }
+    let channel = try starter.map { starter throws(HostError) in try startWorkers(starter) }
+    let page = starter?.page
     defer {
-      count(server.reports, uplinks.map(\.name), seconds: (ContinuousClock.now - start) / .seconds(1), in: &summary)
+      count(
+        server.reports, uplinks.map(\.name), seconds: page?.age ?? (ContinuousClock.now - start) / .seconds(1),
+        in: &summary)
       summary.survival = page.map {
         SurvivalSummary(
           deaths: $0.deaths, stalls: $0.stalls, setAside: $0.setAside,
-          lost: server.reports.reduce(0) { $0 + $1.report.lost })
+          lost: server.reports.reduce(0) { $0 + $1.report.lost }, upgrades: $0.upgrades)
       }
     }
     try DPIThread.run(core) { () throws(HostError) in
@@ -137,6 +176,7 @@ public struct GuestRun {
           $0.begin(page, gap)
           if channel.predecessors > 0 { takeOver(&$0.inspector) }
         }
+        link?.begin(page, hasPredecessor: channel.predecessors > 0)
         try server.begin(channel, page: page)
       }
       try server.run(until: stop, waiting: core.waiting) {
@@ -148,20 +188,18 @@ public struct GuestRun {
     }
   }
 
-  /// Gives rights up and becomes a keeper; what returns is a worker. This process has one thread.
-  private func becomeKeeper(_ page: KeeperPage) throws(HostError) -> KeeperChannel {
-    try core.permit()
-    try privileges.drop(locksMemory: core.locksMemory)
-    let name = name
-    return try Keeper.begin(page, failure: ExitStatus.systemFault.rawValue) { event in
-      switch event {
-      case .replaced(let signal, let isStalled):
-        Console.complain(
-          "\(name): \(isStalled ? "a worker stood still" : "a worker died of signal \(signal)"): another takes over")
-      case .gaveUp(let signal):
-        Console.complain("\(name): workers die of signal \(signal) as soon as they begin: giving up")
-      }
-    }
+  /// Gives rights up, and starts workers; what returns is one. This process has one thread. An executable that takes another's
+  /// place has what rights that had left, and its priority.
+  private func startWorkers(_ starter: WorkerStarter) throws(HostError) -> KeeperChannel {
+    if !starter.isSuccessor { try core.permit() }
+    try privileges.drop(locksMemory: core.locksMemory, isUser: starter.isSuccessor)
+    return try starter.begin()
+  }
+
+  /// - Parameter otherEnd: of a cable between two guests, of which one end was opened.
+  private func open(_ uplink: GuestUplink, number: Int, _ otherEnd: inout Uplink?) throws(HostError) -> Uplink {
+    guard let starter else { return try .open(uplink.kind, &otherEnd) }
+    return try .open(uplink.kind, &otherEnd, as: "guest \(number)'s uplink \(uplink.text)", in: starter)
   }
 
   private func makeDevice<Inspector: PacketInspector & ~Copyable>(
@@ -200,11 +238,11 @@ public struct GuestRun {
           program: program, model: options.nic.rawValue, macAddress: address, user: privileges.user),
         uplink: wire, windows: windows, inspecting: shared, settings: settings, introduce: introduce)
     }
-    if outlivesWorkers {
+    if starter != nil {
       let memory = try KeptMemory()
       return try GuestNIC<Virtualizer, KeptNIC<Model>, Inspector>(
         KeptNIC(model: model, uplink: wire, keeping: memory), windows: windows, inspecting: shared, settings: settings,
-        keeping: memory, introduce: introduce)
+        link: link, keeping: memory, introduce: introduce)
     }
     return try GuestNIC<Virtualizer, ModelNIC<Model, UplinkWire>, Inspector>(
       ModelNIC(model: model, line: UplinkWire(wire)), windows: windows, inspecting: shared, settings: settings,
@@ -278,16 +316,4 @@ private final class UplinkBox {
   }
 
   func take() -> Uplink? { uplink.take() }
-}
-
-extension GuestUplink {
-  /// - Parameter otherEnd: of a cable between two guests, of which one end was opened.
-  fileprivate func open(_ otherEnd: inout Uplink?) throws(HostError) -> Uplink {
-    switch self {
-    case .guest: try .guest(&otherEnd)
-    case .tap(let name): try .tap(name)
-    case .packet(let name): try .packet(name)
-    case .datagram(let local, let remote): try .datagram(local: local, remote: remote)
-    }
-  }
 }

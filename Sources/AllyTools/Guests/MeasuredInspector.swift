@@ -5,9 +5,7 @@ internal import AllyPacket
 /// ends of what the inspector rejects, unless it does so itself.
 struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspector, ~Copyable {
   var inspector: Inspector
-  private(set) var counts = RunSummary()
-  /// Frames that the accepted ones are on the wire: those that a NIC cuts are several.
-  private(set) var segments: UInt64 = 0
+  private(set) var counts = FrameCounts()
   private let recorder: FrameRecorder?
   /// Whether the guest whose frames come next gets them from another guest of this command: then they were inspected where they
   /// were sent, and pass.
@@ -25,22 +23,11 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
     var frame = page.frame
     frame.begin()
     survival = (page, frame, gap == .failOpen ? .accept : .drop)
-    let kept = page.restore(KeptCounts.self)
-    counts.frames = kept.frames
-    counts.bytes = kept.bytes
-    counts.accepted = kept.accepted
-    counts.dropped = kept.dropped
-    counts.rejected = kept.rejected
-    segments = kept.segments
+    counts = page.restore(FrameCounts.self)
   }
 
   /// Saves what was counted, for a successor.
-  func saveCounts() {
-    survival?.page.save(
-      KeptCounts(
-        frames: counts.frames, bytes: counts.bytes, accepted: counts.accepted, dropped: counts.dropped,
-        rejected: counts.rejected, segments: segments))
-  }
+  func saveCounts() { survival?.page.save(counts) }
 
   static var actions: InspectorActions {
     Inspector.actions.isEmpty ? [.injectsTowardsOS, .injectsTowardsWire] : Inspector.actions
@@ -97,20 +84,10 @@ struct MeasuredInspector<Inspector: PacketInspector & ~Copyable>: PacketInspecto
     let size = Int(packet.offloads.segmentSize)
     let payload = packet.bytes.byteCount - Int(packet.offloads.headerLength)
     let isCut = packet.direction == .transmit && size > 0 && payload > size
-    segments += isCut ? UInt64((payload + size - 1) / size) : 1
+    counts.segments += isCut ? UInt64((payload + size - 1) / size) : 1
   }
 
   consuming func giveBack() -> Inspector { inspector }
-}
-
-/// What is counted of frames, as plain bytes.
-private struct KeptCounts: BitwiseCopyable {
-  var frames: UInt64
-  var bytes: UInt64
-  var accepted: UInt64
-  var dropped: UInt64
-  var rejected: UInt64
-  var segments: UInt64
 }
 
 /// The file that frames are written to as they were inspected: before a NIC has cut them or inserted checksums.

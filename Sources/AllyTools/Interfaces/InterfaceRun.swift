@@ -38,14 +38,14 @@ public struct InterfaceRun {
       let start = ContinuousClock.now
       defer {
         summary.seconds = (ContinuousClock.now - start) / .seconds(1)
-        summary.delivered = summary.accepted
+        summary.delivered = summary.counts.accepted
         summary.interfaces = listener.counts.map {
           InterfaceUse(name: $0.interface, passed: $0.counts.frames, lost: $0.counts.dropped, cut: $0.counts.cut)
         }
       }
       try listener.run(
         until: stop.descriptor, often: { often(&inspector) },
-        inspect: { packet in summary.count(inspector.inspect(packet), bytes: packet.bytes.byteCount) })
+        inspect: { packet in summary.counts.count(inspector.inspect(packet), bytes: packet.bytes.byteCount) })
     } catch {
       throw CommandFailure(.systemFault, error.message)
     }

@@ -32,7 +32,7 @@ public struct DirectRun: CaptureRun {
     while reader.advance() {
       let packet = Packet(bytes: reader.bytes, stamp: reader.stamp, direction: .receive)
       let verdict = inspector.inspect(packet)
-      summary.count(verdict, bytes: packet.bytes.byteCount)
+      summary.counts.count(verdict, bytes: packet.bytes.byteCount)
       if verdict.passes {
         summary.delivered += 1
         try deliver(packet)

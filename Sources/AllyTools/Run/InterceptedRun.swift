@@ -76,7 +76,7 @@ enum SyntheticHeader {
 /// frames in the same order, but knows no stamps. Among them come the frames that the inspector sends to the OS.
 struct AcceptedStamps<Inspector: PacketInspector & ~Copyable>: PacketInspector, ~Copyable {
   var inspector: Inspector
-  var counts = RunSummary()
+  var counts = FrameCounts()
   private var stamps: [Delivery] = []
   private var first = 0
 
@@ -221,7 +221,8 @@ private struct InterceptedPath<Inspector: PacketInspector & ~Copyable>: ~Copyabl
   }
 
   var summary: RunSummary {
-    var summary = inspector.counts
+    var summary = RunSummary()
+    summary.counts = inspector.counts
     summary.delivered = delivered
     var machine = InterceptionSummary()
     let interrupts = self.machine.hardware.northbridge.interrupts.counters

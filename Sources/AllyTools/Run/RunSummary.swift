@@ -2,30 +2,17 @@ internal import AllyAppliance
 public import AllyPacket
 internal import AllyRings
 
-/// What a run of a capture past an inspector came to.
-public struct RunSummary: Sendable {
+/// Frames that passed an inspector; plain bytes, so that it can outlive its process.
+public struct FrameCounts: Sendable, BitwiseCopyable {
   /// Frames that the wire brought, and their bytes as captured.
   public var frames: UInt64 = 0
   public var bytes: UInt64 = 0
-  /// Wall-clock seconds from the first frame's reading to the last one's verdict.
-  public var seconds: Double = 0
   /// Frames by verdict.
   public var accepted: UInt64 = 0
   public var dropped: UInt64 = 0
   public var rejected: UInt64 = 0
-  /// Frames that reached the other side: what the OS driver took out of its ring, or what was accepted when there
-  /// is no ring.
-  public var delivered: UInt64 = 0
   /// What the accepted frames are on the wire, where a NIC cuts some into several; 0 of a run that does not tell.
   public var segments: UInt64 = 0
-  /// What interception did; nil for a run without rings.
-  public var interception: InterceptionSummary?
-  /// What crossed to an inspector in another process; nil when there was none.
-  public var inspectorProcess: InspectorUse?
-  /// How often it had to go on without a worker; nil of a run without a keeper.
-  public var survival: SurvivalSummary?
-  /// Interfaces that were listened to.
-  public var interfaces: [InterfaceUse] = []
 
   public init() {}
 
@@ -39,9 +26,29 @@ public struct RunSummary: Sendable {
     case .reject: rejected += 1
     }
   }
+}
+
+/// What a run of a capture past an inspector came to.
+public struct RunSummary: Sendable {
+  public var counts = FrameCounts()
+  /// Wall-clock seconds from the first frame's reading to the last one's verdict.
+  public var seconds: Double = 0
+  /// Frames that reached the other side: what the OS driver took out of its ring, or what was accepted when there
+  /// is no ring.
+  public var delivered: UInt64 = 0
+  /// What interception did; nil for a run without rings.
+  public var interception: InterceptionSummary?
+  /// What crossed to an inspector in another process; nil when there was none.
+  public var inspectorProcess: InspectorUse?
+  /// How often it had to go on without a worker; nil of a run without a keeper.
+  public var survival: SurvivalSummary?
+  /// Interfaces that were listened to.
+  public var interfaces: [InterfaceUse] = []
+
+  public init() {}
 
   /// 10⁹ bits of frames per second of the run.
-  public var gigabitsPerSecond: Double { seconds > 0 ? Double(bytes) * 8 / seconds / 1e9 : 0 }
+  public var gigabitsPerSecond: Double { seconds > 0 ? Double(counts.bytes) * 8 / seconds / 1e9 : 0 }
 }
 
 /// What crossed to an inspector in another process, in frames unless it says otherwise.
@@ -71,6 +78,8 @@ public struct SurvivalSummary: Sendable {
   public var setAside: UInt64
   /// Frames of the wire that were lost with a worker.
   public var lost: UInt64
+  /// Executables that took another's place.
+  public var upgrades: UInt64
 }
 
 /// What was heard at an interface, in frames.

@@ -49,13 +49,13 @@ extension RunSummary {
       SummarySection(
         "Traffic",
         [
-          .init("frames", frames), .init("bytes", bytes), .init("seconds", measure: seconds),
+          .init("frames", counts.frames), .init("bytes", counts.bytes), .init("seconds", measure: seconds),
           .init("Gbit/s", measure: gigabitsPerSecond),
         ]),
       SummarySection(
         "Verdicts",
-        [.init("accepted", accepted), .init("dropped", dropped), .init("rejected", rejected)]
-          + (segments > 0 ? [.init("frames on the wire of those accepted", segments)] : [])),
+        [.init("accepted", counts.accepted), .init("dropped", counts.dropped), .init("rejected", counts.rejected)]
+          + (counts.segments > 0 ? [.init("frames on the wire of those accepted", counts.segments)] : [])),
     ]
     sections += interfaces.map {
       SummarySection(
@@ -68,7 +68,7 @@ extension RunSummary {
         ("workers that died and were replaced", survival.deaths),
         ("of them ended because they stood still", survival.stalls),
         ("frames not inspected, workers having died of them", survival.setAside),
-        ("frames lost with a worker", survival.lost),
+        ("frames lost with a worker", survival.lost), ("upgrades", survival.upgrades),
       ]
       sections.append(
         SummarySection("Survival", lines.enumerated().filter { $0 == 0 || $1.1 > 0 }.map { .init($1.0, $1.1) }))

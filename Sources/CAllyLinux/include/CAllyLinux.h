@@ -88,12 +88,15 @@ int ally_become(const char *name);
 int ally_keep_capabilities(int locks_memory);
 
 // From here on the process ends at any system call but those that a server of guests needs once all is set up (seccomp(2)).
-// Returns 0, or -1 with errno.
+// Returns 0, or -1 with errno. A crash is a plain signal from here on.
 int ally_sandbox_enter(void);
 
-// For tests: makes one call, by its number in the source, in a child that has entered the sandbox. Returns the child's exit
-// status, or 128 and the signal that ended it.
-int ally_sandbox_probe(int what);
+// The same with the calls that a keeper needs once it keeps.
+int ally_sandbox_enter_keeper(void);
+
+// For tests: makes one call, by its number in the source, in a child that has entered the sandbox, or with `keeps` the keeper's.
+// Returns the child's exit status, or 128 and the signal that ended it.
+int ally_sandbox_probe(int what, int keeps);
 
 // Has the calling thread run on one processor alone. Returns 0, or -1 with errno.
 int ally_pin(int processor);
@@ -143,8 +146,8 @@ int ally_guard_is_lost(int number);
 // Whether an interface is up and has a carrier: 1, 0, or -1 with errno.
 int ally_interface_is_running(const char *name);
 
-// Memory of zeros that this process shares with those that it forks. Returns NULL with errno.
-void *ally_shared_memory(size_t length);
+// Maps a file of memory, all of it, to read and write, shared; where `place` says unless it is NULL. Returns NULL with errno.
+void *ally_map_shared(int file, size_t length, void *place);
 
 // Two ends of a SOCK_SEQPACKET socket, close-on-exec. Returns 0, or -1 with errno.
 int ally_packet_pair(int ends[2]);
@@ -163,6 +166,25 @@ typedef struct {
 int ally_signals_take(ally_signals *before);
 void ally_signals_return(const ally_signals *before);
 int ally_signals_next(int descriptor);
+
+// A descriptor that becomes readable when a child ends, close-on-exec. Returns -1 with errno.
+int ally_child_descriptor(pid_t child);
+
+// Whose parent ends becomes this process's child, if it descends from it. Returns 0, or -1 with errno.
+int ally_adopt_orphans(void);
+
+// Reaps the children that have ended; all of them, if it waits for the others to end.
+void ally_reap_children(int waits);
+
+// In a child: runs a program in the place of this one, with `kept` descriptors and no other but the first three. `environment` is
+// NAME=VALUE, added to that of this process. Returns on failure alone, with errno.
+void ally_exec(const char *path, char *const arguments[], const char *environment, const int *kept, size_t count);
+
+// A pipe, close-on-exec. Returns 0, or -1 with errno.
+int ally_pipe(int ends[2]);
+
+// The user at the other end of a unix socket when it was connected; -1 with errno.
+int64_t ally_peer_user(int socket);
 
 // Whether a child has ended, which it then is reaped: 0 not yet, 1 by itself, with its exit status in `status`, 2 by a signal, with
 // 128 and its number; -1 when there is no such child.
