@@ -70,6 +70,20 @@ import Testing
     exchange(20..<90, front)
   }
 
+  /// A driver that begins anew, before a back end that goes on or while there is none.
+  @Test(arguments: [false, true]) func aDriverBeginsAnew(dies: Bool) throws {
+    let front = try FrontEnd()
+    front.keepsInflight = true
+    try front.setUp(.split)
+    for _ in 0..<3 {
+      exchange(0..<100, front)
+      if dies { front.device.disconnect() } else { _ = try front.stop() }
+      try front.setUp(.split)
+    }
+    exchange(0..<100, front)
+    #expect(front.device.complaints == [])
+  }
+
   /// Buffers in flight that are not the next of the ring: this back end cannot have left them, and does not guess.
   @Test func anotherOrderIsRefused() throws {
     let front = try FrontEnd()

@@ -163,14 +163,17 @@ struct VhostUserInflight {
     }
     let size = ring.size
     let place = unsafe used.0.load(fromByteOffset: 2, as: UInt16.self)
-    if word(index, Place.version) == 0 {
+    // A used index that cannot have come of the one that was noted is that of a driver that has begun anew.
+    let isFresh = word(index, Place.version) == 0 || UInt32(place &- word(index, Place.used)) > size
+    if isFresh {
+      clear(index, size)
       set(index, Place.size, UInt16(truncatingIfNeeded: size))
       set(index, Place.used, place)
       set(index, Place.version, Self.version)
     }
-    guard word(index, Place.version) == Self.version, UInt32(word(index, Place.size)) == size,
-      UInt32(place &- word(index, Place.used)) <= size
-    else { throw VhostUserRefusal("ring \(index): buffers in flight as nobody can have noted them") }
+    guard word(index, Place.version) == Self.version, UInt32(word(index, Place.size)) == size else {
+      throw VhostUserRefusal("ring \(index): buffers in flight as nobody can have noted them")
+    }
     // What was given back and not noted so any more.
     unsafe Self.forEach(used, size, from: word(index, Place.used), to: place) { set(index, $0, isInFlight: false) }
     set(index, Place.used, place)
@@ -183,7 +186,7 @@ struct VhostUserInflight {
       throw VhostUserRefusal("ring \(index): buffers in flight that are out of their order")
     }
     // They are taken anew.
-    for head in 0..<size { set(index, UInt16(head), isInFlight: false) }
+    clear(index, size)
     let position = VirtqueuePosition(available: place, used: place)
     noted[index] = position
     return position
@@ -215,10 +218,15 @@ struct VhostUserInflight {
     noted[index] = position
   }
 
-  /// A ring is stopped by the front end's will: what was taken counts as not taken.
+  /// A ring is stopped by the front end's will: what was taken counts as not taken, and the next that is there is another.
   mutating func forget(_ ring: Int, size: UInt32) {
     guard noted.indices.contains(ring), noted[ring] != nil else { return }
-    for head in 0..<min(size, UInt32(shape.size)) { set(ring, UInt16(head), isInFlight: false) }
+    clear(ring, min(size, UInt32(shape.size)))
+    set(ring, Place.version, 0)
     noted[ring] = nil
+  }
+
+  private func clear(_ ring: Int, _ size: UInt32) {
+    for head in 0..<size { set(ring, UInt16(head), isInFlight: false) }
   }
 }
