@@ -117,6 +117,19 @@ import Testing
     }
   }
 
+  // MARK: SIP
+
+  @Test func whatIsNoMessageHasEventsAndNoRecord() throws {
+    func run(_ second: String) throws -> TestEngine {
+      let exchange = Exchange.datagrams(
+        (.toServer, Array("INVITE sip:bob@example.com SIP/2.0\r\n\r\n".utf8)), (.toServer, Array(second.utf8)),
+        port: 5060)
+      return try exchange.run("alert sip any any -> any any (app-layer-event:sip.invalid_data; sid:1;)")
+    }
+    #expect(try run("no message\r\n\r\n").alerts == [1])
+    #expect(try run("OPTIONS sip:bob@example.com SIP/2.0\r\n\r\n").alerts == [])
+  }
+
   // MARK: HTTP/2
 
   private static func frame(_ type: UInt8, flags: UInt8 = 0, stream: Int = 0, _ payload: [UInt8]) -> [UInt8] {

@@ -13,14 +13,9 @@ struct MIMEHeader {
   mutating func take(_ line: RawSpan) -> Outcome {
     if line.byte(at: 0).isLinearSpace {
       guard isOpen, let last = fields.indices.last else { return .malformed }
-      var start = 0
-      while start < line.byteCount, line.byte(at: start).isLinearSpace { start += 1 }
       let room = MIMELimits.headerValue - fields[last].value.count
-      if room > 0 {
-        if !fields[last].value.isEmpty && fields[last].value.last != 0x20 { fields[last].value.append(0x20) }
-        fields[last].value.append(line.extracting(start..<min(line.byteCount, start + room)))
-      }
-      return room < line.byteCount - start ? .longValue : .field
+      if room > 0 { fields[last].value.append(line.extracting(0..<min(line.byteCount, room))) }
+      return room < line.byteCount ? .longValue : .field
     }
     isOpen = false
     guard let colon = line.firstIndex(of: UInt8(ascii: ":"), from: 0), colon > 0 else { return .malformed }

@@ -131,7 +131,7 @@ struct MIMEMessage {
         }
       }
       if name == nil { name = MIMEHeader.parameter("name=", of: type) }
-      let kind = type.prefix { $0 != UInt8(ascii: ";") && !$0.isWhiteSpace }
+      let kind = type.drop { $0.isWhiteSpace }.prefix { $0 != UInt8(ascii: ";") && !$0.isWhiteSpace }
       stack[top].isText = kind.isCaselessEqual(to: "text/plain") || kind.isCaselessEqual(to: "text/html")
       if kind.isCaselessEqual(to: "message/rfc822"), stack.count < MIMEMessage.deepest {
         // A mail within the mail begins with a header of its own.

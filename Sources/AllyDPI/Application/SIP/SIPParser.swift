@@ -143,6 +143,8 @@ final class SIPTransaction: ApplicationTransaction {
   private func note(_ event: SIPEvent) { events.insert(event.rawValue) }
 
   func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
+  /// What is no message has events only.
+  var isRecordable: Bool { events.isEmpty }
 
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
     guard side == self.side, index == 0, parts.count == 3 else { return nil }

@@ -36,6 +36,7 @@ extension SMTPParser {
       transaction.addRecipient(SMTPParser.parameter(of: text, behind: 7))
     } else if text.hasCaselessPrefix("rset") {
       command = .reset
+      if hasPipelining { transaction.endRequest() }
     }
     awaitReply(to: command)
   }

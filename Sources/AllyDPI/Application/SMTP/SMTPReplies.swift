@@ -27,7 +27,13 @@ extension SMTPParser {
         current?.note(.tlsRejected)
       }
     case .data:
-      if code == 354 { mode = .data } else { current?.note(.dataRejected) }
+      if code == 354 {
+        mode = .data
+      } else {
+        current?.note(.dataRejected)
+        // With pipelining, the mail was expected before this reply.
+        if mode == .data { mode = .commands }
+      }
     case .reset:
       if code == 250, !hasPipelining {
         current?.endRequest()
