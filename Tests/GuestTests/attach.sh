@@ -9,20 +9,20 @@
 # has it); without either every case is reported as skipped.
 #
 # ALLY_GUEST_TOOLS   where the tools are (default: as in install-guest-tools.sh)
-# ALLY_IDS, ALLY_FIREWALL   the executables (default: built by swift build, in release)
+# ALLY_IDS, ALLY_FIREWALL, ALLY_ALLY   the executables (default: built by swift build, in release)
 # ALLY_GUEST_LOGS    a folder that keeps what the guests said (default: none is kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cases=(e1000 e1000-inline e1000-firewall e1000-survival e1000-suricata e1000-guests e1000-qemu e1000-qemu-ends e1000e
-  e1000e-survival e1000e-packet e1000e-core e1000e-qemu e1000e-apart e1000e-firewall igb igb-qemu igb-firewall
-  igb-survival igb-survival-firewall igb-apart virtio_net virtio_net-inline virtio_net-apart virtio_net-restart
-  virtio_net-survival)
+cases=(e1000 e1000-inline e1000-firewall e1000-survival e1000-upgrade e1000-suricata e1000-guests e1000-qemu
+  e1000-qemu-ends e1000e e1000e-survival e1000e-survival-apart e1000e-packet e1000e-core e1000e-qemu e1000e-apart
+  e1000e-firewall igb igb-qemu igb-firewall igb-survival igb-survival-firewall igb-upgrade-firewall igb-apart
+  virtio_net virtio_net-inline virtio_net-apart virtio_net-restart virtio_net-survival)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
 choose "$@"
 if reason=$(machine_lacks); then skip_all "$reason"; fi
-build ids firewall
+build ids firewall ally
 enter_network "$0" "$@"
 
 loss() { section "$1" | sed -n 's/.* \([0-9]*\)% packet loss.*/\1/p'; }
@@ -287,9 +287,12 @@ replace_inspector() { # replace_inspector CASE
   done
   check "it has no interface" contains_no net/tun <(readlink "/proc/$inspector/fd/"*)
 }
-# inspector_of PROCESS: the one that was started by the one that it started.
-inspector_of() { child_of "$(child_of "$1")"; }
-child_of() { busybox ps -o pid,ppid | awk -v parent="$1" '$2 == parent { print $1; exit }'; }
+# inspector_of PROCESS: the one that was started by the one that it started first.
+inspector_of() { child_of "$(children_of "$1" | head -n 1)"; }
+# worker_of PROCESS: the one that was started by the one that it started last.
+worker_of() { child_of "$(children_of "$1" | tail -n 1)"; }
+child_of() { children_of "$1" | head -n 1; }
+children_of() { busybox ps -o pid,ppid | awk -v parent="$1" '$2 == parent { print $1 }' | sort -n; }
 # await_nobody GROUP: until no process of the group is left.
 await_nobody() {
   for _ in $(seq 50); do
@@ -338,20 +341,36 @@ case_virtio_net-restart() {
 case_e1000-survival() { survival e1000-survival e1000; }
 case_e1000e-survival() { survival e1000e-survival e1000e; }
 case_igb-survival() { survival igb-survival igb; }
+# The same while another executable takes over, and again and again one that cannot.
+case_e1000-upgrade() {
+  local disturb=upgrade
+  survival e1000-upgrade e1000 --control "$work/control"
+}
+# The same while workers and inspectors are killed in turn.
+case_e1000e-survival-apart() {
+  local disturb=kill_either
+  inspectors=0
+  survival e1000e-survival-apart e1000e --inspector-process --inspector-failure open
+  check "inspectors were started again" test "$(counted "inspectors started again")" -ge 1
+  check "no inspector wrote nonsense" test -z "$(counted "inspectors that wrote nonsense")"
+  check "nobody is left" await_nobody "$ally"
+}
 
-survival() { # survival CASE NIC
-  local name=$1 nic=$2 megabytes=50
+survival() { # survival CASE NIC OPTION...
+  local name=$1 nic=$2 megabytes=50 disturb=${disturb:-kill_workers}
+  shift 2
   mkdir -p "$work/www"
   echo -n first >"$work/www/stage"
-  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --keep fail-closed
+  serve_guest "$name" "$nic" "$ALLY_IDS" -l "$work/$name.logs" -S "$here/attack.rules" --keep fail-closed "$@"
   boot_guest "$name"
   kills=0
+  upgrades=0
   check "the guest pings" await ping
-  kill_workers 7
+  "$disturb" 7
   check "the guest downloads" await download
-  kill_workers 7
+  "$disturb" 7
   check "50 MiB go there" await upload
-  kill_workers 6
+  "$disturb" 6
   check "50 MiB come back" await uploaded
   check "the interface goes down and up, the driver out and in" await reboot
   equal "driver" "$(section driver | head -n 1)" "$nic"
@@ -370,6 +389,7 @@ survival() { # survival CASE NIC
   power_off
   end_ally "$name"
   equal "workers replaced" "$(counted "workers that died and were replaced")" "$kills"
+  if [ "$upgrades" -gt 0 ]; then equal "upgrades" "$(counted upgrades)" "$upgrades"; fi
   check "the alert of a worker that is not the first" grep -q '"signature_id":1000001' "$work/$name.logs/eve.json"
 }
 
@@ -400,9 +420,42 @@ kill_workers() {
   local worker
   for _ in $(seq "$1"); do
     sleep "0.$((RANDOM % 9 + 1))"
-    # Processes end while one looks at all of them.
-    worker=$(sed -n "s/^\([0-9]*\) (.*) [A-Z] $ally .*/\1/p" /proc/[0-9]*/stat 2>/dev/null || true)
+    worker=$(worker_of "$ally")
     if [ -n "$worker" ] && kill -KILL "$worker"; then kills=$((kills + 1)); else fail "there is no worker"; fi
+  done
+}
+
+# kill_either COUNT: the same, in turn with the inspector, which takes its time to come again.
+kill_either() {
+  local inspector
+  for _ in $(seq "$1"); do
+    kill_workers 1
+    inspector=$(inspector_of "$ally")
+    if [ -n "$inspector" ] && kill -KILL "$inspector"; then inspectors=$((inspectors + 1)); fi
+  done
+}
+
+# upgrade COUNT: so often another copy of the executable takes over, in turn with what cannot; adds them to $upgrades.
+upgrade() {
+  local path status
+  printf '#!/bin/sh\necho "I am broken" >&2\nexit 3\n' >"$work/broken"
+  chmod +x "$work/broken"
+  for _ in $(seq "$1"); do
+    path=$work/copy$((upgrades % 2))
+    # What runs cannot be written.
+    rm -f "$path"
+    cp "$(readlink "/proc/$ally/exe")" "$path"
+    sleep "0.$((RANDOM % 9 + 1))"
+    status=0
+    "$ALLY_ALLY" upgrade --control "$work/control" --executable "$path" >/dev/null || status=$?
+    equal "status of the upgrade" "$status" 0
+    upgrades=$((upgrades + 1))
+    equal "what serves" "$(readlink "/proc/$(worker_of "$ally")/exe")" "$path"
+    status=0
+    "$ALLY_ALLY" upgrade --control "$work/control" --executable "$work/broken" >"$work/refusal" 2>&1 || status=$?
+    equal "status of the upgrade to what is broken" "$status" 69
+    check "the reason" grep -q 'I am broken' "$work/refusal"
+    equal "what still serves" "$(readlink "/proc/$(worker_of "$ally")/exe")" "$path"
   done
 }
 
@@ -514,6 +567,10 @@ alerts() {
 # A policy that knows connections: frames that the guest's NIC is to segment, and replies to what is rejected.
 # The same while every packet is judged by what is known of its connection, and nothing passes otherwise.
 case_igb-survival-firewall() { firewalled igb-survival-firewall igb --keep fail-closed; }
+case_igb-upgrade-firewall() {
+  local disturb=upgrade
+  firewalled igb-upgrade-firewall igb --keep fail-closed --control "$work/control"
+}
 case_e1000-firewall() { firewalled e1000-firewall e1000; }
 case_igb-firewall() { firewalled igb-firewall igb; }
 # With the policy in a process of its own.
@@ -523,9 +580,10 @@ case_e1000e-firewall() { firewalled e1000e-firewall e1000e --inspector-process -
 knock() { timeout 5 "$tools/busybox" sh -c "echo knock | '$tools/busybox' nc 192.0.2.2 7000" || true; }
 
 firewalled() { # firewalled CASE NIC OPTION...
-  local name=$1 nic=$2 megabytes=20
+  local name=$1 nic=$2 megabytes=20 disturb=${disturb:-}
   shift 2
-  if [[ $name == *-survival-* ]]; then megabytes=50; fi
+  if [[ $name == *-survival-* ]]; then disturb=kill_workers; fi
+  if [ -n "$disturb" ]; then megabytes=50; fi
   serve_guest "$name" "$nic" "$ALLY_FIREWALL" -f "$here/guest.nft" --log "$work/$name.refused" "$@"
   busybox ip addr add 192.0.2.7/24 dev ally0
   busybox ip addr add 192.0.2.8/24 dev ally0
@@ -533,13 +591,14 @@ firewalled() { # firewalled CASE NIC OPTION...
   boot_guest "$name"
   check "the guest comes up" await listening
   knock
-  if [[ $name == *-survival-* ]]; then
-    kills=0
+  kills=0
+  upgrades=0
+  if [ -n "$disturb" ]; then
     check "the guest downloads" await download
-    kill_workers 6
+    "$disturb" 6
     knock
     check "the guest uploads" await upload
-    kill_workers 4
+    "$disturb" 4
   fi
   echo settled-now >"$work/www/settled"
   check "the guest comes to its end" await end
@@ -558,9 +617,10 @@ firewalled() { # firewalled CASE NIC OPTION...
   power_off
   check "what is refused is in the log while the guest runs" grep -q 'closed .*DPT=9003' "$work/$name.refused"
   end_ally "$name"
-  if [[ $name == *-survival-* ]]; then
+  if [ -n "$disturb" ]; then
     # Rules' counters are the last worker's.
     equal "workers replaced" "$(counted "workers that died and were replaced")" "$kills"
+    if [ "$upgrades" -gt 0 ]; then equal "upgrades" "$(counted upgrades)" "$upgrades"; fi
   else
     check "rejected connections counted" grep -Eq 'tcp dport 9003 counter packets [1-9]' "$summary"
     check "rejected pings counted" grep -Eq 'ip daddr 192.0.2.7 .*counter packets 3 ' "$summary"
