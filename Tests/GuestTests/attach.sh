@@ -14,9 +14,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cases=(e1000 e1000-inline e1000-firewall e1000-survival e1000-upgrade e1000-suricata e1000-guests e1000-qemu
-  e1000-qemu-ends e1000e e1000e-survival e1000e-survival-apart e1000e-packet e1000e-core e1000e-qemu e1000e-apart
-  e1000e-firewall igb igb-qemu igb-firewall igb-survival igb-survival-firewall igb-upgrade-firewall igb-apart
-  virtio_net virtio_net-inline virtio_net-apart virtio_net-restart virtio_net-survival)
+  e1000-qemu-ends e1000e e1000e-survival e1000e-survival-apart e1000e-survival-blocked e1000e-packet e1000e-core
+  e1000e-qemu e1000e-apart e1000e-firewall igb igb-qemu igb-firewall igb-survival igb-survival-firewall
+  igb-upgrade-firewall igb-apart virtio_net virtio_net-inline virtio_net-apart virtio_net-restart
+  virtio_net-survival)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/cases.sh"
@@ -393,6 +394,26 @@ survival() { # survival CASE NIC OPTION...
   check "the alert of a worker that is not the first" grep -q '"signature_id":1000001' "$work/$name.logs/eve.json"
 }
 
+# What a rule has dropped once stays dropped, although the engine of a later worker has seen nothing of it.
+case_e1000e-survival-blocked() {
+  local name=e1000e-survival-blocked
+  serve_guest "$name" e1000e "$ALLY_IDS" -l "$work/$name.logs" -S "$here/blocked.rules" --inline --keep fail-closed
+  start "$work/$name.listener.log" "$tools/busybox" sh -c \
+    "sleep $boot_seconds | '$tools/busybox' nc -l -p 9004 >'$work/$name.said'"
+  boot_guest "$name"
+  kills=0
+  check "the guest has said what is blocked" await blocked
+  # Its alert is written down, and the flow dropped.
+  check "the alert" await_line '"signature_id":1000005' "$work/$name.logs/eve.json"
+  kill_workers 5
+  check "the guest comes to its end" await end
+  equal "what the other end has heard" "$(cat "$work/$name.said")" "hello"
+  equal "page" "$(section page)" "The page is here."
+  power_off
+  end_ally "$name"
+  equal "workers replaced" "$(counted "workers that died and were replaced")" "$kills"
+}
+
 # With vhost-user the emulator connects again to the socket, which the keeper has kept open; frames of the gap are lost.
 case_virtio_net-survival() {
   local name=virtio_net-survival
@@ -640,6 +661,7 @@ set_up() {
     *-firewall) script=firewalled-guest.sh ;;
     *-suricata) script="suricata-guest.sh" ;;
     *-guests) script=paired-guest.sh ;;
+    *-blocked) script=blocked-guest.sh ;;
   esac
   make_initrd "$work/initrd" "${1%%-*}" "$here/$script"
 }
