@@ -14,6 +14,9 @@ import Testing
     alert ip any any -> any any (app-layer-event:applayer_detect_protocol_only_one_direction; sid:2;)
     """
 
+  /// Signatures have 32 bits for the parsers that they are about.
+  @Test func thereIsABitForEachParser() { #expect(ApplicationParsers.all.count <= 32) }
+
   @Test func aMailServerIsToldByItsClientAlone() throws {
     var engine = try TestEngine(Self.events, Self.kinds)
     var connection = Connection()

@@ -182,7 +182,9 @@ protocol ApplicationTransaction: AnyObject {
   var recordSide: FlowSide? { get }
   /// How many records of its own it has once it is recordable.
   func recordCount(_ options: RecordOptions) -> Int
-  /// Writes what is particular to one of them.
+  /// Whether its records say its number, in front of its fields.
+  var recordsHaveNumber: Bool { get }
+  /// Writes what is particular to one of them: its fields, unless the protocol says otherwise.
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions)
   /// What the engine keeps about the transaction.
   var inspection: TransactionInspection { get }
@@ -201,6 +203,7 @@ extension ApplicationTransaction {
     stage(of: .toServer) == TransactionStage.complete && stage(of: .toClient) == TransactionStage.complete
   }
   var recordSide: FlowSide? { .toServer }
+  var recordsHaveNumber: Bool { true }
   var isLittleEndian: Bool { true }
   var isInspectedLate: Bool { false }
   var inspectedSide: FlowSide? { nil }
@@ -211,8 +214,10 @@ extension ApplicationTransaction {
   ) -> Bool { false }
 
   func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    json.key("tx_id")
-    json.number(number)
+    if recordsHaveNumber {
+      json.key("tx_id")
+      json.number(number)
+    }
     writeFields(to: &json, options)
   }
 }

@@ -20,6 +20,15 @@ struct TransactionList<Transaction: ApplicationTransaction> {
   mutating func remove(at index: Int) { items.remove(at: index) }
 }
 
+/// A transaction that is a single message, whichever side sent it: whole from the first. Unless its protocol has buffers, there are
+/// none to be looked at.
+protocol MessageTransaction: ApplicationTransaction {}
+
+extension MessageTransaction {
+  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
+  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
+}
+
 /// A parser whose transactions are single messages, datagrams mostly, and begin and end with them.
 protocol MessageParser: ApplicationParser {
   associatedtype Transaction: ApplicationTransaction

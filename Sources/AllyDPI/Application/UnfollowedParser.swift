@@ -18,12 +18,10 @@ extension UnfollowedParser {
 }
 
 /// What there is none of.
-private final class EmptyTransaction: ApplicationTransaction {
+private final class EmptyTransaction: MessageTransaction {
   var number: UInt64 { 0 }
   var events: ApplicationEvents { ApplicationEvents() }
   let inspection = TransactionInspection()
 
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
-  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {}
 }

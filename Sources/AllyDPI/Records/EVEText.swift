@@ -32,15 +32,19 @@ extension [UInt8] {
 
   /// Appends an address: dotted decimal, or all eight groups of four hexadecimal digits as Suricata writes IPv6.
   mutating func appendAddress(_ address: IPAddress) {
-    if address.isIPv4 {
-      for shift in stride(from: 24, through: 0, by: -8) {
-        appendDecimal(UInt64(address.v4Bits >> UInt32(shift) & 0xFF))
-        if shift != 0 { append(UInt8(ascii: ".")) }
-      }
-      return
+    if address.isIPv4 { appendIPv4(address.v4Bits) } else { appendIPv6(address.high, address.low) }
+  }
+
+  mutating func appendIPv4(_ bits: UInt32) {
+    for shift in stride(from: 24, through: 0, by: -8) {
+      appendDecimal(UInt64(bits >> UInt32(shift) & 0xFF))
+      if shift != 0 { append(UInt8(ascii: ".")) }
     }
+  }
+
+  mutating func appendIPv6(_ high: UInt64, _ low: UInt64) {
     for group in 0..<8 {
-      let half = group < 4 ? address.high : address.low
+      let half = group < 4 ? high : low
       let value = UInt16(truncatingIfNeeded: half >> UInt64(48 - 16 * (group & 3)))
       if group != 0 { append(UInt8(ascii: ":")) }
       for shift in stride(from: 12, through: 0, by: -4) {

@@ -1,5 +1,5 @@
 /// A message, whichever side sent it.
-final class BitTorrentTransaction: ApplicationTransaction {
+final class BitTorrentTransaction: MessageTransaction {
   let number: UInt64
   private let side: FlowSide
   /// Nil when it is malformed.
@@ -14,17 +14,13 @@ final class BitTorrentTransaction: ApplicationTransaction {
   }
 
   func noteMalformed() { events.insert(0) }
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
   var inspectedSide: FlowSide? { side }
-  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
 
   // MARK: records
 
   var recordSide: FlowSide? { side }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("bittorrent_dht")
@@ -107,23 +103,20 @@ final class BitTorrentTransaction: ApplicationTransaction {
     json.endArray()
   }
 
-  /// An address and a port. Zeros of IPv6 are written out, as they are in other records.
+  /// An address and a port.
   private func endpoint(_ bytes: ArraySlice<UInt8>, to json: inout JSONWriter) {
     let address = bytes.dropLast(2)
+    func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
     json.key("ip")
     json.string { text in
-      for (place, byte) in address.enumerated() {
-        if address.count == 4 {
-          if place > 0 { text.append(UInt8(ascii: ".")) }
-          text.appendDecimal(UInt64(byte))
-        } else {
-          if place > 0, place % 2 == 0 { text.append(UInt8(ascii: ":")) }
-          text += [hexadecimalDigit(byte >> 4), hexadecimalDigit(byte & 15)]
-        }
+      if address.count == 4 {
+        text.appendIPv4(UInt32(truncatingIfNeeded: number(address)))
+      } else {
+        text.appendIPv6(number(address.prefix(8)), number(address.dropFirst(8)))
       }
     }
     json.key("port")
-    json.number(bytes.suffix(2).reduce(UInt16(0)) { $0 << 8 | UInt16($1) })
+    json.number(number(bytes.suffix(2)))
   }
 
   private func digits(_ key: StaticString, _ bytes: ArraySlice<UInt8>, to json: inout JSONWriter) {

@@ -90,7 +90,7 @@ struct DHCPMessage {
 }
 
 /// A message.
-final class DHCPTransaction: ApplicationTransaction {
+final class DHCPTransaction: MessageTransaction {
   let number: UInt64
   let side: FlowSide
   private let message: DHCPMessage
@@ -104,9 +104,6 @@ final class DHCPTransaction: ApplicationTransaction {
   }
 
   func note(_ event: DHCPEvent) { events.insert(event.rawValue) }
-
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
-  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
 
   func meets(_ number: ApplicationNumber, _ test: NumberTest, from side: FlowSide) -> Bool {
     guard side == self.side else { return false }
@@ -128,9 +125,7 @@ final class DHCPTransaction: ApplicationTransaction {
     options.extended.contains(.dhcp) || message.option(53)?.first == 5 ? 1 : 0
   }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
   /// Records of alerts say nothing about it.
   func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions) {}
 

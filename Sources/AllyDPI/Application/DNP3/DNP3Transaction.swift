@@ -1,5 +1,5 @@
 /// A request, a response, or what an outstation says of its own accord.
-final class DNP3Transaction: ApplicationTransaction {
+final class DNP3Transaction: MessageTransaction {
   let number: UInt64
   let side: FlowSide
   private(set) var events = ApplicationEvents()
@@ -46,8 +46,6 @@ final class DNP3Transaction: ApplicationTransaction {
     if !isComplete { note(.unknownObject) }
   }
 
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
-
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
     buffer == .dnp3Data && side == self.side && index == 0 && isRead ? message[...] : nil
   }
@@ -70,9 +68,7 @@ final class DNP3Transaction: ApplicationTransaction {
 
   func recordCount(_ options: RecordOptions) -> Int { isRead ? 1 : 0 }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("dnp3")

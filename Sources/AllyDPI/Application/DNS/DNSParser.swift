@@ -155,7 +155,7 @@ enum DNSEvent: UInt8, CaseIterable, Sendable {
 }
 
 /// A question or an answer.
-final class DNSTransaction: ApplicationTransaction {
+final class DNSTransaction: MessageTransaction {
   let number: UInt64
   let side: FlowSide
   fileprivate(set) var message: DNSMessage?
@@ -172,7 +172,6 @@ final class DNSTransaction: ApplicationTransaction {
   var inspectedSide: FlowSide? { side }
 
   /// A message is there as a whole, and nothing belongs to it from the other side.
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
 
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
     guard buffer == .dnsQuery, side == self.side, let message, !message.isResponse, index < message.questions.count

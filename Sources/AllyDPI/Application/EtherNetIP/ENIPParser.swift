@@ -53,7 +53,7 @@ final class ENIPParser: MessageParser {
 }
 
 /// A message.
-final class ENIPTransaction: ApplicationTransaction {
+final class ENIPTransaction: MessageTransaction {
   let number: UInt64
   private let side: FlowSide
   private let message: ENIPMessage
@@ -66,9 +66,7 @@ final class ENIPTransaction: ApplicationTransaction {
     self.message = message
   }
 
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
   var inspectedSide: FlowSide? { side }
-  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
 
   func value(of number: ApplicationNumber) -> UInt32? { number == .enipCommand ? UInt32(message.command) : nil }
 

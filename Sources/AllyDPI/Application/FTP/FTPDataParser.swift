@@ -95,7 +95,5 @@ final class FTPDataTransaction: ApplicationTransaction {
     json.endObject()
   }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 }

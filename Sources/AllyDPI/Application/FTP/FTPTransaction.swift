@@ -129,12 +129,6 @@ final class FTPTransaction: ApplicationTransaction {
     json.endObject()
   }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    json.key("tx_id")
-    json.number(number)
-    writeFields(to: &json, options)
-  }
-
   private func writeDetails(to json: inout JSONWriter) {
     if let command {
       json.key("command")

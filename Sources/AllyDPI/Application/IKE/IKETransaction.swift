@@ -1,7 +1,7 @@
 internal import AllyPacket
 
 /// A message.
-final class IKETransaction: ApplicationTransaction {
+final class IKETransaction: MessageTransaction {
   let number: UInt64
   let message: IKEMessage
   let side: FlowSide
@@ -52,7 +52,6 @@ final class IKETransaction: ApplicationTransaction {
     }
   }
 
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
   var inspectedSide: FlowSide? { side }
   var recordSide: FlowSide? { side }
 

@@ -180,7 +180,7 @@ struct KerberosMessage {
 }
 
 /// A message, whichever side sent it.
-final class KerberosTransaction: ApplicationTransaction {
+final class KerberosTransaction: MessageTransaction {
   let number: UInt64
   let side: FlowSide
   private let isStream: Bool
@@ -199,8 +199,6 @@ final class KerberosTransaction: ApplicationTransaction {
   }
 
   func note(_ event: KerberosEvent) { events.insert(event.rawValue) }
-
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
 
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
     guard side == self.side, let message else { return nil }
@@ -230,9 +228,7 @@ final class KerberosTransaction: ApplicationTransaction {
   var recordSide: FlowSide? { isStream ? side.opposite : side }
   func recordCount(_ options: RecordOptions) -> Int { message == nil ? 0 : 1 }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
   /// Records of alerts say nothing about it.
   func writeAlertFields(to json: inout JSONWriter, _ options: RecordOptions) {}
 

@@ -103,9 +103,7 @@ final class MQTTTransaction: ApplicationTransaction {
 // MARK: - records
 
 extension MQTTTransaction {
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("mqtt")

@@ -12,9 +12,7 @@ extension NFSTransaction {
 
   var recordSide: FlowSide? { nil }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     writeCall(to: &json)

@@ -38,7 +38,7 @@ final class NTPParser: MessageParser {
 }
 
 /// A message.
-final class NTPTransaction: ApplicationTransaction {
+final class NTPTransaction: MessageTransaction {
   let number: UInt64
   private(set) var events = ApplicationEvents()
   let inspection = TransactionInspection()
@@ -46,8 +46,6 @@ final class NTPTransaction: ApplicationTransaction {
   init(number: UInt64) { self.number = number }
 
   func noteMalformed() { events.insert(0) }
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
-  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
   func recordCount(_ options: RecordOptions) -> Int { 0 }
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {}
 }

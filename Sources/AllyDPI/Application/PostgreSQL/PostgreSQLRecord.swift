@@ -1,8 +1,6 @@
 /// `"pgsql":{…}`.
 extension PostgreSQLTransaction {
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("pgsql")

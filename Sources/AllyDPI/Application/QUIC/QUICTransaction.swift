@@ -1,5 +1,5 @@
 /// A packet that was looked at.
-final class QUICTransaction: ApplicationTransaction {
+final class QUICTransaction: MessageTransaction {
   let number: UInt64
   let side: FlowSide
   private let version: UInt32
@@ -38,8 +38,6 @@ final class QUICTransaction: ApplicationTransaction {
     }
   }
 
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
-
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
     guard side == self.side, index == 0 else { return nil }
     switch buffer {
@@ -64,9 +62,7 @@ final class QUICTransaction: ApplicationTransaction {
 
   var recordSide: FlowSide? { side }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("quic")

@@ -1,5 +1,5 @@
 /// A message, whichever side sent it.
-final class RDPTransaction: ApplicationTransaction {
+final class RDPTransaction: MessageTransaction {
   let number: UInt64
   private let message: RDPMessage
   var events: ApplicationEvents { ApplicationEvents() }
@@ -10,16 +10,11 @@ final class RDPTransaction: ApplicationTransaction {
     self.message = message
   }
 
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
-  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
-
   // MARK: records
 
   var recordSide: FlowSide? { nil }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("rdp")

@@ -87,7 +87,7 @@ struct SIPLayout {
 }
 
 /// A request or a response.
-final class SIPTransaction: ApplicationTransaction {
+final class SIPTransaction: MessageTransaction {
   let number: UInt64
   let side: FlowSide
   private(set) var events = ApplicationEvents()
@@ -142,7 +142,6 @@ final class SIPTransaction: ApplicationTransaction {
 
   private func note(_ event: SIPEvent) { events.insert(event.rawValue) }
 
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
   /// What is no message has events only.
   var isRecordable: Bool { events.isEmpty }
 
@@ -168,9 +167,7 @@ final class SIPTransaction: ApplicationTransaction {
   var recordSide: FlowSide? { side }
   func recordCount(_ options: RecordOptions) -> Int { parts.isEmpty ? 0 : 1 }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("sip")

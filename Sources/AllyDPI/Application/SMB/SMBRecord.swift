@@ -25,9 +25,7 @@ extension SMBTransaction {
     json.endObject()
   }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   private var isFileOfVersion1: Bool { if case .file = kind { header.version == 1 } else { false } }
 

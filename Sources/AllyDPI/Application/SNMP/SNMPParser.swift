@@ -140,7 +140,7 @@ struct SNMPMessage {
 }
 
 /// A message, whichever side sent it.
-final class SNMPTransaction: ApplicationTransaction {
+final class SNMPTransaction: MessageTransaction {
   let number: UInt64
   let side: FlowSide
   private let message: SNMPMessage?
@@ -154,8 +154,6 @@ final class SNMPTransaction: ApplicationTransaction {
   }
 
   func note(_ event: SNMPEvent) { events.insert(event.rawValue) }
-
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
 
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? {
     guard side == self.side, index == 0 else { return nil }
@@ -176,9 +174,7 @@ final class SNMPTransaction: ApplicationTransaction {
   var recordSide: FlowSide? { side }
   func recordCount(_ options: RecordOptions) -> Int { message == nil ? 0 : 1 }
 
-  func writeRecord(_ index: Int, to json: inout JSONWriter, _ options: RecordOptions) {
-    writeFields(to: &json, options)
-  }
+  var recordsHaveNumber: Bool { false }
 
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {
     json.key("snmp")

@@ -48,7 +48,7 @@ struct TFTPRequest {
 }
 
 /// A request.
-final class TFTPTransaction: ApplicationTransaction {
+final class TFTPTransaction: MessageTransaction {
   let number: UInt64
   private let request: TFTPRequest
   var events: ApplicationEvents { ApplicationEvents() }
@@ -58,9 +58,6 @@ final class TFTPTransaction: ApplicationTransaction {
     self.number = number
     self.request = request
   }
-
-  func stage(of side: FlowSide) -> UInt8 { TransactionStage.complete }
-  func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>? { nil }
 
   /// Alerts say nothing about it.
   func writeFields(to json: inout JSONWriter, _ options: RecordOptions) {}
