@@ -16,7 +16,7 @@ final class MappedMemory {
   private let mappedLength: Int
   /// Its number among the mappings that may be lost; -1 of what nobody else has.
   private let guardNumber: Int32
-  private var ownFile: OwnedDescriptor?
+  private var ownFile: OwnedFile?
 
   /// From now on a mapping that is lost does not end the process.
   static func beginGuarding() throws(HostError) {
@@ -84,16 +84,16 @@ final class MappedMemory {
     guard length > 0, length % 4096 == 0, let size = Int(exactly: length) else {
       throw HostError("\(length) bytes of memory; expected pages")
     }
-    let file = OwnedDescriptor(unsafe ally_memory_file("ally-kept"))
-    guard file.number >= 0, ftruncate(file.number, size) == 0, ally_seal(file.number, 0) == 0,
-      let place = unsafe ally_map_shared(file.number, size, nil)
-    else { throw HostError("cannot get \(length) bytes of memory to share", code: errno) }
+    let file = try OwnedFile.inMemory("ally-kept", length: size)
+    guard let place = unsafe ally_map_shared(file.number, size, nil) else {
+      throw HostError("cannot map \(length) bytes of memory to share", code: errno)
+    }
     unsafe mapped = place
     mappedLength = size
     unsafe storage = place
     self.length = size
     guardNumber = -1
-    ownFile = consume file
+    ownFile = file
   }
 
   /// The file of memory that processes share; nil of any other.
@@ -102,11 +102,11 @@ final class MappedMemory {
   /// Puts another file's bytes in the place of its own, which are gone: every pointer into it now leads to those.
   ///
   /// - Parameter file: has as many bytes, for good; this object's from now on.
-  func become(_ other: consuming OwnedDescriptor) throws(HostError) {
+  func become(_ other: OwnedFile) throws(HostError) {
     guard unsafe ally_map_shared(other.number, mappedLength, mapped) != nil else {
       throw HostError("cannot map what another process has kept", code: errno)
     }
-    ownFile = consume other
+    ownFile = other
   }
 
   deinit {

@@ -25,3 +25,14 @@ func listen(at path: String, type: __socket_type = SOCK_STREAM) throws(HostError
   guard Glibc.listen(listener.number, 4) == 0 else { throw HostError("cannot listen at \(path)", code: errno) }
   return listener
 }
+
+/// Two ends of a unix socket, which are the caller's.
+///
+/// - Parameter type: whether bytes or messages go through it.
+func connectedSockets(_ type: __socket_type) throws(HostError) -> (Int32, Int32) {
+  var ends: [Int32] = [-1, -1]
+  guard unsafe ally_socket_pair(Int32(type.rawValue), &ends) == 0 else {
+    throw HostError("cannot make a pair of sockets", code: errno)
+  }
+  return (ends[0], ends[1])
+}

@@ -52,8 +52,6 @@ int64_t ally_peer_user(int socket) {
   return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &user, &length) < 0 ? -1 : (int64_t)user.uid;
 }
 
-int ally_packet_pair(int ends[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends); }
-
 void ally_allow_descriptors(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;

@@ -112,7 +112,7 @@ final class KeptBench: @unchecked Sendable {
     guard let worker = waiting.popLast() else { return }
     do { try starters.popLast()?.settle() } catch { Issue.record(error) }
     var ends: [Int32] = [-1, -1]
-    #expect(unsafe ally_packet_pair(&ends) == 0)
+    #expect(unsafe ally_socket_pair(Int32(SOCK_SEQPACKET.rawValue), &ends) == 0)
     keeperEnd = ends[0]
     let predecessors = deaths.withLock { $0 }
     // A fork has descriptors of its own.

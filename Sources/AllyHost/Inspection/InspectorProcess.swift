@@ -29,14 +29,11 @@ public enum InspectorProcess {
     guard frameFiles <= InspectionArea.mostFrameFiles else {
       throw HostError("an inspector for \(frameFiles) NICs; expected \(InspectionArea.mostFrameFiles) at the most")
     }
-    let areaFile = try memoryFile("ally-inspection")
-    guard ftruncate(areaFile.number, InspectionArea.length) == 0, ally_seal(areaFile.number, 0) == 0 else {
-      throw HostError("cannot get memory to share with an inspector", code: errno)
-    }
+    let areaFile = try OwnedFile.inMemory("ally-inspection", length: InspectionArea.length)
     let area = try MappedMemory(
       areaFile.number, offset: 0, length: UInt64(InspectionArea.length), rights: .readWrite)
     var files: [OwnedFile] = []
-    for _ in 0..<frameFiles { files.append(try memoryFile("ally-frames")) }
+    for _ in 0..<frameFiles { files.append(try .inMemory("ally-frames")) }
     let inspectorWake = try WakeUp()
     let interceptorWake = try WakeUp()
     var lifeEnds: [Int32] = [-1, -1]
@@ -69,11 +66,5 @@ public enum InspectorProcess {
       InspectorSeat(
         area: area, inspectorWake: inspectorWake, interceptorWake: interceptorWake, life: lifeReading,
         frameFiles: files, number: number))
-  }
-
-  private static func memoryFile(_ name: String) throws(HostError) -> OwnedFile {
-    let number = unsafe ally_memory_file(name)
-    guard number >= 0 else { throw HostError("cannot make a file in memory", code: errno) }
-    return OwnedFile(number)
   }
 }

@@ -107,7 +107,7 @@ struct Inheritance {
   /// The executable before has ended its work: what memory it has left takes the place of what was tried out.
   mutating func settle() throws(HostError) {
     for (memory, entry) in trials {
-      try memory.become(OwnedDescriptor(entry.number))
+      try memory.become(OwnedFile(entry.number))
       entries.append(entry)
     }
     trials = []

@@ -68,9 +68,8 @@ public enum Keeper {
 
   /// Two ends of a line that keeps messages apart.
   static func pair() throws(HostError) -> (OwnedFile, OwnedFile) {
-    var ends: [Int32] = [-1, -1]
-    guard unsafe ally_packet_pair(&ends) == 0 else { throw HostError("cannot make a pair of sockets", code: errno) }
-    return (OwnedFile(ends[0]), OwnedFile(ends[1]))
+    let ends = try connectedSockets(SOCK_SEQPACKET)
+    return (OwnedFile(ends.0), OwnedFile(ends.1))
   }
 
   /// The path of this executable, which later may be another's.

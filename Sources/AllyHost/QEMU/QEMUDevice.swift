@@ -77,18 +77,12 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
   public init(_ settings: Settings, uplink: consuming Uplink) throws(HostError) {
     let file = try Self.memoryFile(settings)
     let ram = try MappedMemory(file.number, offset: 0, length: settings.memory, rights: .readWrite)
-    var control: [Int32] = [-1, -1]
-    var cable: [Int32] = [-1, -1]
-    guard unsafe ally_socket_pair(Int32(SOCK_STREAM.rawValue), &control) == 0 else {
-      throw HostError("cannot make a socket", code: errno)
-    }
-    var connection = QTestConnection(OwnedDescriptor(control[0]))
-    let theirControl = OwnedDescriptor(control[1])
-    guard unsafe ally_socket_pair(Int32(SOCK_DGRAM.rawValue), &cable) == 0 else {
-      throw HostError("cannot make a socket", code: errno)
-    }
-    let near = OwnedDescriptor(cable[0])
-    let far = OwnedDescriptor(cable[1])
+    let control = try connectedSockets(SOCK_STREAM)
+    var connection = QTestConnection(OwnedDescriptor(control.0))
+    let theirControl = OwnedDescriptor(control.1)
+    let cable = try connectedSockets(SOCK_DGRAM)
+    let near = OwnedDescriptor(cable.0)
+    let far = OwnedDescriptor(cable.1)
     let process = try QEMUProcess(
       settings.program, Self.arguments(settings, memory: file.number, control: theirControl.number, wire: far.number),
       user: settings.user, keeping: [file.number, theirControl.number, far.number])
@@ -135,7 +129,7 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
   }
 
   /// Memory that is a file without a name, for QEMU to map too. Nobody can cut it short.
-  private static func memoryFile(_ settings: Settings) throws(HostError) -> OwnedDescriptor {
+  private static func memoryFile(_ settings: Settings) throws(HostError) -> OwnedFile {
     let bytes = settings.memory
     guard (1 << 20...2 << 30).contains(bytes), bytes.nonzeroBitCount == 1 else {
       throw HostError("\(bytes) bytes of memory; expected a power of two, from 1 MiB to 2 GiB")
@@ -143,11 +137,7 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
     guard settings.memoryBase == 0 || settings.memoryBase >= 1 << 40 && settings.memoryBase % bytes == 0 else {
       throw HostError("memory at \(settings.memoryBase); expected 0, or a multiple of its length from 2^40 on")
     }
-    let file = OwnedDescriptor(unsafe ally_memory_file("ally-nic"))
-    guard file.number >= 0, ftruncate(file.number, off_t(bytes)) == 0, ally_seal(file.number, 0) == 0 else {
-      throw HostError("cannot get \(bytes) bytes of memory", code: errno)
-    }
-    return file
+    return try .inMemory("ally-nic", length: Int(bytes))
   }
 
   /// Memory that is not the machine's own is behind a device, as its third base address register, at any place that PCI knows.

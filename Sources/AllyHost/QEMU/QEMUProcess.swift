@@ -12,13 +12,10 @@ struct QEMUProcess: ~Copyable {
   ///   - user: whom it runs as; nil for the user of this process.
   ///   - descriptors: what it gets of this process, under the same numbers.
   init(_ program: String, _ arguments: [String], user: String?, keeping descriptors: [Int32]) throws(HostError) {
-    var ends: [Int32] = [-1, -1]
-    guard unsafe ally_socket_pair(Int32(SOCK_STREAM.rawValue), &ends) == 0 else {
-      throw HostError("cannot make a socket", code: errno)
-    }
-    for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
-    let words = OwnedDescriptor(ends[0])
-    let log = OwnedDescriptor(ends[1])
+    let ends = try connectedSockets(SOCK_STREAM)
+    let words = OwnedDescriptor(ends.0)
+    let log = OwnedDescriptor(ends.1)
+    for end in [words.number, log.number] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
     var texts: [UnsafeMutablePointer<CChar>?] = unsafe ([program] + arguments).map { unsafe strdup($0) }
     unsafe texts.append(nil)
     defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }

@@ -39,10 +39,9 @@ extension Uplink {
   /// - Parameters:
   ///   - otherEnd: of a cable between two guests, of which one end was opened.
   ///   - name: of the guest's uplink, for the executable that comes after this one.
-  public static func open(_ kind: Kind, _ otherEnd: inout Uplink?, as name: String, in starter: WorkerStarter)
-    throws(HostError)
-    -> Uplink
-  {
+  public static func open(
+    _ kind: Kind, _ otherEnd: inout Uplink?, as name: String, in starter: WorkerStarter
+  ) throws(HostError) -> Uplink {
     if let number = try starter.inheritance.takeOfGuest(name) { return Uplink(kind, inheriting: number) }
     let uplink = try open(kind, &otherEnd)
     starter.inheritance.note(uplink.descriptor, as: name)

@@ -76,11 +76,11 @@ struct VhostUserInflight {
 
   /// Makes the memory that a front end asks for.
   static func makeFile(_ shape: VhostUserInflightShape) throws(VhostUserRefusal) -> OwnedFile {
-    let file = OwnedFile(unsafe ally_memory_file("ally-inflight"))
-    guard file.number >= 0, ftruncate(file.number, off_t(shape.length)) == 0, ally_seal(file.number, 0) == 0 else {
-      throw VhostUserRefusal("no memory for buffers in flight")
+    do throws(HostError) {
+      return try .inMemory("ally-inflight", length: Int(shape.length))
+    } catch {
+      throw VhostUserRefusal("buffers in flight: \(error.message)")
     }
-    return file
   }
 
   /// Maps what the front end has kept.

@@ -149,9 +149,6 @@ int ally_interface_is_running(const char *name);
 // Maps a file of memory, all of it, to read and write, shared; where `place` says unless it is NULL. Returns NULL with errno.
 void *ally_map_shared(int file, size_t length, void *place);
 
-// Two ends of a SOCK_SEQPACKET socket, close-on-exec. Returns 0, or -1 with errno.
-int ally_packet_pair(int ends[2]);
-
 // Lifts the limit of open descriptors as far as it goes.
 void ally_allow_descriptors(void);
 
