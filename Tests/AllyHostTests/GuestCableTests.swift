@@ -62,6 +62,7 @@ import Testing
     while one.hasRoom(forFrameOf: 1514) { _ = one.transmit(Self.frame(1, length: 1514).span) }
     let isHeldUp = one.isHeldUp
     #expect(isHeldUp)
+    // Longer than a full cable holds anybody up; the wire reads the real clock.
     usleep(20_000)
     one.clock.readTime()
     let isHeldUpStill = one.isHeldUp

@@ -10,7 +10,7 @@ import Testing
 @Suite struct KeeperTests {
   private func pair() -> (Int32, Int32) {
     var ends: [Int32] = [-1, -1]
-    #expect(unsafe ally_packet_pair(&ends) == 0)
+    #expect(unsafe ally_socket_pair(Int32(SOCK_SEQPACKET.rawValue), &ends) == 0)
     return (ends[0], ends[1])
   }
 
@@ -193,6 +193,7 @@ import Testing
         control.answer("no")
         break
       }
+      // A keeper waits in poll for its descriptors; here the client's turn comes.
       usleep(500)
     }
     isDone.wait()

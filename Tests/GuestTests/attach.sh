@@ -110,6 +110,7 @@ case_e1000-qemu-ends() {
       -S "$here/attack.rules" --qemu "$tools/qemu-system-x86_64"
     check "QEMU runs, without rights" grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(child_of "$ally")/status"
     kill "-$signal" "$ally" || fail "ids has ended by itself"
+    # Its status is that of the signal.
     wait "$ally" 2>/dev/null || true
     check "nobody is left after SIG$signal" await_nobody "$ally"
   done
@@ -141,6 +142,7 @@ case_e1000-guests() {
   guest=$far console=$far_console
   check "the far guest comes to its end" await end
   kill -KILL -- "-$far"
+  # It was killed: its status says so.
   wait "$far" 2>/dev/null || true
   local data received
   data=$(section data) received=$(section received)

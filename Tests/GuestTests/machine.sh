@@ -118,6 +118,7 @@ serve() {
 start_ally() {
   local log=$1 socket=$2 nic=$3 way=vfio-user sockets
   shift 3
+  # grep fails when it counts none.
   sockets=$(($(printf '%s\n' "$@" | grep -c -x -e --attach || true) + 1))
   if [ "$nic" = virtio_net ]; then way=vhost-user; fi
   start "$log" "$@" --attach "$way:$socket" --nic "${nic/_/-}" --uplink "${uplink:-tap:ally0}"
