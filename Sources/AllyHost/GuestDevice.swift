@@ -255,7 +255,11 @@ extension GuestNIC where Virtualizer: ~Copyable, NIC == QEMUDevice, Inspector: ~
   ///
   /// - Parameters:
   ///   - qemu: what to start; its memory and where that is are set here.
+  ///   - uplink: where the guest's cable leads.
+  ///   - windows: what the base address registers are, in their order.
+  ///   - shared: the appliance.
   ///   - settings: limits; frames are copied.
+  ///   - introduce: tells the inspector, before each batch, whose frames come next.
   public convenience init(
     _ qemu: QEMUDevice.Settings, uplink: consuming Uplink, windows: [RegisterWindow],
     inspecting shared: SharedInspector<Inspector>, settings: InterceptionSettings,

@@ -52,7 +52,10 @@ public final class GuestServer {
 
   /// Serves the rings of a virtio network device at a socket over vhost-user; front ends can connect from now on.
   ///
-  /// - Parameter starter: of a keeper's workers, which find the socket open.
+  /// - Parameters:
+  ///   - device: the guest's NIC.
+  ///   - path: of the socket.
+  ///   - starter: of a keeper's workers, which find the socket open.
   public func serveRings(
     of device: any VirtioGuestDevice, at path: String, in starter: WorkerStarter? = nil
   ) throws(HostError) {

@@ -26,7 +26,9 @@ public struct HostSystems: Sendable {
 
   public var isEmpty: Bool { networks.isEmpty }
 
-  /// - Parameter network: an address, or one with the length of its prefix: `10.0.0.0/8`, `2001:db8::/32`.
+  /// - Parameters:
+  ///   - network: an address, or one with the length of its prefix: `10.0.0.0/8`, `2001:db8::/32`.
+  ///   - system: what its hosts run.
   /// - Returns: whether it is one.
   public mutating func add(_ network: String, _ system: System) -> Bool {
     let parts = network.split(separator: "/", omittingEmptySubsequences: false)

@@ -118,7 +118,9 @@ public final class InspectorLink {
   /// Serves as a keeper's worker from now on: the first, or in the place of one that died. Frames that were under way are asked
   /// about anew; what the inspector had made of them is forgotten.
   ///
-  /// - Parameter page: of the keeper, which outlives this object. No inspector has it.
+  /// - Parameters:
+  ///   - page: of the keeper, which outlives this object. No inspector has it.
+  ///   - hasPredecessor: whether another worker has served before.
   public func begin(_ page: KeeperPage, hasPredecessor: Bool) {
     let kept = page.inspection
     guard hasPredecessor else {

@@ -29,7 +29,7 @@ public enum Keeper {
   /// SIGUSR1, SIGUSR2) are passed on to the worker; when a worker ends by itself, the keeper ends with the same exit status.
   ///
   /// - Parameters:
-  ///   - control: where an operator can ask for another executable; nil for nowhere.
+  ///   - path: where an operator can ask for another executable; nil for nowhere.
   ///   - failure: the keeper's exit status when it gives up.
   ///   - letGo: closes, in the keeper, what of this process is not for it.
   ///   - giveUp: gives the keeper's rights up. Called when the other process is ready, which has done so too.

@@ -73,7 +73,9 @@ public struct QEMUDevice: HostedNIC, ~Copyable {
 
   /// Starts QEMU and places the NIC's base address registers.
   ///
-  /// - Parameter uplink: where the NIC's cable leads. Its carrier is not the NIC's link: this cable is always plugged in.
+  /// - Parameters:
+  ///   - settings: what to start.
+  ///   - uplink: where the NIC's cable leads. Its carrier is not the NIC's link: this cable is always plugged in.
   public init(_ settings: Settings, uplink: consuming Uplink) throws(HostError) {
     let file = try Self.memoryFile(settings)
     let ram = try MappedMemory(file.number, offset: 0, length: settings.memory, rights: .readWrite)

@@ -13,7 +13,9 @@ extension Uplink {
 
   /// Opens an uplink.
   ///
-  /// - Parameter otherEnd: of a cable between two guests, of which one end was opened.
+  /// - Parameters:
+  ///   - kind: what it is.
+  ///   - otherEnd: of a cable between two guests, of which one end was opened.
   public static func open(_ kind: Kind, _ otherEnd: inout Uplink?) throws(HostError) -> Uplink {
     switch kind {
     case .tap(let name): try .tap(name)
@@ -37,8 +39,10 @@ extension Uplink {
   /// Opens an uplink, or takes over what the executable before has opened.
   ///
   /// - Parameters:
+  ///   - kind: what it is.
   ///   - otherEnd: of a cable between two guests, of which one end was opened.
   ///   - name: of the guest's uplink, for the executable that comes after this one.
+  ///   - starter: of the workers.
   public static func open(
     _ kind: Kind, _ otherEnd: inout Uplink?, as name: String, in starter: WorkerStarter
   ) throws(HostError) -> Uplink {
