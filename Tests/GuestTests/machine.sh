@@ -94,6 +94,8 @@ pair() {
   for end in "$1" "$2"; do
     # Only what is asked for goes over the cable. A kernel without IPv6 has no such file.
     echo 1 >"/proc/sys/net/ipv6/conf/$end/disable_ipv6" 2>/dev/null || true
+    # The stack would answer for ally0's address at any interface, and take frames there that have not come to ally0.
+    echo 1 >"/proc/sys/net/ipv4/conf/$end/arp_ignore"
     ip link set "$end" up
   done
 }

@@ -16,7 +16,7 @@ await_carrier() {
   done
 }
 
-# fetch PATH: a page's text. (busybox's wget needs a name service, which is not here.)
+# fetch PATH: a page's text; for that it waits $patience seconds. (busybox's wget needs a name service, which is not here.)
 fetch() {
-  printf 'GET %s HTTP/1.0\r\nHost: 192.0.2.1\r\n\r\n' "$1" | timeout 30 nc 192.0.2.1 80 | tr -d '\r' | sed '1,/^$/d'
+  printf 'GET %s HTTP/1.0\r\nHost: 192.0.2.1\r\n\r\n' "$1" | timeout "${patience:-30}" nc 192.0.2.1 80 | tr -d '\r' | sed '1,/^$/d'
 }

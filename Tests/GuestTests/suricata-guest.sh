@@ -17,7 +17,7 @@ timeout 30 nc 192.0.2.1 80 <&3 | tr -d '\r' | sed '1,/^$/d' | sha256sum
 section attack
 fetch '/index.html?file=/etc/passwd'
 section dropped
-fetch '/index.html?file=/etc/shadow' 2>/dev/null
+patience=3 fetch '/index.html?file=/etc/shadow' 2>/dev/null
 section page
 fetch /index.html
 section waiting
