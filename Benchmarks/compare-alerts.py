@@ -2,12 +2,14 @@
 """Compare the alerts of two engines, rule by rule and flow by flow.
 
     compare-alerts.py TRUTH/eve.json OURS/eve.json [--rules FILE] [--counts] [--top N] [--missed FILE] [--least PERCENT] [--equal]
+                      [--again FILE]...
 
 An alert is known by its rule and by its flow (addresses and ports, whichever way). Precision and recall are taken over these
 pairs, in all and as mean over the rules. With --counts a rule that alerts twice in a flow must alert twice. With --rules, what the
 rules with differences have in common is shown: of the rules that use a keyword, a protocol or a direction, how many differ.
 --missed writes rule, kind of difference and flow for each difference. With --least the exit status is 1 when total precision or recall
-is below PERCENT, or the mean over rules is below it by more than one; with --equal, when anything differs.
+is below PERCENT, or the mean over rules is below it by more than one; with --equal, when anything differs. --again gives what the
+first engine wrote in another run of the same: what it says in some of its runs only may be said or not.
 """
 import argparse
 import collections
@@ -65,12 +67,15 @@ def main():
     parser.add_argument("--missed")
     parser.add_argument("--least", type=float)
     parser.add_argument("--equal", action="store_true")
+    parser.add_argument("--again", action="append", default=[])
     options = parser.parse_args()
-    truth, ours = alerts(options.truth, options.counts), alerts(options.ours, options.counts)
+    truths = [alerts(path, options.counts) for path in [options.truth] + options.again]
+    ours = alerts(options.ours, options.counts)
     rules = collections.defaultdict(lambda: [0, 0, 0])  # both, missed, extra
     differences = []
-    for key in sorted(set(truth) | set(ours), key=str):
-        wanted, given = truth[key], ours[key]
+    for key in sorted(set(ours).union(*truths), key=str):
+        given = ours[key]
+        wanted = min(max(given, min(truth[key] for truth in truths)), max(truth[key] for truth in truths))
         row = rules[key[0]]
         row[0] += min(wanted, given)
         row[1] += max(0, wanted - given)

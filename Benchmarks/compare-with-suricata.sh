@@ -53,6 +53,7 @@ for pair in $(seq "$pairs"); do
   suricata_load=$(run_suricata "$work/few.pcap")
   ally_all=$(run_ally "$capture")
   suricata_all=$(run_suricata "$capture")
+  cp "$work/suricata/eve.json" "$work/suricata.$pair.json"
   echo "$ally_load" >> "$work/ally.load"
   echo "$suricata_load" >> "$work/suricata.load"
   echo $((ally_all - ally_load)) >> "$work/ally.scan"
@@ -70,5 +71,8 @@ awk -v al="$(median "$work/ally.load")" -v sl="$(median "$work/suricata.load")" 
   -v as="$(median "$work/ally.scan")" -v ss="$(median "$work/suricata.scan")" 'BEGIN {
     printf "rate: %.2f of Suricata'"'"'s; loading: %.2f of its time\n", ss / as, al / sl
     exit !(as <= ss && al * 3 <= sl) }' || status=1
-"$here/compare-alerts.py" "$work/suricata/eve.json" "$work/ally/eve.json" --rules "$rules" --equal || status=1
+# What Suricata finds when a flow ends, it does not find in every run.
+again=()
+for pair in $(seq 2 "$pairs"); do again+=(--again "$work/suricata.$pair.json"); done
+"$here/compare-alerts.py" "$work/suricata.1.json" "$work/ally/eve.json" --rules "$rules" --equal "${again[@]}" || status=1
 exit "$status"

@@ -87,9 +87,10 @@ struct Dissection {
 }
 
 extension FrameDissector {
-  init(validatesChecksums: Bool = true, cap: Int = 1 << 20) {
+  init(validatesChecksums: Bool = true, doubtsChecksums: Bool = false, cap: Int = 1 << 20) {
     var configuration = DPIConfiguration()
     configuration.validatesChecksums = validatesChecksums
+    configuration.doubtsChecksums = doubtsChecksums
     configuration.defragmentationMemoryCap = cap
     configuration.hashSeed = 1
     self.init(configuration: configuration)

@@ -264,6 +264,30 @@ struct DecodeTransportTests {
     event([0, 1, 0, 2, 0, 8, 0], .udpHeaderLengthTooSmall)
   }
 
+  /// Eleven wrong ones in a hundred give doubt, eight do not; IPv4 headers and what tunnels carry do not count.
+  @Test("checksums are not looked at when a network card was to compute them, but for what a tunnel carries")
+  func doubtedChecksums() {
+    let right = FrameBuilder.ipv4(protocol: 6, FrameBuilder.tcp(1, 2, sequence: 3, flags: 2))
+    var wrong = right
+    wrong[36] ^= 1
+    let carried = FrameBuilder.ethernet(FrameBuilder.ipv4(protocol: 4, wrong))
+    var wrongHeader = right
+    wrongHeader[10] ^= 1
+    func flaws(after sample: [(Int, [UInt8])]) -> (DecodedPacket.Flaws, DecodedPacket.Flaws) {
+      var dissector = FrameDissector(doubtsChecksums: true)
+      for (count, frame) in sample {
+        for _ in 0..<count { _ = dissector.see(frame) }
+      }
+      return (dissector.see(FrameBuilder.ethernet(wrong)).last.flaws, dissector.see(carried).last.flaws)
+    }
+    let frames = (right: FrameBuilder.ethernet(right), wrong: FrameBuilder.ethernet(wrong))
+    #expect(flaws(after: [(890, frames.right), (110, frames.wrong)]) == ([], .transportChecksum))
+    #expect(flaws(after: [(920, frames.right), (80, frames.wrong)]) == (.transportChecksum, .transportChecksum))
+    #expect(flaws(after: [(1000, carried)]) == (.transportChecksum, .transportChecksum))
+    #expect(flaws(after: [(1000, FrameBuilder.ethernet(wrongHeader))]) == (.transportChecksum, .transportChecksum))
+    #expect(flaws(after: [(999, frames.wrong)]) == (.transportChecksum, .transportChecksum))
+  }
+
   @Test("UDP and ICMP checksums are there for who asks")
   func onDemand() {
     let payload = FrameBuilder.text("ab")

@@ -11,7 +11,12 @@ struct FrameDissector: ~Copyable {
   static var maximumDatagrams: Int { 2 }
 
   private(set) var decoder: PacketDecoder
+  private let validatesChecksums: Bool
   private let doubtsChecksums: Bool
+  /// What frames say of themselves is not looked at; what tunnels carry, no network card computes.
+  private var ignoresFrameChecksums = false
+  /// Of frames themselves: they tell whether a network card was to compute them.
+  private var wrongTCPChecksums: UInt64 = 0
   private var defragmenter: Defragmenter
   private var packets: Pool<DecodedPacket>
   private var firstDatagram = DatagramBuffer()
@@ -19,8 +24,9 @@ struct FrameDissector: ~Copyable {
   private var counters = DecodeStatistics()
 
   init(configuration: DPIConfiguration) {
-    decoder = PacketDecoder(validatesChecksums: configuration.validatesChecksums)
-    doubtsChecksums = configuration.doubtsChecksums && configuration.validatesChecksums
+    validatesChecksums = configuration.validatesChecksums
+    decoder = PacketDecoder(validatesChecksums: validatesChecksums)
+    doubtsChecksums = configuration.doubtsChecksums && validatesChecksums
     defragmenter = Defragmenter(
       memoryCap: configuration.defragmentationMemoryCap, hosts: configuration.hostSystems,
       seed: configuration.hashSeed ?? UInt64.random(in: .min ... .max))
@@ -30,9 +36,7 @@ struct FrameDissector: ~Copyable {
 
   /// Gives up on checksums when too many are wrong.
   private mutating func judgeChecksums() {
-    if counters.wrongChecksums > 0 && counters.packets / counters.wrongChecksums < 10 {
-      decoder.validatesChecksums = false
-    }
+    ignoresFrameChecksums = wrongTCPChecksums > 0 && counters.packets / wrongTCPChecksums < 10
   }
 
   /// Decodes a frame.
@@ -45,10 +49,13 @@ struct FrameDissector: ~Copyable {
     counters.bytes &+= UInt64(packet.bytes.byteCount)
     packets[0] = DecodedPacket()
     decoder.isToBeSegmented = packet.offloads.segmentSize > 0
+    decoder.validatesChecksums = validatesChecksums && !ignoresFrameChecksums
     var carried = decoder.decode(frame: packet.bytes, linkType: packet.stamp.linkType, into: &packets[0])
+    decoder.validatesChecksums = validatesChecksums
     // What the NIC inserts is not there yet; what it has verified is good.
     if packet.offloads.ipChecksum { packets[0].flaws.remove(.networkChecksum) }
     if packet.offloads.transportChecksum { packets[0].flaws.remove(.transportChecksum) }
+    if packets[0].flaws.contains(.transportChecksum) && packets[0].transport == .tcp { wrongTCPChecksums &+= 1 }
     var count = 1
     var datagrams: UInt8 = 0
 
