@@ -25,8 +25,8 @@ struct FrameDissector: ~Copyable {
 
   init(configuration: DPIConfiguration) {
     validatesChecksums = configuration.validatesChecksums
-    decoder = PacketDecoder(validatesChecksums: validatesChecksums)
-    doubtsChecksums = configuration.doubtsChecksums && validatesChecksums
+    decoder = PacketDecoder(validatesChecksums: configuration.validatesChecksums)
+    doubtsChecksums = configuration.doubtsChecksums && configuration.validatesChecksums
     defragmenter = Defragmenter(
       memoryCap: configuration.defragmentationMemoryCap, hosts: configuration.hostSystems,
       seed: configuration.hashSeed ?? UInt64.random(in: .min ... .max))
