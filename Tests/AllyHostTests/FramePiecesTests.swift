@@ -120,7 +120,7 @@ import Testing
         isIPv6: random.next() & 1 == 0, carrying: 6, header: tcp(sequence: 1, flags: 0x18),
         payload: Int(random.next() % 5000))
       for _ in 0..<(random.next() % 4) {
-        whole[Int(random.next() % 60)] = UInt8(truncatingIfNeeded: random.next())
+        whole[Int(random.next() % UInt64(min(60, whole.count)))] = UInt8(truncatingIfNeeded: random.next())
       }
       whole = Array(whole.prefix(Int(random.next() % UInt64(whole.count)) + 1))
       let header = (0..<10).map { _ in UInt8(truncatingIfNeeded: random.next()) }
