@@ -217,18 +217,23 @@ import Testing
 
 /// Both ends of a TCP connection.
 struct Connection {
-  var clientPort: UInt16 = 40_000
+  var clientPort: UInt16
+  var serverPort: UInt16
   private var clientSequence: UInt32 = 1000
   private var serverSequence: UInt32 = 5000
 
-  init(clientPort: UInt16 = 40_000) { self.clientPort = clientPort }
+  init(clientPort: UInt16 = 40_000, serverPort: UInt16 = 80) {
+    self.clientPort = clientPort
+    self.serverPort = serverPort
+  }
 
   @discardableResult
   mutating func open(_ engine: inout TestEngine) -> Verdict {
-    var frame = TestFrame(sourcePort: clientPort, flags: 0x02, sequence: clientSequence, acknowledgement: 0)
+    var frame = TestFrame(
+      sourcePort: clientPort, destinationPort: serverPort, flags: 0x02, sequence: clientSequence, acknowledgement: 0)
     engine.send(frame)
     clientSequence += 1
-    frame = TestFrame(sourcePort: clientPort, sequence: clientSequence, acknowledgement: serverSequence).reply
+    frame = clientFrame("").reply
     frame.flags = 0x12
     engine.send(frame)
     serverSequence += 1
@@ -239,7 +244,8 @@ struct Connection {
 
   func clientFrame(_ text: String) -> TestFrame {
     TestFrame(
-      sourcePort: clientPort, sequence: clientSequence, acknowledgement: serverSequence, payload: Array(text.utf8))
+      sourcePort: clientPort, destinationPort: serverPort, sequence: clientSequence, acknowledgement: serverSequence,
+      payload: Array(text.utf8))
   }
 
   @discardableResult

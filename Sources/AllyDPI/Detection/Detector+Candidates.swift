@@ -18,34 +18,38 @@ extension Detector {
     }
     if !context.isContinuation { insert(group.headers, packet, marks, in: RawSpan()) }
     if marks.flags.contains(.noPayloadInspection) { return }
+    let number = tables.prefilter.setNumber(group.sets, packet, from: context.side, marks.protocolNumber)
     if context.hasStreamData {
       insert(group.unsearchedStreams, packet, marks, in: window.bytes, isStart: window.streamOffset == 0)
-      search(window, group)
+      search(window, number)
     }
     guard !context.isContinuation && packet.payloadLength > 0 else { return }
     let payload = bytes.extracting(packet.payloadRange)
     insert(group.unsearchedPayloads, packet, marks, in: payload)
     if !context.isInStream { insert(group.unsearchedStreams, packet, marks, in: payload) }
     if context.hasStreamData && window.freshBegins(with: payload) { return }
-    _ = scan(payload, group.literals)
-    _ = scan(payload, group.shortLiterals)
+    let set = tables.prefilter.literalSets[number]
+    _ = scan(payload, set.literals)
+    _ = scan(payload, set.shortLiterals)
   }
 
   /// Searches what of a stream was not searched, and all that is new. Literals found before and still shown make candidates as those
   /// that are found now.
-  private mutating func search(_ window: StreamWindow, _ group: PrefilterGroup) {
+  private mutating func search(_ window: StreamWindow, _ setNumber: Int) {
+    let set = tables.prefilter.literalSets[setNumber]
     let start = Int(clamping: window.streamOffset)
     let count = window.bytes.byteCount
-    var search = window.search
+    // What was searched while the application was not known was searched for something else.
+    var search = window.search.of(setNumber)
     search.forget(before: start)
     for index in 0..<Int(search.count) { insert(tables.prefilter.literalUses[search.literal(at: index)]) }
     let bytes = window.bytes.extracting(min(max(0, search.end - start), window.freshOffset)...)
     let isStart = start == 0
-    let hasNoted = scan(bytes, group.literals, noting: &search, before: start + count, isStart: isStart)
-    let hasNotedShort = scan(bytes, group.shortLiterals, noting: &search, before: start + count, isStart: isStart)
+    let hasNoted = scan(bytes, set.literals, noting: &search, before: start + count, isStart: isStart)
+    let hasNotedShort = scan(bytes, set.shortLiterals, noting: &search, before: start + count, isStart: isStart)
     guard hasNoted && hasNotedShort else { return }
     // The last bytes may be the begin of a literal.
-    let longest = max(1, group.literals.longest, group.shortLiterals.longest)
+    let longest = max(1, set.literals.longest, set.shortLiterals.longest)
     search.finish(at: start + max(0, count - (longest - 1)))
     streamSearch = search
   }

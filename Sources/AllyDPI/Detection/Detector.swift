@@ -65,8 +65,8 @@ struct Detector: ~Copyable {
 
   init(tables: DetectionTables, configuration: DPIConfiguration, seed: UInt64) throws(DPIEngineError) {
     var databases: [HyperscanDatabase] = []
-    for index in 0..<tables.prefilter.groups.count {
-      databases += tables.prefilter.groups[index].databases
+    for index in 0..<tables.prefilter.literalSets.count {
+      databases += tables.prefilter.literalSets[index].databases
     }
     for index in 0..<tables.application.groups.count {
       if let database = tables.application.groups[index].database { databases.append(database) }

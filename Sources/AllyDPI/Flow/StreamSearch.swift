@@ -7,6 +7,8 @@ struct StreamSearch: BitwiseCopyable, Sendable {
   private(set) var end = 0
   /// For which rules that holds (``StreamReassembler/ruleGeneration``).
   private(set) var generation: UInt32 = 0
+  /// For which literals, as the place of their ``LiteralSet``.
+  private var setNumber: UInt32 = 0
   /// How many literals were found before ``end``: the other options of their rules may be fulfilled by what comes.
   private(set) var count: UInt32 = 0
   /// Places in ``PrefilterTables/literalUses``.
@@ -15,6 +17,15 @@ struct StreamSearch: BitwiseCopyable, Sendable {
   private var ends = InlineArray<8, UInt32>(repeating: 0)
 
   init(generation: UInt32 = 0) { self.generation = generation }
+
+  /// How far was searched for the literals of a set: not at all when it was for another's.
+  @inline(__always)
+  func of(_ setNumber: Int) -> StreamSearch {
+    if self.setNumber == UInt32(truncatingIfNeeded: setNumber) { return self }
+    var search = StreamSearch(generation: generation)
+    search.setNumber = UInt32(truncatingIfNeeded: setNumber)
+    return search
+  }
 
   @inline(__always)
   func literal(at index: Int) -> UInt32 { literals[index] }

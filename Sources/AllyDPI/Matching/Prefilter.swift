@@ -4,6 +4,10 @@ internal import AllyPacket
 /// when a signature has no literal that is rare enough, through its ports.
 struct PrefilterTables: Sendable {
   var groups: ConstantTable<PrefilterGroup>
+  var literalSets: ConstantTable<LiteralSet>
+  /// For ``LiteralSetIndex``.
+  var setNumbers: ConstantTable<UInt16>
+  var servicePorts: ConstantTable<UInt16>
   /// For each literal of each database, the signatures that have it, in `candidates`.
   var literalUses: ConstantTable<TableRange>
   var candidates: ConstantTable<UInt32>
@@ -22,10 +26,13 @@ struct PrefilterTables: Sendable {
 
   /// Frees everything; no copy may be used afterwards.
   @unsafe func deallocate() {
-    for index in 0..<groups.count {
-      for database in groups[index].databases { unsafe database.deallocate() }
+    for index in 0..<literalSets.count {
+      for database in literalSets[index].databases { unsafe database.deallocate() }
     }
     unsafe groups.deallocate()
+    unsafe literalSets.deallocate()
+    unsafe setNumbers.deallocate()
+    unsafe servicePorts.deallocate()
     unsafe literalUses.deallocate()
     unsafe candidates.deallocate()
     unsafe unsearched.deallocate()
@@ -37,11 +44,8 @@ struct PrefilterTables: Sendable {
 
 /// The signatures for one protocol and side.
 struct PrefilterGroup: BitwiseCopyable, Sendable {
-  /// Literals of signatures that look at streams or at packets' payloads. What became part of a stream is searched there, for
-  /// both.
-  var literals: LiteralGroup
-  /// Short literals likewise.
-  var shortLiterals: LiteralGroup
+  /// What is searched for.
+  var sets: LiteralSetIndex
   /// Signatures whose literals are common, or that have none: those that look at streams, …
   var unsearchedStreams: UnsearchedGroup
   /// … at payloads, …
@@ -56,10 +60,6 @@ struct PrefilterGroup: BitwiseCopyable, Sendable {
   var addresses: TableRange
   /// Signatures on decoder events alone.
   var decoderEvents: TableRange
-
-  var databases: [HyperscanDatabase] {
-    [literals, shortLiterals].compactMap(\.database)
-  }
 }
 
 /// A signature that is not searched for: a candidate where a few bytes are, or whatever the bytes are.
@@ -68,26 +68,6 @@ struct UnsearchedSignature: BitwiseCopyable, Sendable {
   var signature: UInt32
   /// ``Signature/applications``: most flows are of another protocol, which is seen without a look at their bytes.
   var applications: ApplicationMask
-}
-
-/// Literals that are searched for together.
-struct LiteralGroup: BitwiseCopyable, Sendable {
-  /// nil without any.
-  var database: HyperscanDatabase?
-  /// Index of the first literal's entry in ``PrefilterTables/literalUses``.
-  var firstUse: UInt32
-  /// All signatures that the database stands for: what must be evaluated when a scan is given up.
-  var searched: TableRange
-  /// Bytes of the longest literal; 0 without any.
-  var longest: Int
-  /// The first literals are of signatures that may match anywhere in a stream, …
-  var inStreams: UInt32
-  /// … those up to here of signatures that may match at a stream's start, too; the others look at packets alone.
-  var atStarts: UInt32
-
-  /// Whether a literal that is found in a stream finds something when more of the stream is known.
-  @inline(__always)
-  func staysOfUse(_ literal: UInt32, isStart: Bool) -> Bool { literal < (isStart ? atStarts : inStreams) }
 }
 
 /// Signatures that are not searched for: lists of places in ``PrefilterTables/unsearched``.
@@ -130,6 +110,9 @@ struct PrefilterBuilder {
   }
 
   private var entries: [Entry] = []
+  private var sets: [LiteralSet] = []
+  private var setNumbers: [UInt16] = []
+  private var servicePorts: [UInt16] = []
   private var literalUses: [TableRange] = []
   private var candidates: [UInt32] = []
   private var unsearched: [UnsearchedSignature] = []
@@ -145,23 +128,23 @@ struct PrefilterBuilder {
       for transport in TransportClass.allCases {
         for side in [FlowSide.toServer, .toClient] {
           let members = entries.filter { $0.protocolFilter.admits(transport) && $0.flow.admits(side) }
-          groups.append(try buildGroup(members, transport, compiler: compiler))
+          groups.append(try buildGroup(members, transport, side, compiler: compiler))
         }
       }
     } catch {
-      for group in groups {
-        for database in group.databases { unsafe database.deallocate() }
-      }
+      for database in sets.flatMap(\.databases) { unsafe database.deallocate() }
       throw error
     }
     return PrefilterTables(
-      groups: ConstantTable(groups), literalUses: ConstantTable(literalUses), candidates: ConstantTable(candidates),
+      groups: ConstantTable(groups), literalSets: ConstantTable(sets), setNumbers: ConstantTable(setNumbers),
+      servicePorts: ConstantTable(servicePorts), literalUses: ConstantTable(literalUses),
+      candidates: ConstantTable(candidates),
       unsearched: ConstantTable(unsearched), portBounds: ConstantTable(portBounds),
       addressBounds: ConstantTable(addressBounds), lists: ConstantTable(lists))
   }
 
   private mutating func buildGroup(
-    _ members: [Entry], _ transport: TransportClass, compiler: DatabaseCompiler
+    _ members: [Entry], _ transport: TransportClass, _ side: FlowSide, compiler: DatabaseCompiler
   ) throws(DetectionProgramError) -> PrefilterGroup {
     var searched: [Entry] = []
     var streams: [Entry] = []
@@ -194,21 +177,46 @@ struct PrefilterBuilder {
       case .negatedAddressesOnly, .packet, .application, .transaction, .frame: headers.append(member)
       }
     }
-    let rare = try literals(of: searched, .rare, compiler: compiler)
-    let short: LiteralGroup
-    do throws(DetectionProgramError) {
-      short = try literals(of: searched, .short, compiler: compiler)
-    } catch {
-      unsafe rare.database?.deallocate()
-      throw error
-    }
     return PrefilterGroup(
-      literals: rare, shortLiterals: short, unsearchedStreams: unsearched(streams),
+      sets: try buildSets(LiteralSetBuilder(searched, side: side), compiler: compiler),
+      unsearchedStreams: unsearched(streams),
       unsearchedPayloads: unsearched(payloads), headers: unsearched(headers),
       bySource: addressIndex(bySource),
       byDestination: addressIndex(byDestination),
       addresses: candidates.appendRun(addresses),
       decoderEvents: candidates.appendRun(decoderEvents))
+  }
+
+  /// Makes each set once, however many kinds of flows it is for.
+  private mutating func buildSets(_ builder: LiteralSetBuilder, compiler: DatabaseCompiler)
+    throws(DetectionProgramError) -> LiteralSetIndex
+  {
+    let first = setNumbers.count
+    var places: [[UInt32]: UInt16] = [:]
+    for members in builder.rows() {
+      let signatures = members.map(\.signature)
+      if places[signatures] == nil {
+        places[signatures] = UInt16(sets.count)
+        sets.append(try buildSet(of: members, compiler: compiler))
+      }
+      setNumbers.append(places[signatures] ?? 0)
+    }
+    let firstPort = servicePorts.count
+    servicePorts += builder.servicePorts
+    return LiteralSetIndex(
+      servicePorts: TableRange(start: UInt32(firstPort), count: UInt32(builder.servicePorts.count)), firstNumber: first)
+  }
+
+  private mutating func buildSet(of members: [Entry], compiler: DatabaseCompiler)
+    throws(DetectionProgramError) -> LiteralSet
+  {
+    let rare = try literals(of: members, .rare, compiler: compiler)
+    do throws(DetectionProgramError) {
+      return LiteralSet(literals: rare, shortLiterals: try literals(of: members, .short, compiler: compiler))
+    } catch {
+      unsafe rare.database?.deallocate()
+      throw error
+    }
   }
 
   /// Those whose literal is that rare.
