@@ -11,6 +11,11 @@ struct HTTPURI {
     /// Decode the path, the query, a second time (`double-decode-path`, `double-decode-query`).
     var decodesPathTwice = false
     var decodesQueryTwice = false
+
+    init(_ options: ApplicationOptions = ApplicationOptions()) {
+      decodesPathTwice = options.decodesPathTwice
+      decodesQueryTwice = options.decodesQueryTwice
+    }
   }
 
   private(set) var scheme: Range<Int>? = nil
