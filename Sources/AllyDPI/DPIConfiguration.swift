@@ -11,6 +11,9 @@ public struct DPIConfiguration: Sendable {
   /// `pcap-file.checksum-checks: auto`: when more than a tenth of the first ``checksumSample`` frames are wrong, the capture
   /// was taken in front of a network card that computes them, and none is looked at any more. For captures alone.
   public var doubtsChecksums = false
+  /// `pcap-file.checksum-checks: no`: to rules on checksums (`ipv4-csum`, …) every one is right. What ``validatesChecksums`` says is
+  /// about streams and changes nothing for them.
+  public var trustsChecksums = false
   /// Frames after which that is decided.
   public static var checksumSample: UInt64 { 1000 }
   /// `--simulate-ips`, `--inline`: `drop` and `reject` rules act on the frame.

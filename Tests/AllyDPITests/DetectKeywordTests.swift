@@ -117,7 +117,10 @@ import Testing
     #expect(engine.alerts == [1, 2])
     var lenient = try TestEngine(rules) { $0.validatesChecksums = false }
     lenient.send(frame)
-    #expect(lenient.alerts == [], "no checksum is wrong where none is looked at; valid is what was computed")
+    #expect(lenient.alerts == [2], "whether streams take wrong checksums is another thing")
+    var trusting = try TestEngine(rules) { $0.trustsChecksums = true }
+    trusting.send(frame)
+    #expect(trusting.alerts == [1])
   }
 
   @Test func addressesAsBuffers() throws {

@@ -308,7 +308,7 @@ struct Detector: ~Copyable {
       test.scope == .packet ? packetVariables : marks.hasFlow ? variables.noted(for: marks.identifier) : []
     return texts.contains { noted in
       noted.name == test.name
-        && noted.text.span.bytes.withByteView {
+        && noted.text.rawBytes.withByteView {
           LiteralSearch.find(literal, in: $0, from: 0, to: $0.count, isCaseless: false) >= 0
         }
     }

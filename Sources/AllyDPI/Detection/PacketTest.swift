@@ -39,6 +39,8 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case flowAge(NumberTest)
   case variable(VariableTest)
   case reputation(ReputationTest)
+  /// There is the layer, whatever its checksum.
+  case layer(ChecksumMatch.Layer)
   /// What no packet meets: the wrong checksum that is asked for when none is looked at.
   case never
   /// Into ``DetectionTables/conditions``.
@@ -122,6 +124,9 @@ extension PacketTest {
     case .icmpv6MTU(let test):
       packet.packetTooBigMTU(bytes: bytes).map { test.matches($0) } ?? false
     case .checksum(let layer, let isValid): packet.checksum(of: layer, isValid: isValid, bytes: bytes)
+    case .layer(let layer):
+      packet.checksum(of: layer, isValid: true, bytes: bytes)
+        || packet.checksum(of: layer, isValid: false, bytes: bytes)
     case .never: false
     case .bits, .variable, .reputation, .applicationProtocol, .applicationEvent, .applicationNumber,
       .applicationCondition, .streamSize,

@@ -26,7 +26,7 @@ struct RuleCompiler {
   private var frames: [FrameSignature] = []
   private var transforms: [TransformChain] = []
   private var dataSets = DataSetCompiler()
-  private var validatesChecksums = true
+  private var trustsChecksums = false
   private var reputationCategories: [String: UInt8] = [:]
   private var asn1Depth: UInt16 = 0
   private var conditions: [ApplicationCondition] = []
@@ -54,7 +54,7 @@ struct RuleCompiler {
   mutating func compile(_ rules: [Rule], _ configuration: DPIConfiguration) throws(DetectionProgramError)
     -> DetectionTables
   {
-    validatesChecksums = configuration.validatesChecksums
+    trustsChecksums = configuration.trustsChecksums
     reputationCategories = configuration.addressReputations.categories
     asn1Depth = configuration.asn1Depth
     dataSets = DataSetCompiler(configuration.dataSets)
@@ -546,8 +546,7 @@ struct RuleCompiler {
     case .icmpSequence(let match): return .icmpSequence(NumberTest(match))
     case .icmpv6MTU(let match): return .icmpv6MTU(NumberTest(match))
     case .checksum(let match):
-      // Where checksums are not looked at, every one is as good as right.
-      if !validatesChecksums && !match.isValid { return .never }
+      if trustsChecksums { return match.isValid ? .layer(match.layer) : .never }
       return .checksum(match.layer, isValid: match.isValid)
     case .streamSize(let match): return .streamSize(match.side, NumberTest(match.size))
     case .flowAge(let match): return .flowAge(NumberTest(match))

@@ -45,6 +45,7 @@ struct DPISettings {
     if let (value, _) = tree.text("pcap-file.checksum-checks"), value != "auto" {
       engine.doubtsChecksums = false
       engine.validatesChecksums = try tree.flag("pcap-file.checksum-checks") ?? true
+      engine.trustsChecksums = !engine.validatesChecksums
     }
     apply(options)
     if namesCapture { engine.recordOptions.captureName = options.capture }
