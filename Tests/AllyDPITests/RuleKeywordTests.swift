@@ -357,4 +357,16 @@ import Testing
     #expect(problem.isUnsupported)
     #expect(problem.location.column == 7)
   }
+
+  /// Rule files that name events which cannot come here load all the same.
+  @Test(arguments: [
+    "decode-event:ipv6.exthdr_dupl_eh;", "decode-event:gre.version1_malformed_sre_hdr;",
+    "decode-event:dce.pkt_too_small;",
+    "decode-event:afpacket.trunc_pkt;", "stream-event:wrong_thread;",
+    "stream-event:reassembly_urgent_oob_limit_reached;", "app-layer-event:http2.invalid_http1_settings;",
+  ])
+  func eventsOfStockRuleFilesLoad(_ option: String) throws {
+    let program = try DetectionProgram(rules: [try rule(option)], configuration: DPIConfiguration())
+    #expect(program.problems.isEmpty)
+  }
 }

@@ -1,4 +1,4 @@
-public import AllyPacket
+internal import AllyPacket
 
 /// What is known of addresses: a score from 0 to 127 in each of some categories, for `iprep`.
 public struct AddressReputations: Sendable {
