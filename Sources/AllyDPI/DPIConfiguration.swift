@@ -11,6 +11,9 @@ public struct DPIConfiguration: Sendable {
   /// `pcap-file.checksum-checks: auto`: when more than a tenth of the first ``checksumSample`` frames are wrong, the capture
   /// was taken in front of a network card that computes them, and none is looked at any more. For captures alone.
   public var doubtsChecksums = false
+  /// `pcap-file.checksum-checks: no`: to rules on checksums (`ipv4-csum`, …) every one is right. What ``validatesChecksums`` says is
+  /// about streams and changes nothing for them.
+  public var trustsChecksums = false
   /// Frames after which that is decided.
   public static var checksumSample: UInt64 { 1000 }
   /// `--simulate-ips`, `--inline`: `drop` and `reject` rules act on the frame.
@@ -26,6 +29,12 @@ public struct DPIConfiguration: Sendable {
   public var asyncOneSide = false
   /// Bytes of each direction that are reassembled; 0 for all.
   public var reassemblyDepth: UInt32 = 1 << 20
+  /// `decoder.teredo`, `decoder.vxlan`, `decoder.geneve`.
+  public var tunnels = TunnelSettings()
+  /// `vlan.use-for-tracking`: packets with other VLAN ids are of other flows.
+  public var tracksVLANs = true
+  /// `defrag.timeout`: seconds that a datagram waits for its next fragment.
+  public var defragmentationTimeout: UInt32 = 60
   /// `host-os-policy`: what hosts run.
   public var hostSystems = HostSystems()
   /// `flow-timeouts`.
@@ -49,6 +58,17 @@ public struct DPIConfiguration: Sendable {
   /// Reads a file that a rule names, such as the one behind `load`; a name without a folder is meant beside the rule's own
   /// file. nil when it cannot be read.
   public var readResource: @Sendable (_ name: String, _ place: RuleLocation) -> [UInt8]? = { _, _ in nil }
+  /// `pcre.match-limit`, `pcre.match-limit-recursion`: how often a search may back up, and how deep it may nest, before it is given up.
+  public var patternMatchLimit: UInt32 = 3500
+  public var patternDepthLimit: UInt32 = 1500
+  /// `detect.inspection-recursion-limit`: attempts to match a rule's payload options.
+  public var attemptLimit = 3000
+  /// `datasets`: sets that rules can name without saying what they are.
+  public var dataSets: [DataSetSetting] = []
+  /// What is known of addresses (`reputation-files`), for `iprep`.
+  public var addressReputations = AddressReputations()
+  /// `asn1-max-frames`: objects within each other, and one behind the other, that `asn1` looks at.
+  public var asn1Depth: UInt16 = 30
   /// What parsers of application protocols keep.
   public var application = ApplicationLimits()
   /// What records say of files, besides what rules need.

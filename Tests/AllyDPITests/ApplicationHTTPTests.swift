@@ -154,6 +154,21 @@ import Testing
     #expect(String(decoding: uri.normalized, as: UTF8.self) == expected)
   }
 
+  /// Suricata notes it where it is asked to look.
+  @Test(arguments: [
+    (false, false, "/%2541?%2542", "/%41?%42", false), (true, false, "/%2541?%2542", "/A?%42", true),
+    (false, true, "/%2541?%2542", "/%41?B", true), (true, true, "/%41?%42", "/A?B", false),
+  ])
+  func targetsAreDecodedTwice(path: Bool, query: Bool, target: String, expected: String, isNoted: Bool) {
+    var options = ApplicationOptions()
+    options.decodesPathTwice = path
+    options.decodesQueryTwice = query
+    var uri = HTTPURI()
+    uri.parse(Array(target.utf8), rules: HTTPURI.Rules(options))
+    #expect(String(decoding: uri.normalized, as: UTF8.self) == expected)
+    #expect(uri.isDoubleEncoded == isNoted)
+  }
+
   /// Lines behind a form are its body's too, and go through what reads the form.
   @Test(arguments: [1, 7, Int.max])
   func linesBehindAFormAreRead(piece: Int) {

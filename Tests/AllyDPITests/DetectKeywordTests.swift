@@ -117,7 +117,10 @@ import Testing
     #expect(engine.alerts == [1, 2])
     var lenient = try TestEngine(rules) { $0.validatesChecksums = false }
     lenient.send(frame)
-    #expect(lenient.alerts == [], "no checksum is wrong where none is looked at; valid is what was computed")
+    #expect(lenient.alerts == [2], "whether streams take wrong checksums is another thing")
+    var trusting = try TestEngine(rules) { $0.trustsChecksums = true }
+    trusting.send(frame)
+    #expect(trusting.alerts == [1])
   }
 
   @Test func addressesAsBuffers() throws {
@@ -218,5 +221,25 @@ import Testing
     connection.open(&other)
     connection.client("xGET /secret", &other)
     #expect(other.alerts == [], "neither the port nor the service")
+  }
+
+  @Test func theVersionOfIP() throws {
+    let rules = """
+      alert ip any any -> any any (l3_proto:ipv4; sid:1;)
+      alert ip any any -> any any (l3_proto:ip6; sid:2;)
+      alert udp any any -> any any (l3_proto:ip4; sid:3;)
+      alert udp any any -> any any (l3_proto:ipv6; sid:4;)
+      """
+    var engine = try TestEngine(rules)
+    engine.send(TestFrame(ipProtocol: 17, payload: [1]))
+    engine.finish()
+    #expect(engine.alerts == [1, 3])
+    #expect(try problem("l3_proto:tcp;").reason.contains("ipv4 or ipv6"))
+  }
+
+  /// A mark is for a queue of the kernel's that is not there.
+  @Test func aMarkIsReadAndNotSet() throws {
+    _ = try rule("nfq_set_mark:0x10/0xff;")
+    #expect(try problem("nfq_set_mark:16;").reason.contains("a mark and a mask"))
   }
 }

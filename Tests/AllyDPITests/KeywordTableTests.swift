@@ -47,7 +47,6 @@ import Testing
   ]
   /// What rules are refused for.
   private static let unsupported = [
-    "asn1": "alert tcp any any -> any any (content:\"a\"; asn1:double_overflow; sid:1;)",
     "ber_data": "alert tcp any any -> any any (ber_data:0x02; content:\"a\"; sid:1;)",
     "ber_skip": "alert tcp any any -> any any (content:\"a\"; ber_skip:0x02; sid:1;)",
   ]
@@ -211,6 +210,9 @@ import Testing
   ]
 
   private static let packets = [
+    packet(
+      "asn1", "alert udp any any -> any any (asn1:bitstring_overflow; sid:1;)",
+      [TestFrame(ipProtocol: 17, payload: [3, 3, 0x20, 1, 2])], [TestFrame(ipProtocol: 17, payload: [3, 3, 0, 1, 2])]),
     packet("ip_proto", "alert ip any any -> any any (ip_proto:17; sid:1;)", [datagram("a")], [echo()]),
     packet("itype", "alert icmp any any -> any any (itype:8; sid:1;)", [echo()], [echo { $0.icmp.type = 13 }]),
     packet("icode", "alert icmp any any -> any any (icode:0; sid:1;)", [echo()], [echo { $0.icmp.code = 1 }]),

@@ -45,7 +45,7 @@ import Testing
 
   @Test func whatIsBeyondThisVersionIsUnsupportedAndWhatIsWrongIsNot() {
     #expect(header("alert gopher any any -> any any").problems.first?.isUnsupported == true)
-    #expect(header("config tcp any any -> any any").problems.first?.isUnsupported == true)
+    #expect(header("log tcp any any -> any any").problems.first?.isUnsupported == true)
     #expect(header("alret tcp any any -> any any").problems.first?.isUnsupported == false)
   }
 

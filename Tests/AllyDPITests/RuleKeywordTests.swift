@@ -163,13 +163,13 @@ import Testing
       right: [
         "http.uri; dataset:isset,a,type string,load a.lst,memcap 10mb,hashsize 5;", "http.uri; dataset:set,a;",
         "ip.src; dataset:isnotset,a,type ip;", "http.uri; datarep:a,>,200,type string,load a.rep;",
-        "iprep:any,Bad,>,1;", "iprep:src,Bad,>=,1;",
+        "iprep:any,Bad,>,1;", "iprep:src,Bad,>=,1;", "iprep:both,Bad,isset;", "iprep:dst, Bad, isnotset;",
       ],
       wrong: [
         "^dataset:isset,a;", "http.uri; dataset:^foo,a;", "http.uri; dataset:isset,a,type ^foo;",
         "http.uri; dataset:isset,^a b;", "http.uri; dataset:isset,a,^memcap;", "http.uri; dataset:isset,a,hashsize ^0;",
         "http.uri; datarep:a,^=>,1,type string;", "http.uri; datarep:^a,>,1;", "iprep:^foo,Bad,>,1;",
-        "iprep:any,Bad,>,^128;", "iprep:any,Bad,^?,1;",
+        "iprep:any,Bad,>,^256;", "iprep:any,Bad,^set;", "iprep:any,Bad,^?,1;",
       ]),
     Row(
       keyword: "base64",
@@ -356,5 +356,17 @@ import Testing
     let problem = try #require(report.problems.first)
     #expect(problem.isUnsupported)
     #expect(problem.location.column == 7)
+  }
+
+  /// Rule files that name events which cannot come here load all the same.
+  @Test(arguments: [
+    "decode-event:ipv6.exthdr_dupl_eh;", "decode-event:gre.version1_malformed_sre_hdr;",
+    "decode-event:dce.pkt_too_small;",
+    "decode-event:afpacket.trunc_pkt;", "stream-event:wrong_thread;",
+    "stream-event:reassembly_urgent_oob_limit_reached;", "app-layer-event:http2.invalid_http1_settings;",
+  ])
+  func eventsOfStockRuleFilesLoad(_ option: String) throws {
+    let program = try DetectionProgram(rules: [try rule(option)], configuration: DPIConfiguration())
+    #expect(program.problems.isEmpty)
   }
 }

@@ -57,6 +57,88 @@ import Testing
     #expect(settings.notes.isEmpty)
   }
 
+  @Test func decodingAndLimitsAreTheOperators() throws {
+    let settings = try settings(
+      """
+      vars:
+        port-groups:
+          VXLAN_PORTS: 4790
+      decoder:
+        teredo:
+          enabled: no
+        vxlan:
+          ports: $VXLAN_PORTS
+        geneve:
+          enabled: yes
+          ports: [6081, 6082]
+      vlan:
+        use-for-tracking: no
+      defrag:
+        timeout: 5
+      asn1-max-frames: 256
+      pcre:
+        match-limit: 10
+        match-limit-recursion: 20
+      detect:
+        inspection-recursion-limit: 30
+      app-layer:
+        protocols:
+          dns:
+            tcp:
+              enabled: no
+          http:
+            libhtp:
+              default-config:
+                double-decode-path: yes
+      outputs:
+        - eve-log:
+            pcap-file: yes
+      """)
+    let engine = settings.engine
+    #expect("\(engine.tunnels.teredo)" == "\(TunnelPorts.none)")
+    #expect("\(engine.tunnels.vxlan)" == "\(TunnelPorts([4790]))")
+    #expect("\(engine.tunnels.geneve)" == "\(TunnelPorts([6081, 6082]))")
+    #expect(!engine.tracksVLANs && engine.defragmentationTimeout == 5 && engine.asn1Depth == 256)
+    #expect(engine.patternMatchLimit == 10 && engine.patternDepthLimit == 20 && engine.attemptLimit == 30)
+    #expect(engine.application.options.disabledOverTCP.contains(.dns))
+    #expect(!engine.application.options.disabledOverUDP.contains(.dns))
+    #expect(engine.application.options.decodesPathTwice && !engine.application.options.decodesQueryTwice)
+    #expect(engine.recordOptions.captureName == "in.pcap")
+    #expect(settings.notes.isEmpty)
+    #expect(throws: CommandFailure.self) { try self.settings("decoder: {vxlan: {ports: [1, 2, 3, 4, 5]}}") }
+  }
+
+  @Test func setsAndReputationsAreRead() throws {
+    try folder.write("categories.txt", "1,BadHosts,Known bad hosts\n")
+    try folder.write("scores.list", "10.0.0.1,1,40\nx\n")
+    try folder.write("agents.lst", "TW96aWxsYQ==\n")
+    let settings = try settings(
+      """
+      reputation-categories-file: categories.txt
+      default-reputation-path: .
+      reputation-files: [scores.list]
+      datasets:
+        agents:
+          type: string
+          load: agents.lst
+        seen:
+          type: md5
+          state: seen.lst
+      """)
+    #expect(settings.engine.addressReputations.categories == ["BadHosts": 1])
+    #expect(settings.notes.count == 1 && settings.notes[0].contains("scores.list:2"))
+    #expect(settings.engine.dataSets.map(\.name) == ["agents", "seen"])
+    #expect(settings.engine.dataSets[0].contents?.isEmpty == false && settings.engine.dataSets[0].save == nil)
+    #expect(settings.engine.dataSets[1].contents == nil && settings.engine.dataSets[1].save == "seen.lst")
+    // The rules need not say what the set is.
+    let rules = RuleReader(configuration: settings.engine).read(
+      Array("alert http any any -> any any (http.user_agent; dataset:isset,agents; sid:1;)".utf8), file: "a.rules")
+    let program = try DetectionProgram(rules: rules.rules, configuration: settings.engine)
+    #expect(program.ruleCount == 1)
+    #expect(throws: CommandFailure.self) { try self.settings("datasets: {a: {type: number}}") }
+    #expect(throws: CommandFailure.self) { try self.settings("datasets: {a: {type: md5, load: agents.lst}}") }
+  }
+
   @Test func outputsSayWhichRecordsThereAre() throws {
     let settings = try settings(
       """

@@ -114,7 +114,7 @@ struct ApplicationLayer: ~Copyable {
   ) -> ApplicationSession? {
     guard let fresh = session.fresh(window, from: side), session.mayBeSucceeded() else { return nil }
     let announced = session.parser.announcedSuccessor
-    for type in parsers where type.transports.contains(IPProtocolNumber.tcp) {
+    for type in parsers where isLookedFor(type, over: IPProtocolNumber.tcp) {
       guard
         type.recognize(fresh, from: side, serverPort: flow.serverPort, transport: IPProtocolNumber.tcp) == .yes
       else { continue }
@@ -146,11 +146,17 @@ struct ApplicationLayer: ~Copyable {
 
   // MARK: protocol detection
 
+  private func isLookedFor(_ parser: any ApplicationParser.Type, over transport: UInt8) -> Bool {
+    let disabled =
+      transport == IPProtocolNumber.udp ? limits.options.disabledOverUDP : limits.options.disabledOverTCP
+    return parser.transports.contains(transport) && !disabled.contains(parser.applicationProtocol)
+  }
+
   /// Which side says this: the one that it is taken for, unless a protocol knows it from the other alone.
   private func likelySide(_ start: RawSpan, _ side: FlowSide, _ flow: Flow) -> FlowSide {
     func isKnown(_ side: FlowSide, port: UInt16) -> Bool {
       parsers.contains { parser in
-        parser.transports.contains(IPProtocolNumber.tcp)
+        isLookedFor(parser, over: IPProtocolNumber.tcp)
           && parser.recognize(start, from: side, serverPort: port, transport: IPProtocolNumber.tcp) == .yes
       }
     }
@@ -162,7 +168,7 @@ struct ApplicationLayer: ~Copyable {
     _ start: RawSpan, _ transport: UInt8, from side: FlowSide, flow: inout Flow
   ) -> (any ApplicationParser.Type)? {
     var needsMore = false
-    for parser in parsers where parser.transports.contains(transport) {
+    for parser in parsers where isLookedFor(parser, over: transport) {
       let port = limits.options.port(
         flow.serverPort, of: parser.applicationProtocol, standard: parser.standardPort, transport: transport)
       switch parser.recognize(start, from: side, serverPort: port, transport: transport) {
@@ -201,7 +207,7 @@ struct ApplicationLayer: ~Copyable {
     case .needsMore: break
     case .no:
       for parser in parsers
-      where parser.recognizesEachSide && parser.transports.contains(tcp)
+      where parser.recognizesEachSide && isLookedFor(parser, over: tcp)
         && parser.recognize(start, from: side, serverPort: flow.serverPort, transport: tcp) == .yes
       {
         flow.protocols[side] = ApplicationParsers.index(of: parser.applicationProtocol)

@@ -39,6 +39,9 @@ public struct ApplicationOptions: Sendable {
 
   /// `enabled: no`: protocols that are not looked for.
   public var disabled = ApplicationProtocolSet()
+  /// `tcp.enabled: no`, `udp.enabled: no`: likewise, over that transport alone.
+  public var disabledOverTCP = ApplicationProtocolSet()
+  public var disabledOverUDP = ApplicationProtocolSet()
   /// `detection-ports`: ports at which a protocol is looked for as at its own, TCP and UDP apart.
   public var detectionPorts: [(application: ApplicationProtocol, isUDP: Bool, ports: [ClosedRange<UInt16>])] = []
   /// Rules or records ask for the frames of these, by their places in ``ApplicationParsers/all``.
@@ -52,6 +55,9 @@ public struct ApplicationOptions: Sendable {
   public var smb = SMB()
   /// `app-layer.protocols.http.libhtp.default-config.lzma-enabled`.
   public var undoesLZMA = false
+  /// `double-decode-path`, `double-decode-query` there.
+  public var decodesPathTwice = false
+  public var decodesQueryTwice = false
   /// `app-layer.protocols.ssh.hassh`.
   public var hassh = Automatic.automatic
 

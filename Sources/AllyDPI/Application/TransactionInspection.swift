@@ -62,6 +62,8 @@ final class TransactionInspection {
   var eventsRecorded = ApplicationEvents()
   /// The transaction's own records are written.
   var isRecorded = false
+  /// A rule wants none of them.
+  var isSilent = false
   /// How many of the transaction's files have been recorded.
   var filesRecorded = 0
 
@@ -81,6 +83,7 @@ final class TransactionInspection {
     eventsRecorded = ApplicationEvents()
     filesRecorded = 0
     isRecorded = false
+    isSilent = false
   }
 
   /// Other rules are in effect: what was searched for is searched for again, what has matched does not match once more.

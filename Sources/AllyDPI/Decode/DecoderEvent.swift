@@ -2,7 +2,10 @@
 ///
 /// Rules ask for these with `decode-event:NAME`; the names are those that rule sets in use already carry.
 enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
+  /// A frame that was cut when it was captured; the operating system's capture alone does that.
+  case afpacketTruncatedPacket
   case chdlcPacketTooSmall
+  case dcePacketTooSmall
   case erspanHeaderTooSmall
   case erspanTooManyVlanLayers
   case erspanUnsupportedVersion
@@ -17,6 +20,8 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case greVersion1Checksum
   case greVersion1Flags
   case greVersion1HeaderTooBig
+  /// Never: a version 1 header with routing is refused before.
+  case greVersion1MalformedSREHeader
   case greVersion1NoKey
   case greVersion1Recursion
   case greVersion1Route
@@ -60,6 +65,8 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case ipv6ExtensionHeaderAHReservedNotNull
   case ipv6ExtensionHeaderDuplicateAH
   case ipv6ExtensionHeaderDuplicateDestinationOptions
+  /// Never: nothing can be read behind the first.
+  case ipv6ExtensionHeaderDuplicateESP
   case ipv6ExtensionHeaderDuplicateFragmentHeader
   case ipv6ExtensionHeaderDuplicateHopByHop
   case ipv6ExtensionHeaderDuplicateRoutingHeader
@@ -121,7 +128,9 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   /// The name that rules use.
   var name: StaticString {
     switch self {
+    case .afpacketTruncatedPacket: "afpacket.trunc_pkt"
     case .chdlcPacketTooSmall: "chdlc.pkt_too_small"
+    case .dcePacketTooSmall: "dce.pkt_too_small"
     case .erspanHeaderTooSmall: "erspan.header_too_small"
     case .erspanTooManyVlanLayers: "erspan.too_many_vlan_layers"
     case .erspanUnsupportedVersion: "erspan.unsupported_version"
@@ -136,6 +145,7 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .greVersion1Checksum: "gre.version1_chksum"
     case .greVersion1Flags: "gre.version1_flags"
     case .greVersion1HeaderTooBig: "gre.version1_hdr_too_big"
+    case .greVersion1MalformedSREHeader: "gre.version1_malformed_sre_hdr"
     case .greVersion1NoKey: "gre.version1_no_key"
     case .greVersion1Recursion: "gre.version1_recur"
     case .greVersion1Route: "gre.version1_route"
@@ -179,6 +189,7 @@ enum DecoderEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .ipv6ExtensionHeaderAHReservedNotNull: "ipv6.exthdr_ah_res_not_null"
     case .ipv6ExtensionHeaderDuplicateAH: "ipv6.exthdr_dupl_ah"
     case .ipv6ExtensionHeaderDuplicateDestinationOptions: "ipv6.exthdr_dupl_dh"
+    case .ipv6ExtensionHeaderDuplicateESP: "ipv6.exthdr_dupl_eh"
     case .ipv6ExtensionHeaderDuplicateFragmentHeader: "ipv6.exthdr_dupl_fh"
     case .ipv6ExtensionHeaderDuplicateHopByHop: "ipv6.exthdr_dupl_hh"
     case .ipv6ExtensionHeaderDuplicateRoutingHeader: "ipv6.exthdr_dupl_rh"

@@ -25,10 +25,11 @@ struct FrameDissector: ~Copyable {
 
   init(configuration: DPIConfiguration) {
     validatesChecksums = configuration.validatesChecksums
-    decoder = PacketDecoder(validatesChecksums: configuration.validatesChecksums)
+    decoder = PacketDecoder(validatesChecksums: configuration.validatesChecksums, tunnels: configuration.tunnels)
     doubtsChecksums = configuration.doubtsChecksums && configuration.validatesChecksums
     defragmenter = Defragmenter(
       memoryCap: configuration.defragmentationMemoryCap, hosts: configuration.hostSystems,
+      timeout: configuration.defragmentationTimeout,
       seed: configuration.hashSeed ?? UInt64.random(in: .min ... .max))
     packets = Pool(capacity: Self.maximumPackets)
     for _ in 0..<Self.maximumPackets { _ = packets.insert(DecodedPacket()) }

@@ -13,6 +13,8 @@ struct EtherType: RawRepresentable, BitwiseCopyable, Equatable, Sendable {
   static var pppoeDiscovery: EtherType { EtherType(rawValue: 0x8863) }
   static var pppoeSession: EtherType { EtherType(rawValue: 0x8864) }
   static var providerBridge: EtherType { EtherType(rawValue: 0x88A8) }
+  /// Cisco's Data Center Ethernet, FabricPath.
+  static var dataCenterEthernet: EtherType { EtherType(rawValue: 0x8903) }
   static var erspan: EtherType { EtherType(rawValue: 0x88BE) }
   static var backboneBridge: EtherType { EtherType(rawValue: 0x88E7) }
   static var vnTag: EtherType { EtherType(rawValue: 0x8926) }
@@ -134,6 +136,13 @@ extension PacketDecoder {
         }
         type = EtherType(rawValue: tag.u16(16))
         offset += 18
+      case .dataCenterEthernet:
+        // A tag of two bytes, and another Ethernet header.
+        guard offset + 16 <= bytes.byteCount else {
+          packet.reject(.dcePacketTooSmall)
+          return nil
+        }
+        return decodeEthernet(bytes, at: offset + 2, layers: &layers, into: &packet)
       case .transparentEthernet: return decodeEthernet(bytes, at: offset, layers: &layers, into: &packet)
       case .mpls, .mplsMulticast: return decodeMPLS(bytes, at: offset, layers: &layers, into: &packet)
       case .pppoeSession: return decodePPPoESession(bytes, at: offset, layers: &layers, into: &packet)
@@ -292,7 +301,7 @@ extension EtherType {
   fileprivate var isDecoded: Bool {
     switch self {
     case .ipv4, .ipv6, .vlan, .providerBridge, .qinq, .vnTag, .backboneBridge, .transparentEthernet, .mpls,
-      .mplsMulticast, .pppoeSession, .pppoeDiscovery:
+      .mplsMulticast, .pppoeSession, .pppoeDiscovery, .dataCenterEthernet:
       true
     default: rawValue == 0x0806
     }

@@ -15,12 +15,15 @@ struct PacketDecoder: BitwiseCopyable, Sendable {
   /// stock drivers leave the length to the NIC.
   var isToBeSegmented = false
   /// UDP ports behind which a tunnel is looked for.
-  var teredoPort: UInt16 = 3544
-  var vxlanPort: UInt16 = 4789
-  var genevePort: UInt16 = 6081
+  let teredo: TunnelPorts
+  let vxlan: TunnelPorts
+  let geneve: TunnelPorts
 
-  init(validatesChecksums: Bool) {
+  init(validatesChecksums: Bool, tunnels: TunnelSettings = TunnelSettings()) {
     self.validatesChecksums = validatesChecksums
+    teredo = tunnels.teredo
+    vxlan = tunnels.vxlan
+    geneve = tunnels.geneve
   }
 }
 

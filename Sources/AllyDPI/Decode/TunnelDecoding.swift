@@ -104,15 +104,16 @@ extension PacketDecoder {
 
   /// Teredo, VXLAN and Geneve by their ports.
   func decodeUDPTunnel(_ bytes: RawSpan, at offset: Int, layers: UInt8, packet: inout DecodedPacket) -> CarriedPacket? {
-    if packet.sourcePort == teredoPort || packet.destinationPort == teredoPort {
+    if teredo.contains(packet.sourcePort) || teredo.contains(packet.destinationPort) {
       if let carried = decodeTeredo(bytes, at: offset, layers: layers) { return carried }
     }
-    if packet.destinationPort == genevePort { return decodeGeneve(bytes, at: offset, layers: layers, into: &packet) }
-    if packet.destinationPort == vxlanPort { return decodeVXLAN(bytes, at: offset, layers: layers, into: &packet) }
+    if geneve.contains(packet.destinationPort) { return decodeGeneve(bytes, at: offset, layers: layers, into: &packet) }
+    if vxlan.contains(packet.destinationPort) { return decodeVXLAN(bytes, at: offset, layers: layers, into: &packet) }
     return nil
   }
 
-  /// Teredo (RFC 4380 §5.1.1): optional authentication and origin indications, then IPv6 whose length must fit exactly.
+  /// Teredo (RFC 4380 §5.1.1): optional authentication and origin indications, then IPv6 whose length must fit exactly. Whatever else
+  /// the port is for may look like that: no packet is sent with a hop limit of 0, and a hop-by-hop header has eight bytes.
   private func decodeTeredo(_ bytes: RawSpan, at start: Int, layers: UInt8) -> CarriedPacket? {
     var offset = start
     if let head = Window<4>(bytes, at: offset), head.u16(0) == 0x0001 {
@@ -120,7 +121,7 @@ extension PacketDecoder {
     }
     if let head = Window<2>(bytes, at: offset), head.u16(0) == 0x0000 { offset += 8 }
     guard let inner = Window<40>(bytes, at: offset), inner.u8(0) >> 4 == 6,
-      Int(inner.u16(4)) + 40 == bytes.byteCount - offset
+      Int(inner.u16(4)) + 40 == bytes.byteCount - offset, inner.u8(7) != 0, inner.u8(6) != 0 || inner.u16(4) >= 8
     else { return nil }
     return CarriedPacket(layer: .teredo, offset: offset, end: bytes.byteCount, origin: .teredo, layers: layers)
   }

@@ -4,6 +4,17 @@ struct DataSetCompiler {
   /// ``DPIConfiguration/readResource``.
   var readResource: @Sendable (_ name: String, _ place: RuleLocation) -> [UInt8]? = { _, _ in nil }
 
+  /// Takes up what the settings say of sets. A set ends at ``DataSetSetting/wrongLine``.
+  init(_ settings: [DataSetSetting] = []) {
+    for setting in settings {
+      var definition = DataSetDefinition(name: setting.name, kind: setting.kind)
+      definition.save = setting.save
+      if let cap = setting.memoryCap { definition.memoryCap = cap }
+      _ = definition.load(setting.contents ?? [])
+      definitions.append(definition)
+    }
+  }
+
   mutating func step(for match: DataSetMatch, of rule: Rule) throws(RuleProblem) -> DataSetStep {
     let set = try define(match.name, match.kind, load: match.load, mayBeMissing: match.save != nil, rule)
     if let save = match.save { definitions[set].save = save }

@@ -27,6 +27,7 @@ struct DetectionTables: Sendable {
   var thresholds: ConstantTable<ThresholdRule>
   var rateFilters: ConstantTable<RateFilterRule>
   var suppressions: ConstantTable<SuppressionTest>
+  var reputations: ReputationTable
   /// Ranges of numbers that rules name, such as operations of DCE/RPC.
   var numberRanges: ConstantTable<NumberRange>
   /// The lists of digests that rules name, each sorted.
@@ -125,6 +126,7 @@ struct DetectionTables: Sendable {
     unsafe thresholds.deallocate()
     unsafe rateFilters.deallocate()
     unsafe suppressions.deallocate()
+    unsafe reputations.deallocate()
     unsafe numberRanges.deallocate()
     unsafe digests.deallocate()
     unsafe prefilter.deallocate()

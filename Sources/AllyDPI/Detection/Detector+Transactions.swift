@@ -48,6 +48,15 @@ extension Detector {
     }
   }
 
+  /// Keeps the records of transactions back that rules with `config` matched in. A match outside a transaction means the flow's
+  /// first, as in Suricata.
+  func silenceRecords(of session: ApplicationSession) {
+    for index in 0..<matches.count where tables.signatures[matches[index].signature].silencesRecord {
+      let number = matches[index].transaction
+      session.transaction(number == Match.noTransaction ? 0 : number)?.inspection.isSilent = true
+    }
+  }
+
   // MARK: candidates
 
   /// Turns what has become available into candidates.

@@ -54,8 +54,10 @@ struct Detector: ~Copyable {
   private var stateBits: StateBitTable
   private var integers: FlowIntegerTable
   private var variables = FlowVariables()
+  /// What rules captured of the packet in hand.
+  private(set) var packetVariables: [(name: UInt32, text: [UInt8])] = []
   private var tagged: TagTable
-  private var matches: FixedList<Match>
+  private(set) var matches: FixedList<Match>
   /// How far the stream of the last packet is searched now; nil when that is as before.
   var streamSearch: StreamSearch? = nil
   /// The matches of the last packet that records are written for.
@@ -73,7 +75,7 @@ struct Detector: ~Copyable {
     }
     // All that can fail comes first: a type without copies is not half made.
     let scratch = try HyperscanScratch(for: databases)
-    let evaluator = try PayloadEvaluator(program: tables)
+    let evaluator = try PayloadEvaluator(program: tables, configuration: configuration)
     self.tables = tables
     self.scratch = scratch
     self.evaluator = evaluator
@@ -133,6 +135,7 @@ struct Detector: ~Copyable {
     matches.removeAll()
     alerts.removeAll()
     streamSearch = nil
+    if !packetVariables.isEmpty { packetVariables.removeAll() }
     costs.begin()
     guard tables.signatures.count > 0 else { return Decision() }
     let group = tables.prefilter.groups[PrefilterTables.groupIndex(TransportClass(packet), context.side)]
@@ -158,6 +161,7 @@ struct Detector: ~Copyable {
       if matches.count > packetMatches {
         matches.sort { ($0.signature, $0.transaction) < ($1.signature, $1.transaction) }
       }
+      if matches.count > 0 { silenceRecords(of: session) }
     }
     if matches.count == 0 { return Decision() }
     return decide(packet, marks: &marks, time: time)
@@ -166,10 +170,14 @@ struct Detector: ~Copyable {
   mutating func append(_ match: Match) -> Bool { matches.append(match) }
 
   /// What rules noted about a flow; nil when there is nothing.
-  mutating func notes(of flow: Flow, _ program: DetectionProgram, at time: UInt64) -> FlowNotes? {
+  mutating func notes(
+    of flow: Flow, ofPacket: Bool, _ program: DetectionProgram, at time: UInt64
+  ) -> FlowNotes? {
+    let ofPacket = ofPacket ? packetVariables : []
     let hasNotes = flow.flags.contains(.hasNotes)
-    guard hasNotes || flow.bits != (0, 0, 0, 0) else { return nil }
+    guard hasNotes || flow.bits != (0, 0, 0, 0) || !ofPacket.isEmpty else { return nil }
     var notes = FlowNotes()
+    notes.packetVariables = texts(ofPacket, program)
     let marks = FlowMarks(flow)
     let nobody = DecodedPacket()
     for (number, name) in program.flowBitNames.enumerated() where number < 256 || hasNotes {
@@ -177,15 +185,21 @@ struct Detector: ~Copyable {
       if stateBits.isSet(bit, for: nobody, marks, at: time) { notes.bits.append(name) }
     }
     guard hasNotes else { return notes }
-    for (number, text) in variables.noted(for: flow.identifier) where Int(number) < program.variableNames.count {
-      notes.variables.append((program.variableNames[Int(number)], text))
-    }
+    notes.variables = texts(variables.noted(for: flow.identifier), program)
     for (number, name) in program.integerNames.enumerated() {
       if let value = integers.value(UInt32(number), flow: flow.identifier, at: time) {
         notes.integers.append((name, value))
       }
     }
     return notes
+  }
+
+  private func texts(
+    _ noted: [(name: UInt32, text: [UInt8])], _ program: DetectionProgram
+  ) -> [(name: String, text: [UInt8])] {
+    noted.compactMap { name, text in
+      Int(name) < program.variableNames.count ? (program.variableNames[Int(name)], text) : nil
+    }
   }
 
   /// Whether a packet without an alert is recorded because an earlier one had one. Once for each packet, after ``inspect``.
@@ -196,8 +210,10 @@ struct Detector: ~Copyable {
   /// What a signature leaves behind for others.
   mutating func change(_ signature: Signature, for packet: DecodedPacket, _ marks: inout FlowMarks, at time: UInt64) {
     if !evaluator.captured.isEmpty {
-      if marks.hasFlow {
-        variables.note(evaluator.captured, for: marks.identifier)
+      for text in evaluator.captured where text.scope == .packet { packetVariables.append((text.name, text.text)) }
+      let ofFlow = evaluator.captured.filter { $0.scope == .flow }
+      if marks.hasFlow && !ofFlow.isEmpty {
+        variables.note(ofFlow.map { ($0.name, $0.text) }, for: marks.identifier)
         marks.flags.insert(.hasNotes)
       }
       evaluator.forgetCaptures()
@@ -248,6 +264,10 @@ struct Detector: ~Copyable {
         guard matches(condition, packet, marks, time: time) else { return false }
       case .flowInteger(let step):
         guard marks.hasFlow, integers.holds(step, flow: marks.identifier, at: time) else { return false }
+      case .variable(let test):
+        guard matches(test, marks) else { return false }
+      case .reputation(let test):
+        guard test.matches(packet, tables.reputations) else { return false }
       case .streamSize(let side, let size):
         guard context.matches(side, size) else { return false }
       case .flowAge(let age):
@@ -280,6 +300,18 @@ struct Detector: ~Copyable {
       else { return false }
     }
     return true
+  }
+
+  private func matches(_ test: VariableTest, _ marks: FlowMarks) -> Bool {
+    let literal = unsafe ByteView(base: tables.literals.pointer + Int(test.text.start), count: Int(test.text.count))
+    let texts =
+      test.scope == .packet ? packetVariables : marks.hasFlow ? variables.noted(for: marks.identifier) : []
+    return texts.contains { noted in
+      noted.name == test.name
+        && noted.text.rawBytes.withByteView {
+          LiteralSearch.find(literal, in: $0, from: 0, to: $0.count, isCaseless: false) >= 0
+        }
+    }
   }
 
   private func hasFile(_ tests: TableRange, _ transaction: any ApplicationTransaction, _ side: FlowSide) -> Bool {

@@ -1,4 +1,4 @@
-/// Texts that patterns captured and flows keep for their records, under the numbers of their names: bounded, the oldest flows
+/// Texts that patterns captured and flows keep for rules and records, under the numbers of their names: bounded, the oldest flows
 /// give way.
 struct FlowVariables {
   private static var mostFlows: Int { 4096 }
@@ -20,4 +20,20 @@ struct FlowVariables {
   }
 
   func noted(for flow: UInt64) -> [(name: UInt32, text: [UInt8])] { flows[flow] ?? [] }
+}
+
+/// What a group of a pattern captured.
+struct CapturedText {
+  var scope: PatternMatch.Capture.Scope
+  /// Of ``DetectionProgram/variableNames``.
+  var name: UInt32
+  var text: [UInt8]
+}
+
+/// ``VariableMatch``, flat.
+struct VariableTest: BitwiseCopyable, Sendable {
+  var scope: PatternMatch.Capture.Scope
+  var name: UInt32
+  /// Into the program's literal bytes.
+  var text: TableRange
 }

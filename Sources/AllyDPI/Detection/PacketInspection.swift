@@ -280,7 +280,9 @@ struct PacketInspection: ~Copyable {
     let bytes = dissector.bytes(of: packet, in: frame.bytes)
     let flow: Flow? = context.flow.isNone ? nil : tracker.flow(context.flow)
     // Where alerts are the only records, most packets that come here have none.
-    if detector.alerts.count > 0 || isTagged || !configuration.records.subtracting(.alerts).isEmpty { note(flow) }
+    if detector.alerts.count > 0 || isTagged || !configuration.records.subtracting(.alerts).isEmpty {
+      note(flow, ofPacket: isInspected)
+    }
     // A datagram put together from fragments has the last of them in front of it, as if it had been inside.
     let isInner = packet.depth > 0 || packet.origin == .defragmented
     let outer: DecodedPacket? = isInner ? dissector.packet(at: Int(packet.parent)) : nil
@@ -423,7 +425,7 @@ struct PacketInspection: ~Copyable {
       }
       if !inspection.isRecorded && transaction.isRecordable {
         inspection.isRecorded = true
-        if records.contains(session.recordKind) {
+        if records.contains(session.recordKind) && !inspection.isSilent {
           eve.writeTransaction(transaction, session, flow: flow, about: subject)
         }
       }
@@ -476,10 +478,10 @@ struct PacketInspection: ~Copyable {
     }
   }
 
-  /// Lets records say what rules noted about a flow.
-  private mutating func note(_ flow: Flow?) {
+  /// Lets records say what rules noted about a flow, and about the packet in hand.
+  private mutating func note(_ flow: Flow?, ofPacket: Bool = false) {
     guard configuration.recordOptions.stateBits else { return }
-    eve.notes = flow.flatMap { detector.notes(of: $0, program, at: now) }
+    eve.notes = flow.flatMap { detector.notes(of: $0, ofPacket: ofPacket, program, at: now) }
   }
 
   /// What was said when a flow ends is all that is said: what nobody has looked at is inspected on both sides, as if it came

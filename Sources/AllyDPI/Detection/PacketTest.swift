@@ -9,6 +9,7 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case ipID(NumberTest)
   case tos(NumberTest)
   case ipProtocol(NumberTest)
+  case ipVersion(UInt8)
   /// An IPv4 option type; 0xFF for any.
   case ipOption(UInt8)
   case fragmentBits(FragmentBits)
@@ -36,6 +37,10 @@ enum PacketTest: BitwiseCopyable, Sendable {
   case streamSize(StreamSize.Side, NumberTest)
   case flowInteger(FlowIntegerStep)
   case flowAge(NumberTest)
+  case variable(VariableTest)
+  case reputation(ReputationTest)
+  /// There is the layer, whatever its checksum.
+  case layer(ChecksumMatch.Layer)
   /// What no packet meets: the wrong checksum that is asked for when none is looked at.
   case never
   /// Into ``DetectionTables/conditions``.
@@ -95,6 +100,7 @@ extension PacketTest {
     case .ipID(let test): packet.ipVersion == 4 && test.matches(packet.fragment.identification & 0xFFFF)
     case .tos(let test): packet.ipVersion == 4 && test.matches(UInt32(packet.trafficClass))
     case .ipProtocol(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.ipProtocol))
+    case .ipVersion(let version): packet.ipVersion == version
     case .ipOption(let type): packet.ipVersion == 4 && packet.hasIPv4Option(type, bytes: bytes)
     case .fragmentBits(let test): packet.ipVersion == 4 && test.matches(packet.fragmentBits(bytes: bytes))
     case .fragmentOffset(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.fragment.offset) / 8)
@@ -118,8 +124,12 @@ extension PacketTest {
     case .icmpv6MTU(let test):
       packet.packetTooBigMTU(bytes: bytes).map { test.matches($0) } ?? false
     case .checksum(let layer, let isValid): packet.checksum(of: layer, isValid: isValid, bytes: bytes)
+    case .layer(let layer):
+      packet.checksum(of: layer, isValid: true, bytes: bytes)
+        || packet.checksum(of: layer, isValid: false, bytes: bytes)
     case .never: false
-    case .bits, .applicationProtocol, .applicationEvent, .applicationNumber, .applicationCondition, .streamSize,
+    case .bits, .variable, .reputation, .applicationProtocol, .applicationEvent, .applicationNumber,
+      .applicationCondition, .streamSize,
       .flowAge, .flowInteger, .file, .transaction, .detectionEvent:
       true
     }

@@ -7,14 +7,14 @@ internal import AllyPacket
 /// attempts per evaluation is bounded, whatever the payload.
 struct PayloadEvaluator: ~Copyable {
   /// Attempts per evaluation (`detect.inspection-recursion-limit`).
-  static var attemptLimit: Int { 3000 }
+  private let attemptLimit: Int
 
   private let steps: ConstantTable<PayloadStep>
   private let literals: ConstantTable<UInt8>
   private let patterns: ConstantTable<CompiledPattern>
   private let captures: ConstantTable<CaptureRule>
   /// What groups captured since it was last emptied, of searches that led to a match or not.
-  private(set) var captured: [(name: UInt32, text: [UInt8])] = []
+  private(set) var captured: [CapturedText] = []
   private var variables: ByteVariables
   private(set) var patternScratch: PatternScratch
   /// How the transaction in hand writes its numbers, for options that follow it (`dce`).
@@ -33,7 +33,8 @@ struct PayloadEvaluator: ~Copyable {
   /// Evaluations that ended at ``attemptLimit``: taken for no match, as Suricata does.
   private(set) var attemptLimitsReached: UInt64 = 0
 
-  init(program: DetectionTables) throws(DPIEngineError) {
+  init(program: DetectionTables, configuration: DPIConfiguration = DPIConfiguration()) throws(DPIEngineError) {
+    attemptLimit = configuration.attemptLimit
     steps = program.steps
     literals = program.literals
     patterns = program.patterns
@@ -41,7 +42,8 @@ struct PayloadEvaluator: ~Copyable {
     variables = ByteVariables(count: program.variableCount)
     transforms = program.transforms
     dataSets = DataSets(program.dataSets)
-    patternScratch = try PatternScratch()
+    patternScratch = try PatternScratch(
+      matchLimit: configuration.patternMatchLimit, depthLimit: configuration.patternDepthLimit)
   }
 
   /// Goes on with the values and counts of the evaluator for the rules before.
@@ -92,7 +94,7 @@ struct PayloadEvaluator: ~Copyable {
     isHopeless = false
     let indices = range.indices
     let end = match(indices.lowerBound, indices.upperBound, bytes, cursor: 0, furthest: 0)
-    if attempts > PayloadEvaluator.attemptLimit { attemptLimitsReached &+= 1 }
+    if attempts > attemptLimit { attemptLimitsReached &+= 1 }
     return end < 0 ? nil : end
   }
 
@@ -100,7 +102,7 @@ struct PayloadEvaluator: ~Copyable {
   private mutating func match(_ index: Int, _ end: Int, _ bytes: ByteView, cursor: Int, furthest: Int) -> Int {
     guard index < end else { return furthest }
     attempts &+= 1
-    if attempts > PayloadEvaluator.attemptLimit {
+    if attempts > attemptLimit {
       isHopeless = true
       return -1
     }
@@ -143,6 +145,9 @@ struct PayloadEvaluator: ~Copyable {
       guard let reputation = dataSets.reputation(of: bytes, in: step.set), step.test.matches(reputation) else {
         return -1
       }
+      return match(index + 1, end, bytes, cursor: cursor, furthest: furthest)
+    case .asn1(let step):
+      guard step.matches(bytes, cursor: cursor) else { return -1 }
       return match(index + 1, end, bytes, cursor: cursor, furthest: furthest)
     }
   }
@@ -256,8 +261,8 @@ struct PayloadEvaluator: ~Copyable {
       guard let range = patternScratch.group(Int(rule.group), in: bytes) else { continue }
       var text: [UInt8] = []
       for place in range.prefix(PayloadEvaluator.longestCapture) { text.append(bytes[place]) }
-      captured.removeAll { $0.name == rule.name }
-      captured.append((rule.name, text))
+      captured.removeAll { $0.name == rule.name && $0.scope == rule.scope }
+      captured.append(CapturedText(scope: rule.scope, name: rule.name, text: text))
     }
   }
 

@@ -11,6 +11,7 @@ enum PayloadStep: BitwiseCopyable, Sendable {
   case base64(Base64Step)
   case dataSet(DataSetStep)
   case reputation(ReputationStep)
+  case asn1(ASN1Step)
 
   /// Whether the step counts from the end of the previous match.
   var isRelative: Bool {
@@ -23,6 +24,7 @@ enum PayloadStep: BitwiseCopyable, Sendable {
     case .byteMath(let step): step.read.isRelative
     case .isDataAt(let step): step.isRelative
     case .base64(let step): step.isRelative
+    case .asn1(let step): step.isRelative
     case .bufferSize, .dataSet, .reputation: false
     }
   }
@@ -33,7 +35,7 @@ enum PayloadStep: BitwiseCopyable, Sendable {
     case .content(let step): !step.isNegated
     case .pattern(let step): !step.isNegated
     case .byteJump, .byteExtract, .byteMath: true
-    case .byteTest, .isDataAt, .bufferSize, .base64, .dataSet, .reputation: false
+    case .byteTest, .isDataAt, .bufferSize, .base64, .dataSet, .reputation, .asn1: false
     }
   }
 }
@@ -104,9 +106,10 @@ struct PatternStep: BitwiseCopyable, Sendable {
   var captures = TableRange.empty
 }
 
-/// A group whose text is noted for the flow.
+/// A group whose text is noted for the flow or for the packet.
 struct CaptureRule: BitwiseCopyable, Sendable {
   var group: UInt32
+  var scope: PatternMatch.Capture.Scope
   /// Of ``DetectionProgram/variableNames``.
   var name: UInt32
 }

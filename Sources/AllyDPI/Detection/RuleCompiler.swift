@@ -26,7 +26,9 @@ struct RuleCompiler {
   private var frames: [FrameSignature] = []
   private var transforms: [TransformChain] = []
   private var dataSets = DataSetCompiler()
-  private var validatesChecksums = true
+  private var trustsChecksums = false
+  private var reputationCategories: [String: UInt8] = [:]
+  private var asn1Depth: UInt16 = 0
   private var conditions: [ApplicationCondition] = []
   private var numberRanges: [DetectionTables.NumberRange] = []
   private var fileDigests = FileDigestLists()
@@ -52,7 +54,10 @@ struct RuleCompiler {
   mutating func compile(_ rules: [Rule], _ configuration: DPIConfiguration) throws(DetectionProgramError)
     -> DetectionTables
   {
-    validatesChecksums = configuration.validatesChecksums
+    trustsChecksums = configuration.trustsChecksums
+    reputationCategories = configuration.addressReputations.categories
+    asn1Depth = configuration.asn1Depth
+    dataSets = DataSetCompiler(configuration.dataSets)
     dataSets.readResource = configuration.readResource
     fileDigests.readResource = configuration.readResource
     for rule in SignatureOrder.sorted(rules, actionOrder: configuration.actionOrder) {
@@ -90,6 +95,7 @@ struct RuleCompiler {
       addressLists: ConstantTable(addressLists), addresses: ConstantTable(addresses),
       portLists: ConstantTable(portLists), ports: ConstantTable(ports), thresholds: ConstantTable(thresholds),
       rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions),
+      reputations: ReputationTable(configuration.addressReputations),
       numberRanges: ConstantTable(numberRanges), digests: ConstantTable(fileDigests.bytes), fileNeeds: fileNeeds,
       prefilter: prefilterTables, application: applicationTables, frames: ConstantTable(frames), conditions: conditions,
       tags: ConstantTable(tags),
@@ -154,6 +160,7 @@ struct RuleCompiler {
     }
     signature.countsFromStreamStart = traits.countsFromStreamStart
     signature.bypasses = rule.bypasses
+    signature.silencesRecord = rule.silencesRecord
     if let tag = rule.tag {
       signature.tags = TableRange(start: UInt32(tags.count), count: UInt32(1 + rule.furtherTags.count))
       tags += ([tag] + rule.furtherTags).map(TagRule.init)
@@ -443,6 +450,7 @@ struct RuleCompiler {
           IsDataAtStep(
             position: StepValue(test.position), isNegated: test.isNegated, isRelative: test.isRelative))
       )
+    case .asn1(let match): return (.payload, .asn1(ASN1Step(match, mostObjects: asn1Depth)))
     case .bufferSize(let view, let match):
       return (view.buffer, .bufferSize(NumberTest(match)))
     case .base64Decode(let decode):
@@ -461,27 +469,47 @@ struct RuleCompiler {
     }
   }
 
-  /// The groups of a pattern whose text is noted: those that the rule names behind it, and those that are called `flow_NAME`.
+  /// The groups of a pattern whose text is noted: those that the rule names behind it, and those that are called `flow_NAME` or
+  /// `pkt_NAME`.
   private mutating func captures(of pattern: PatternMatch, _ compiled: CompiledPattern) -> TableRange {
     let start = captures.count
-    for (index, capture) in pattern.captures.enumerated() where capture.scope == .flow {
+    for (index, capture) in pattern.captures.enumerated() {
       captures.append(
-        CaptureRule(group: UInt32(index + 1), name: RuleCompiler.number(of: capture.name, in: &variableNumbers)))
+        CaptureRule(
+          group: UInt32(index + 1), scope: capture.scope,
+          name: RuleCompiler.number(of: capture.name, in: &variableNumbers)))
     }
-    let prefix = Array("flow_".utf8)
-    for part in pattern.pattern.split(separator: UInt8(ascii: "<")).dropFirst() where part.starts(with: prefix) {
-      let name = Array(part.prefix { $0 != UInt8(ascii: ">") })
-      guard name.count < part.count, let group = compiled.group(named: name) else { continue }
-      let text = String(decoding: name.dropFirst(prefix.count), as: UTF8.self)
-      captures.append(CaptureRule(group: UInt32(group), name: RuleCompiler.number(of: text, in: &variableNumbers)))
+    for part in pattern.pattern.split(separator: UInt8(ascii: "<")).dropFirst() {
+      let group = Array(part.prefix { $0 != UInt8(ascii: ">") })
+      guard group.count < part.count, let number = compiled.group(named: group) else { continue }
+      for scope in [PatternMatch.Capture.Scope.flow, .packet] where group.starts(with: Array("\(scope.rawValue)_".utf8))
+      {
+        let name = String(decoding: group.dropFirst(scope.rawValue.utf8.count + 1), as: UTF8.self)
+        captures.append(
+          CaptureRule(
+            group: UInt32(number), scope: scope, name: RuleCompiler.number(of: name, in: &variableNumbers)))
+      }
     }
     return TableRange(start: UInt32(start), count: UInt32(captures.count - start))
   }
 
-  private mutating func compile(_ content: ContentMatch) -> ContentStep {
-    let bytes = content.isCaseless ? content.bytes.map(LiteralSearch.lowercase) : content.bytes
-    let literal = TableRange(start: UInt32(literals.count), count: UInt32(bytes.count))
+  private mutating func append(literal bytes: [UInt8]) -> TableRange {
     literals.append(contentsOf: bytes)
+    return TableRange(start: UInt32(literals.count - bytes.count), count: UInt32(bytes.count))
+  }
+
+  private func reputationTest(_ match: IPReputationMatch, _ rule: Rule) throws(RuleProblem) -> ReputationTest {
+    guard let category = reputationCategories[match.category] else {
+      throw RuleProblem(
+        location: rule.location, sid: rule.sid,
+        reason: "iprep: no file of categories (reputation-categories-file) names \"\(match.category)\"",
+        isUnsupported: false)
+    }
+    return ReputationTest(side: match.side, category: category, condition: match.condition)
+  }
+
+  private mutating func compile(_ content: ContentMatch) -> ContentStep {
+    let literal = append(literal: content.isCaseless ? content.bytes.map(LiteralSearch.lowercase) : content.bytes)
     return ContentStep(
       literal: literal, isNegated: content.isNegated, isCaseless: content.isCaseless, endsWith: content.endsWith,
       hasDistance: content.distance != nil, hasWithin: content.within != nil, hasDepth: content.depth != nil,
@@ -501,6 +529,7 @@ struct RuleCompiler {
     case .ipID(let match): return .ipID(NumberTest(match))
     case .tos(let match): return .tos(NumberTest(match))
     case .ipProtocol(let match): return .ipProtocol(NumberTest(match))
+    case .ipVersion(let version): return .ipVersion(version)
     case .ipOption(let match): return .ipOption(match.rawValue)
     case .fragmentBits(let match): return .fragmentBits(PacketTest.FragmentBits(match))
     case .fragmentOffset(let match): return .fragmentOffset(NumberTest(match))
@@ -517,11 +546,16 @@ struct RuleCompiler {
     case .icmpSequence(let match): return .icmpSequence(NumberTest(match))
     case .icmpv6MTU(let match): return .icmpv6MTU(NumberTest(match))
     case .checksum(let match):
-      // Where checksums are not looked at, every one is as good as right.
-      if !validatesChecksums && !match.isValid { return .never }
+      if trustsChecksums { return match.isValid ? .layer(match.layer) : .never }
       return .checksum(match.layer, isValid: match.isValid)
     case .streamSize(let match): return .streamSize(match.side, NumberTest(match.size))
     case .flowAge(let match): return .flowAge(NumberTest(match))
+    case .variable(let match):
+      return .variable(
+        VariableTest(
+          scope: match.scope, name: RuleCompiler.number(of: match.name, in: &variableNumbers),
+          text: append(literal: match.text)))
+    case .ipReputation(let match): return .reputation(try reputationTest(match, rule))
     case .flowInteger(let integer): return integer.operation.isCondition ? .flowInteger(step(for: integer)) : nil
     case .decodeEvent(let name):
       guard let event = DecoderEvent.named(name) else { throw unknownEvent("decode-event", name, of: rule) }

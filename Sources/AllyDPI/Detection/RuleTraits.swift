@@ -42,7 +42,8 @@ struct RuleTraits {
         if bits.action.isCondition { others += 1 }
       case .decodeEvent: events += 1
       case .streamEvent: others += 1
-      case .ipProtocol: break  // part of the header, in effect
+      // Part of the header, in effect.
+      case .ipProtocol, .ipVersion, .ipReputation: break
       case .streamSize, .flowInteger: others += 1
       case .applicationProtocol: others += 1
       case .applicationEvent(let event) where event.protocols == nil:

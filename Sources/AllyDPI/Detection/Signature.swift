@@ -39,6 +39,8 @@ struct Signature: BitwiseCopyable, Sendable {
   var hasAbsolutePositions: Bool
   /// Whether a match keeps the transaction's files.
   var storesFiles = false
+  /// Whether a match keeps the transaction from its record.
+  var silencesRecord = false
 
   /// Contents of the payload have `offset` or `depth`.
   var countsFromStreamStart = false
@@ -80,6 +82,7 @@ struct Actions: OptionSet, BitwiseCopyable, Sendable {
     switch action {
     case .alert: self = .alert
     case .pass: self = .pass
+    case .config: self = []
     case .drop: self = [.drop, .alert]
     case .reject, .rejectsrc: self = [.drop, .reject, .alert, .tellsSender]
     case .rejectdst: self = [.drop, .reject, .alert, .tellsReceiver]

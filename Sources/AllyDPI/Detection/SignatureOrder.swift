@@ -9,8 +9,8 @@ enum SignatureOrder {
   }
 
   private struct Key: Comparable {
-    /// By action, flow bits, flow integers, bits of hosts, bits of pairs, priority, position.
-    var ranks: InlineArray<7, Int>
+    /// By action, flow bits, flow integers, variables of flows and packets, bits of hosts, bits of pairs, priority, position.
+    var ranks: InlineArray<9, Int>
 
     static func < (left: Key, right: Key) -> Bool {
       for index in left.ranks.indices where left.ranks[index] != right.ranks[index] {
@@ -28,6 +28,7 @@ enum SignatureOrder {
     Key(
       ranks: [
         rank(of: rule.action, in: actionOrder), bitRank(of: rule) { $0 == .flow }, integerRank(of: rule),
+        variableRank(of: rule, .flow), variableRank(of: rule, .packet),
         bitRank(of: rule) { $0 == .sourceHost || $0 == .destinationHost }, bitRank(of: rule) { $0 == .hostPair },
         Int(rule.priority), position,
       ])
@@ -50,6 +51,20 @@ enum SignatureOrder {
       if integer.operation.isCondition { asks = true } else { changes = true }
     }
     return changes ? (asks ? 1 : 0) : (asks ? 2 : 3)
+  }
+
+  /// As with bits.
+  private static func variableRank(of rule: Rule, _ scope: PatternMatch.Capture.Scope) -> Int {
+    var captures = false
+    var asks = false
+    for option in rule.options {
+      switch option {
+      case .pcre(let pattern): captures = captures || pattern.captureScopes.contains(scope)
+      case .variable(let match): asks = asks || match.scope == scope
+      default: continue
+      }
+    }
+    return captures ? (asks ? 1 : 0) : (asks ? 2 : 3)
   }
 
   /// Set alone, set and asked for, asked for alone, neither.

@@ -27,6 +27,7 @@ struct ConnectionTracker: ~Copyable {
 
   private let policy: TCPPolicy
   private let hosts: HostSystems
+  private let tracksVLANs: Bool
   private var flows: FlowTable
   private var sessions: Pool<TCPSession>
   private var reassembler: StreamReassembler
@@ -48,6 +49,7 @@ struct ConnectionTracker: ~Copyable {
   init(configuration: DPIConfiguration, dropped: DroppedFlows? = nil) {
     self.dropped = dropped
     hosts = configuration.hostSystems
+    tracksVLANs = configuration.tracksVLANs
     policy = TCPPolicy(
       midstream: configuration.midstream, asyncOneSide: configuration.asyncOneSide, isInline: configuration.isInline,
       midstreamPolicy: configuration.midstreamPolicy.stopsTraffic && !configuration.isInline
@@ -276,8 +278,8 @@ struct ConnectionTracker: ~Copyable {
 
   /// Finds or makes the flow of a packet, and says which way the packet runs.
   private mutating func flow(of packet: DecodedPacket, bytes: RawSpan, context: inout PacketContext) -> FlowIndex? {
-    let (key, reversed, isError) = packet.flowKey
-    var extra = UInt32(packet.vlans.2) | UInt32(packet.depth) << 16
+    let (key, reversed, isError) = packet.flowKey(withVLANs: tracksVLANs)
+    var extra = UInt32(tracksVLANs ? packet.vlans.2 : 0) | UInt32(packet.depth) << 16
     // RFC 4303 §2.1: each security association is a flow of its own.
     let spi = packet.securityParametersIndex(bytes: bytes)
     if let spi { extra = extra &* 0x9E37_79B1 &+ spi }
@@ -490,7 +492,8 @@ extension DecodedPacket {
   }
 
   /// What finds a packet's flow; `isError` when it is the flow that an error message quotes.
-  fileprivate var flowKey: (key: FlowKey, reversed: Bool, isError: Bool) {
+  fileprivate func flowKey(withVLANs: Bool) -> (key: FlowKey, reversed: Bool, isError: Bool) {
+    let vlanKey = withVLANs ? self.vlanKey : 0
     if isICMPv4Error && icmp.hasQuotation {
       let canonical = FlowKey.canonical(
         source: icmp.quotedSource, sourcePort: icmp.quotedSourcePort, destination: icmp.quotedDestination,

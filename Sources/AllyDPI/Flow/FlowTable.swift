@@ -89,7 +89,7 @@ struct FlowTable: ~Copyable {
     let flow = Flow(
       identifier: max(1, (product.high ^ product.low) & (1 << 53 - 1)), client: packet.source,
       server: packet.destination, clientPort: packet.sourcePort, serverPort: packet.destinationPort,
-      ipProtocol: packet.ipProtocol, vlan: key.vlan, firstTime: time, lastTime: time)
+      ipProtocol: packet.ipProtocol, vlan: packet.vlanKey, firstTime: time, lastTime: time)
     guard
       let place = entries.insert(
         Entry(flow: flow, key: key, context: context, hash: hash, clientIsHigh: clientIsHigh))

@@ -61,6 +61,8 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case reassemblyOverlapDifferentData
   case reassemblySegmentBeforeBaseSequence
   case reassemblySequenceGap
+  /// More urgent bytes than are followed.
+  case reassemblyUrgentLimitReached
   case rstButNoSession
   case rstInvalidACK
   case rstWithData
@@ -68,6 +70,8 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case suspectedRSTInject
   case timeWaitACKWrongSequence
   case timeWaitInvalidACK
+  /// Never: a flow has one core.
+  case wrongThread
 
   /// The name that rules use.
   var name: StaticString {
@@ -131,6 +135,7 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .reassemblyOverlapDifferentData: "reassembly_overlap_different_data"
     case .reassemblySegmentBeforeBaseSequence: "reassembly_segment_before_base_seq"
     case .reassemblySequenceGap: "reassembly_seq_gap"
+    case .reassemblyUrgentLimitReached: "reassembly_urgent_oob_limit_reached"
     case .rstButNoSession: "rst_but_no_session"
     case .rstInvalidACK: "rst_invalid_ack"
     case .rstWithData: "rst_with_data"
@@ -138,6 +143,7 @@ enum StreamEvent: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case .suspectedRSTInject: "suspected_rst_inject"
     case .timeWaitACKWrongSequence: "timewait_ack_wrong_seq"
     case .timeWaitInvalidACK: "timewait_invalid_ack"
+    case .wrongThread: "wrong_thread"
     }
   }
 }

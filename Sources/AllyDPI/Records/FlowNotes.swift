@@ -2,10 +2,11 @@
 struct FlowNotes {
   var bits: [String] = []
   var integers: [(name: String, value: UInt32)] = []
-  /// What groups of patterns captured.
+  /// What groups of patterns captured, for the flow and for the packet in hand.
   var variables: [(name: String, text: [UInt8])] = []
+  var packetVariables: [(name: String, text: [UInt8])] = []
 
-  var isEmpty: Bool { bits.isEmpty && integers.isEmpty && variables.isEmpty }
+  var isEmpty: Bool { bits.isEmpty && integers.isEmpty && variables.isEmpty && packetVariables.isEmpty }
 }
 
 extension EVEWriter {
@@ -43,18 +44,22 @@ extension EVEWriter {
       }
       json.endObject()
     }
-    if !notes.variables.isEmpty {
-      json.key("flowvars")
-      json.beginArray()
-      for (name, text) in notes.variables {
-        json.beginObject()
-        json.key(name)
-        json.text(text[...])
-        json.endObject()
-      }
-      json.endArray()
-    }
+    texts("pktvars", notes.packetVariables)
+    texts("flowvars", notes.variables)
     json.endObject()
+  }
+
+  private mutating func texts(_ key: StaticString, _ variables: [(name: String, text: [UInt8])]) {
+    guard !variables.isEmpty else { return }
+    json.key(key)
+    json.beginArray()
+    for (name, text) in variables {
+      json.beginObject()
+      json.key(name)
+      json.text(text[...])
+      json.endObject()
+    }
+    json.endArray()
   }
 
   private mutating func strings(_ key: StaticString, _ values: [String]) {

@@ -12,6 +12,8 @@ extension ApplicationOptions {
         let ports = try Self.ports(tree, "\(own)\(place).detection-ports.dp")
         if !ports.isEmpty { detectionPorts.append((one, isUDP, ports)) }
       }
+      if try tree.flag(own + ".tcp.enabled") == false { _ = disabledOverTCP.insert(one) }
+      if try tree.flag(own + ".udp.enabled") == false { _ = disabledOverUDP.insert(one) }
       let path = own + ".enabled"
       guard let (text, _) = tree.text(path) else { continue }
       // What is only to be detected has no transactions; IMAP is never more than detected.

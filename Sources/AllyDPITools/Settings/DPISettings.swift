@@ -19,6 +19,8 @@ struct DPISettings {
   var controlSocket: String?
   /// Whether records go to standard output.
   var recordsAreOnStandardOutput: Bool { eve.isStandardOutput || fastLog?.isStandardOutput == true }
+  /// `pcap-file`: records carry the capture's name.
+  var namesCapture = false
   /// What the operator should know, one line each.
   var notes: [String] = []
 
@@ -43,8 +45,10 @@ struct DPISettings {
     if let (value, _) = tree.text("pcap-file.checksum-checks"), value != "auto" {
       engine.doubtsChecksums = false
       engine.validatesChecksums = try tree.flag("pcap-file.checksum-checks") ?? true
+      engine.trustsChecksums = !engine.validatesChecksums
     }
     apply(options)
+    if namesCapture { engine.recordOptions.captureName = options.capture }
     noteIgnored(tree, options)
   }
 
@@ -120,6 +124,10 @@ struct DPISettings {
     try readHostSystems(tree)
     try readFlowTimeouts(tree)
     try readApplications(tree)
+    try readDecoding(tree)
+    try readLimits(tree)
+    try readReputations(tree)
+    try readDataSets(tree)
     try readCache(tree)
     try readControl(tree)
     let caps: ClosedRange<UInt64> = 64 << 10...1 << 40
@@ -127,6 +135,91 @@ struct DPISettings {
     if let bytes = try tree.bytes("stream.memcap", in: caps) { engine.streamMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("stream.reassembly.memcap", in: caps) { engine.reassemblyMemoryCap = Int(bytes) }
     if let bytes = try tree.bytes("defrag.memcap", in: caps) { engine.defragmentationMemoryCap = Int(bytes) }
+  }
+
+  /// `decoder`, `vlan`, `defrag`.
+  private mutating func readDecoding(_ tree: SettingTree) throws(CommandFailure) {
+    if let ports = try tunnelPorts(tree, "decoder.teredo") { engine.tunnels.teredo = ports }
+    if let ports = try tunnelPorts(tree, "decoder.vxlan") { engine.tunnels.vxlan = ports }
+    if let ports = try tunnelPorts(tree, "decoder.geneve") { engine.tunnels.geneve = ports }
+    if let flag = try tree.flag("vlan.use-for-tracking") { engine.tracksVLANs = flag }
+    if let seconds = try tree.number("defrag.timeout", in: 1...UInt64(UInt32.max)) {
+      engine.defragmentationTimeout = UInt32(seconds)
+    }
+  }
+
+  /// `enabled` and `ports`: numbers, `any`, or a rule variable.
+  private func tunnelPorts(_ tree: SettingTree, _ path: String) throws(CommandFailure) -> TunnelPorts? {
+    let setting = tree.node(path + ".ports")
+    setting?.markRead()
+    if try tree.flag(path + ".enabled") == false { return TunnelPorts.none }
+    guard let setting else { return nil }
+    let texts = setting.children.isEmpty ? [setting.value ?? ""] : setting.children.compactMap(\.value)
+    var ports: [UInt16] = []
+    for text in texts.map({ engine.portVariables[String($0.drop { $0 == "$" })] ?? $0 }) {
+      for part in text.split(whereSeparator: { "[], ".contains($0) }) {
+        if part == "any" { return TunnelPorts.any }
+        guard let port = UInt16(part), ports.count < TunnelPorts.most else {
+          throw SettingTree.failure(
+            path + ".ports", setting.location, expected: "at most \(TunnelPorts.most) ports, or any", found: text)
+        }
+        ports.append(port)
+      }
+    }
+    return ports.isEmpty ? nil : TunnelPorts(ports)
+  }
+
+  /// What a search may cost.
+  private mutating func readLimits(_ tree: SettingTree) throws(CommandFailure) {
+    let range: ClosedRange<UInt64> = 1...UInt64(UInt32.max)
+    if let limit = try tree.number("pcre.match-limit", in: range) { engine.patternMatchLimit = UInt32(limit) }
+    if let limit = try tree.number("pcre.match-limit-recursion", in: range) { engine.patternDepthLimit = UInt32(limit) }
+    if let limit = try tree.number("detect.inspection-recursion-limit", in: 1...1 << 20) {
+      engine.attemptLimit = Int(limit)
+    }
+    if let limit = try tree.number("asn1-max-frames", in: 1...1024) { engine.asn1Depth = UInt16(limit) }
+  }
+
+  /// `datasets`: what a set's name stands for, as `type`, `load`, `save`, `state` and `memcap` of a rule say it.
+  private mutating func readDataSets(_ tree: SettingTree) throws(CommandFailure) {
+    for node in tree.node("datasets")?.children ?? [] where !["defaults", "limits", "rules"].contains(node.name) {
+      let path = "datasets.\(node.name)"
+      guard let (text, location) = tree.text(path + ".type") else { continue }
+      guard let kind = DataSetMatch.Kind(rawValue: text) else {
+        let names = DataSetMatch.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+        throw SettingTree.failure(path + ".type", location, expected: names, found: text)
+      }
+      var set = DataSetSetting(name: node.name, kind: kind)
+      let state = tree.text(path + ".state")
+      set.save = (state ?? tree.text(path + ".save"))?.value
+      if let (name, place) = state ?? tree.text(path + ".load") {
+        let file = Self.path(name, named: place)
+        // A state is there from the second run on.
+        if state == nil || FileSystem.exists(file) { set.contents = try FileSystem.contents(of: file) }
+        if let line = set.wrongLine {
+          throw CommandFailure(
+            .badConfiguration, "\(file):\(line): expected a value of type \(text), and perhaps a reputation")
+        }
+      }
+      set.memoryCap = try tree.bytes(path + ".memcap", in: 0...1 << 40)
+      engine.dataSets.append(set)
+    }
+  }
+
+  /// `reputation-categories-file`, `default-reputation-path`, `reputation-files`.
+  private mutating func readReputations(_ tree: SettingTree) throws(CommandFailure) {
+    let folder = tree.text("default-reputation-path").map { Self.path($0.value, named: $0.location) }
+    let files = tree.node("reputation-files")?.children ?? []
+    for file in files { file.markRead() }
+    guard let categories = try existingFile(tree, "reputation-categories-file") else { return }
+    var problems = engine.addressReputations.readCategories(
+      try FileSystem.contents(of: categories), file: categories)
+    for file in files {
+      guard let name = file.value else { continue }
+      let path = folder.map { FileSystem.resolve(name, in: $0) } ?? Self.path(name, named: file.location)
+      problems += engine.addressReputations.readScores(try FileSystem.contents(of: path), file: path)
+    }
+    notes += problems.map(\.description)
   }
 
   /// `host-os-policy`: a list of networks for each operating system.
@@ -228,6 +321,8 @@ struct DPISettings {
       engine.application.encodingLayers = Int(layers)
     }
     if let flag = try tree.flag(http + "lzma-enabled") { engine.application.options.undoesLZMA = flag }
+    if let flag = try tree.flag(http + "double-decode-path") { engine.application.options.decodesPathTwice = flag }
+    if let flag = try tree.flag(http + "double-decode-query") { engine.application.options.decodesQueryTwice = flag }
   }
 
   private mutating func readFiles(_ tree: SettingTree, _ options: DPIOptions) throws(CommandFailure) {

@@ -78,6 +78,7 @@ extension DPISettings {
       engine.recordOptions.communityIDSeed = UInt16(
         try tree.number(path + ".community-id-seed", in: 0...65535) ?? 0)
     }
+    namesCapture = try tree.flag(path + ".pcap-file") ?? false
     engine.recordOptions.ethernet = try tree.flag(path + ".ethernet") ?? false
     engine.recordOptions.stateBits = try tree.flag(path + ".metadata") ?? true
     engine.recordOptions.forwarded = try forwardedFor(tree, path + ".xff")

@@ -14,7 +14,7 @@ final class HTTPParser: ApplicationParser {
   static let eventNames: [StaticString] = HTTPEvent.allCases.map(\.name)
 
   let limits: ApplicationLimits
-  let uriRules = HTTPURI.Rules()
+  let uriRules: HTTPURI.Rules
   private(set) var filePolicy = FilePolicy()
   /// Those that are not done with, oldest first.
   private(set) var transactions: [HTTPTransaction] = []
@@ -33,7 +33,10 @@ final class HTTPParser: ApplicationParser {
   enum Tunnel { case none, awaitsResponse, unknown, other }
   var tunnel = Tunnel.none
 
-  init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
+  init(limits: ApplicationLimits, transport: UInt8) {
+    self.limits = limits
+    uriRules = HTTPURI.Rules(limits.options)
+  }
 
   /// The request and the response that are being read, as frames.
   private var frames: FrameList?

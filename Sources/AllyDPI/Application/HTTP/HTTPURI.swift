@@ -11,6 +11,11 @@ struct HTTPURI {
     /// Decode the path, the query, a second time (`double-decode-path`, `double-decode-query`).
     var decodesPathTwice = false
     var decodesQueryTwice = false
+
+    init(_ options: ApplicationOptions = ApplicationOptions()) {
+      decodesPathTwice = options.decodesPathTwice
+      decodesQueryTwice = options.decodesQueryTwice
+    }
   }
 
   private(set) var scheme: Range<Int>? = nil
@@ -23,7 +28,7 @@ struct HTTPURI {
   private(set) var normalized: [UInt8] = []
   /// How much of it is the path.
   private(set) var normalizedPathLength = 0
-  /// A percent sign was itself encoded.
+  /// What was decoded a second time was encoded still.
   private(set) var isDoubleEncoded = false
 
   mutating func removeAll() {
@@ -107,6 +112,7 @@ struct HTTPURI {
         let once = normalized
         normalized.removeAll(keepingCapacity: true)
         decodePath(once[...], rules)
+        isDoubleEncoded = normalized.count < once.count
       }
       if rules.convertsUTF8 { HTTPBestFit.convertUTF8(&normalized) }
       removeDotSegments()
@@ -120,6 +126,7 @@ struct HTTPURI {
         let once = Array(normalized[start...])
         normalized.removeSubrange(start...)
         decode(once[...])
+        if normalized.count - start < once.count { isDoubleEncoded = true }
       }
     }
     if let fragment {
@@ -144,7 +151,6 @@ struct HTTPURI {
           if !isSeparator || rules.decodesSeparators {
             byte = decoded
             length = 3
-            if decoded == UInt8(ascii: "%"), percent(text, at: index + 2, sign: false) != nil { isDoubleEncoded = true }
           }
         }
       }
@@ -174,9 +180,9 @@ struct HTTPURI {
     }
   }
 
-  /// `%2F`; the sign itself may be one that was encoded.
-  private func percent(_ text: ArraySlice<UInt8>, at index: Int, sign: Bool = true) -> UInt8? {
-    guard index + 2 < text.endIndex, !sign || text[index] == UInt8(ascii: "%"),
+  /// `%2F`.
+  private func percent(_ text: ArraySlice<UInt8>, at index: Int) -> UInt8? {
+    guard index + 2 < text.endIndex, text[index] == UInt8(ascii: "%"),
       let high = text[index + 1].hexadecimalValue, let low = text[index + 2].hexadecimalValue
     else { return nil }
     return high << 4 | low

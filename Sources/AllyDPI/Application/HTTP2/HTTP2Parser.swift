@@ -306,6 +306,8 @@ enum HTTP2Event: UInt8, CaseIterable, Sendable {
   case invalidFrameHeader, invalidFrameLength, longFrameData, invalidHeader, headerIntegerOverflow, tooManyStreams
   case failedDecompression, userInfoInURI, reassemblyLimitReached, authorityHostMismatch
   case invalidClientMagic, invalidFrameData, extraHeaderData, streamIDReuse, invalidRange
+  /// Never: a connection that HTTP/1 upgrades is read from its own first frame on.
+  case invalidHTTP1Settings
 
   var name: StaticString {
     switch self {
@@ -324,6 +326,7 @@ enum HTTP2Event: UInt8, CaseIterable, Sendable {
     case .extraHeaderData: "extra_header_data"
     case .streamIDReuse: "stream_id_reuse"
     case .invalidRange: "invalid_range"
+    case .invalidHTTP1Settings: "invalid_http1_settings"
     }
   }
 }

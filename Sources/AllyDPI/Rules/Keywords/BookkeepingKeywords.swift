@@ -40,6 +40,13 @@ enum BookkeepingKeywords {
     Keyword("alert", .none) { builder, _ throws(RuleSyntaxError) in
       builder.update { $0.alsoAlerts = true }
     },
+    // A mark for the kernel behind NFQUEUE, which is nowhere here; Suricata, too, sets it there alone.
+    Keyword("nfq_set_mark", .plain) { _, option throws(RuleSyntaxError) in
+      let parts = option.value.separated(by: UInt8(ascii: "/"))
+      guard parts.count == 2 else { throw option.value.expected("a mark and a mask, such as 0x10/0xff") }
+      for part in parts { _ = try part.anyNumber(in: NumberText.long) }
+    },
+    Keyword("config", .plain, isUnique: true, configuration),
     // Snort's remark for readers.
     Keyword("rem", .any) { _, _ throws(RuleSyntaxError) in },
   ]
@@ -59,6 +66,21 @@ enum BookkeepingKeywords {
     }
     let message = String(decoding: bytes, as: UTF8.self)
     builder.update { $0.message = message }
+  }
+
+  /// `logging disable, type tx|flow, scope tx|flow`. In Suricata all of them mean the transaction's record.
+  @Sendable
+  private static func configuration(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
+    let parts = option.value.separated()
+    guard parts.count == 3 else { throw option.value.expected("'logging disable, type tx, scope tx'") }
+    guard parts[0].words.map(\.string) == ["logging", "disable"] else { throw parts[0].expected("'logging disable'") }
+    for (part, name) in zip(parts[1...], ["type", "scope"]) {
+      let words = part.words.map(\.string)
+      guard words == [name, "tx"] || words == [name, "flow"] else {
+        throw part.expected("'\(name) tx' or '\(name) flow'")
+      }
+    }
+    builder.update { $0.silencesRecord = true }
   }
 
   @Sendable

@@ -39,7 +39,7 @@ enum DataSetKeywords {
     let parts = option.value.separated()
     guard parts.count >= 3 else { throw option.value.expected("the name of a set, an operator and a reputation") }
     try checkSticky(builder, option)
-    let reputation = try comparison(parts[1], UInt32(try parts[2].number(in: NumberText.short)), takesLimits: false)
+    let reputation = try comparison(parts[1], UInt32(try parts[2].number(in: NumberText.short)))
     let fields = try Fields(parts[3...], takesFiles: ["load"])
     guard let kind = fields.kind else { throw option.value.error("expected 'type' and one of \(kinds)") }
     builder.append(
@@ -49,27 +49,40 @@ enum DataSetKeywords {
           memoryCap: fields.memoryCap, hashSize: fields.hashSize)), at: option.keyword)
   }
 
-  /// `any|src|dst|both, CATEGORY, OPERATOR, VALUE`.
+  /// `any|src|dst|both, CATEGORY, isset|isnotset`, or `…, OPERATOR, VALUE`.
   @Sendable
   private static func addressReputation(
     _ builder: inout RuleBuilder, _ option: RuleOptionText
   ) throws(RuleSyntaxError) {
     let parts = option.value.separated()
-    guard (2...4).contains(parts.count), let side = IPReputationMatch.Side(rawValue: parts[0].string) else {
-      throw option.value.expected("any, src, dst or both, a category, an operator and a reputation")
+    guard (3...4).contains(parts.count), let side = IPReputationMatch.Side(rawValue: parts[0].string) else {
+      throw option.value.expected(
+        "any, src, dst or both, a category, and 'isset', 'isnotset' or an operator and a reputation")
     }
-    var reputation = NumberMatch.greaterOrEqual(1)
-    if parts.count > 2 {
-      guard parts.count == 4 || parts[2].string == "isset" else {
-        throw parts[2].error("expected an operator and a reputation")
-      }
-      if parts.count == 4 {
-        reputation = try comparison(parts[2], UInt32(try parts[3].number(in: 0...127)), takesLimits: true)
+    let condition: IPReputationMatch.Condition
+    if parts.count == 4 {
+      condition = .score(try score(parts[2], UInt32(try parts[3].number(in: NumberText.byte))))
+    } else {
+      switch parts[2].string {
+      case "isset": condition = .isSet
+      case "isnotset": condition = .isNotSet
+      default: throw parts[2].expected("'isset', 'isnotset', or an operator and a reputation")
       }
     }
     builder.append(
-      .ipReputation(IPReputationMatch(side: side, category: parts[1].string, reputation: reputation)),
-      at: option.keyword)
+      .ipReputation(IPReputationMatch(side: side, category: parts[1].string, condition: condition)), at: option.keyword)
+  }
+
+  private static func score(_ text: RuleSlice, _ number: UInt32) throws(RuleSyntaxError) -> NumberMatch {
+    return switch text.string {
+    case "<": .less(number)
+    case ">": .greater(number)
+    case "=", "==": .equal(number)
+    case "!=": .notEqual(number)
+    case "<=": .lessOrEqual(number)
+    case ">=": .greaterOrEqual(number)
+    default: throw text.expected("one of < <= = != >= >")
+    }
   }
 
   private static func checkSticky(_ builder: RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
@@ -85,16 +98,12 @@ enum DataSetKeywords {
     return text.string
   }
 
-  private static func comparison(
-    _ text: RuleSlice, _ number: UInt32, takesLimits: Bool
-  ) throws(RuleSyntaxError) -> NumberMatch {
-    switch text.string {
-    case "<": return .less(number)
-    case ">": return .greater(number)
-    case "=" where takesLimits, "==" where !takesLimits: return .equal(number)
-    case "<=" where takesLimits: return .lessOrEqual(number)
-    case ">=" where takesLimits: return .greaterOrEqual(number)
-    default: throw text.expected(takesLimits ? "one of < <= = >= >" : "one of < == >")
+  private static func comparison(_ text: RuleSlice, _ number: UInt32) throws(RuleSyntaxError) -> NumberMatch {
+    return switch text.string {
+    case "<": .less(number)
+    case ">": .greater(number)
+    case "==": .equal(number)
+    default: throw text.expected("one of < == >")
     }
   }
 

@@ -6,6 +6,7 @@ enum IPKeywords {
       .exactly("id", in: NumberText.short) { .ipID($0) },
       Keyword("tos", .plain, tos),
       Keyword("ip_proto", .plain, ipProtocol),
+      Keyword("l3_proto", .plain, isUnique: true, ipVersion),
       Keyword("ipopts", .plain, ipOption),
       Keyword("fragbits", .plain, fragmentBits),
       Keyword("fragoffset", .plain, fragmentOffset),
@@ -71,6 +72,22 @@ enum IPKeywords {
       throw option.keyword.error("expected no second 'ip_proto' beside one that asks for equality")
     }
     builder.append(.ipProtocol(match), at: option.keyword)
+  }
+
+  /// `ipv4`, `ip4`, `ipv6` or `ip6`: of a rule on IP the same as that protocol in its header.
+  @Sendable
+  private static func ipVersion(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
+    let version: UInt8
+    switch option.value.lowercased {
+    case "ipv4", "ip4": version = 4
+    case "ipv6", "ip6": version = 6
+    default: throw option.value.expected("ipv4 or ipv6")
+    }
+    if builder.rule.ruleProtocol == .ip {
+      builder.update { $0.ruleProtocol = version == 4 ? .ip4 : .ip6 }
+    } else {
+      builder.append(.ipVersion(version), at: option.keyword)
+    }
   }
 
   @Sendable

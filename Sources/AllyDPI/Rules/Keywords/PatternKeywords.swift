@@ -1,6 +1,31 @@
 /// `pcre`.
 enum PatternKeywords {
-  static let table: [Keyword] = [Keyword("pcre", .any, pcre)]
+  static let table: [Keyword] = [Keyword("pcre", .any, pcre), Keyword("asn1", .plain, asn1)]
+
+  /// `bitstring_overflow`, `double_overflow`, `oversize_length N`, `absolute_offset N`, `relative_offset N`, between commas or
+  /// spaces.
+  @Sendable
+  private static func asn1(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {
+    var match = ASN1Match()
+    for part in option.value.separated() {
+      let (word, value) = part.firstWord
+      switch word.lowercased {
+      case "bitstring_overflow" where value.isEmpty: match.bitStringOverflow = true
+      case "double_overflow" where value.isEmpty: match.doubleOverflow = true
+      case "oversize_length": match.longest = UInt32(try value.number(in: NumberText.long))
+      case "absolute_offset":
+        match.isRelative = false
+        match.offset = Int32(try value.anyNumber(in: 0...Int(UInt16.max)))
+      case "relative_offset":
+        match.isRelative = true
+        match.offset = Int32(try value.anyNumber(in: -Int(UInt16.max)...Int(UInt16.max)))
+      default:
+        throw part.expected(
+          "bitstring_overflow, double_overflow, oversize_length N, absolute_offset N or relative_offset N")
+      }
+    }
+    builder.append(.asn1(match), at: option.keyword)
+  }
 
   @Sendable
   private static func pcre(_ builder: inout RuleBuilder, _ option: RuleOptionText) throws(RuleSyntaxError) {

@@ -4,6 +4,8 @@ enum StateKeywords {
     Keyword("flowbits", .plain, flowbits),
     Keyword("hostbits", .plain, hostbits),
     Keyword("xbits", .plain, xbits),
+    variable("flowvar", .flow),
+    variable("pktvar", .packet),
   ]
 
   /// `set,NAME`, `isset,NAME|NAME`, …, `noalert`.
@@ -55,6 +57,25 @@ enum StateKeywords {
     }
     guard parts.count <= 4 else { throw parts[4].expected("nothing behind 'expire'") }
     builder.append(.xbits(bits), at: option.keyword)
+  }
+
+  /// `NAME,"text"`: what a pattern captured under the name holds the text.
+  private static func variable(_ keyword: String, _ scope: PatternMatch.Capture.Scope) -> Keyword {
+    Keyword(keyword, .plain) { builder, option throws(RuleSyntaxError) in
+      guard let comma = option.value.range.first(where: { option.value.text.bytes[$0] == UInt8(ascii: ",") }) else {
+        throw option.value.expected("a name and a text, such as user,\"root\"")
+      }
+      let name = option.value.slice(option.value.range.lowerBound..<comma).trimmed
+      var text = option.value.slice(comma + 1..<option.value.range.upperBound).trimmed
+      if text.first == UInt8(ascii: "!") { throw text.unsupported("'\(keyword)' cannot be negated") }
+      if text.range.count >= 2, text.first == UInt8(ascii: "\""), text.last == UInt8(ascii: "\"") {
+        text = text.slice(text.range.lowerBound + 1..<text.range.upperBound - 1)
+      }
+      guard !name.isEmpty, name.words.count == 1 else { throw name.expected("a name without white space") }
+      builder.append(
+        .variable(VariableMatch(scope: scope, name: name.string, text: try ContentText.bytes(of: text))),
+        at: option.keyword)
+    }
   }
 
   private static func isNoAlert(_ parts: [RuleSlice], _ builder: inout RuleBuilder) throws(RuleSyntaxError) -> Bool {

@@ -38,6 +38,28 @@ public struct DataReputationMatch: Sendable, Equatable {
   public var hashSize: UInt32? = nil
 }
 
+/// One entry of `datasets` in the settings.
+public struct DataSetSetting: Sendable {
+  public var name: String
+  public var kind: DataSetMatch.Kind
+  /// File that the set is read from, as it is at the start; nil for none, or when it is not there yet.
+  public var contents: [UInt8]?
+  /// File that it is written to at the end.
+  public var save: String?
+  public var memoryCap: UInt64?
+
+  public init(name: String, kind: DataSetMatch.Kind) {
+    self.name = name
+    self.kind = kind
+  }
+
+  /// The first line of ``contents`` that is no value of the set's kind, from 1; the set ends in front of it.
+  public var wrongLine: Int? {
+    var definition = DataSetDefinition(name: name, kind: kind)
+    return definition.load(contents ?? [])
+  }
+}
+
 /// `iprep`: the reputation of an address in a category.
 public struct IPReputationMatch: Sendable, Equatable {
   public enum Side: String, Sendable, BitwiseCopyable {
@@ -47,9 +69,13 @@ public struct IPReputationMatch: Sendable, Equatable {
     /// Of both ends.
     case both
   }
+  public enum Condition: Sendable, Equatable {
+    case isSet, isNotSet
+    case score(NumberMatch)
+  }
   public var side: Side
   public var category: String
-  public var reputation: NumberMatch
+  public var condition: Condition
 }
 
 /// `filemd5`, `filesha1`, `filesha256`: the digest of a whole file is in a list.

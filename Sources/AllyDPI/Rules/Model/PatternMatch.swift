@@ -22,20 +22,27 @@ public struct PatternMatch: Sendable {
   public var relative: Bool = false
   /// `O`: the configured match limit does not count; the bound that protects the core does.
   public var overridesMatchLimit: Bool = false
-  /// Where the text of groups goes: of the first ones, and of those that are named `flow_NAME`. Only records show it: no verdict
-  /// depends on it.
+  /// Where the text of groups goes: of the first ones, and of those that are named `flow_NAME` or `pkt_NAME`.
   public var captures: [Capture] = []
   /// Of the pattern's first byte.
   public var location: RuleLocation
 
   /// A group's text kept under a name.
   public struct Capture: Sendable, Equatable {
-    public enum Scope: String, Sendable {
+    /// For how long: the flow's life, or for the packet.
+    public enum Scope: String, Sendable, BitwiseCopyable {
       case flow
       case packet = "pkt"
     }
     public var scope: Scope
     public var name: String
+  }
+
+  /// Where the groups with a name of ours go.
+  var captureScopes: [Capture.Scope] {
+    let text = String(decoding: pattern, as: UTF8.self)
+    let named = [Capture.Scope.flow, .packet].filter { text.contains("<\($0.rawValue)_") }
+    return captures.map(\.scope) + named
   }
 
   public init(pattern: [UInt8], location: RuleLocation) {

@@ -56,6 +56,8 @@ public struct Rule: Sendable {
   public var furtherTags: [Tag] = []
   /// `filestore`: files are kept; it changes no verdict.
   public var storesFiles: Bool = false
+  /// `config: logging disable`: the transaction has no record of its own.
+  public var silencesRecord: Bool = false
   /// `bypass`: behind a match the flow is not inspected any more.
   public var bypasses: Bool = false
   /// The rule's text, for records that carry it; continuation lines are joined, bytes that are not UTF-8 replaced.
@@ -89,9 +91,9 @@ public struct RuleLocation: Sendable, Hashable {
   }
 }
 
-/// What a rule asks for when it matches. `reject` is `rejectsrc`.
+/// What a rule asks for when it matches. `reject` is `rejectsrc`; `config` asks for nothing but what its `config` option says.
 public enum RuleAction: String, Sendable, CaseIterable {
-  case alert, pass, drop, reject, rejectsrc, rejectdst, rejectboth
+  case alert, pass, drop, reject, rejectsrc, rejectdst, rejectboth, config
 }
 
 /// The protocol in a rule's header.

@@ -27,6 +27,8 @@ public enum RuleOption: Sendable {
   case tos(NumberMatch)
   /// `ip_proto`: IPv4's protocol or IPv6's last next header.
   case ipProtocol(NumberMatch)
+  /// `l3_proto`: 4 or 6.
+  case ipVersion(UInt8)
   case ipOption(IPOptionMatch)
   case fragmentBits(FragmentBitsMatch)
   /// `fragoffset`, in units of 8 bytes as the header has it.
@@ -54,6 +56,7 @@ public enum RuleOption: Sendable {
   case icmpv6MTU(NumberMatch)
   case checksum(ChecksumMatch)
   case ipReputation(IPReputationMatch)
+  case asn1(ASN1Match)
 
   // The flow.
   case flow(FlowMatch)
@@ -61,6 +64,8 @@ public enum RuleOption: Sendable {
   case hostbits(StateBits)
   case xbits(StateBits)
   case flowInteger(FlowInteger)
+  /// `flowvar`, `pktvar`: what a pattern captured.
+  case variable(VariableMatch)
   case streamSize(StreamSize)
   /// `flow.age`: seconds since its first packet.
   case flowAge(NumberMatch)
@@ -92,7 +97,6 @@ public enum RuleOption: Sendable {
   /// `ftpbounce`: a PORT command with an address that is not the client's.
   case ftpBounce
 
-  /// `decode-event`: Suricata's name of the event, `ipv4.pkt_too_small`.
   /// `decode-event`: Suricata's name of the event, `ipv4.pkt_too_small`.
   case decodeEvent(String)
   /// `stream-event`: likewise, `3whs_ack_in_wrong_dir`.

@@ -1,3 +1,10 @@
+/// `flowvar`, `pktvar`: a text that a group of a pattern captured, and what it has to hold.
+public struct VariableMatch: Sendable, Equatable {
+  public var scope: PatternMatch.Capture.Scope
+  public var name: String
+  public var text: [UInt8]
+}
+
 /// `flowbits`, `hostbits`, `xbits`: named bits that rules leave for each other.
 public struct StateBits: Sendable, Equatable {
   public enum Action: Sendable {

@@ -50,7 +50,8 @@ public struct EngineSupport: Sendable {
       .telnet, .enip,
     ],
     features: [
-      .applicationProtocol, .applicationEvents, .transforms, .base64, .dataSets, .dataReputations, .flowIntegers,
+      .applicationProtocol, .applicationEvents, .transforms, .base64, .dataSets, .dataReputations, .addressReputations,
+      .flowIntegers,
       .streamSizes, .flowAge, .checksums, .icmpv6MTU, .services, .bypass, .tlsVersion, .tlsState, .certificateValidity,
       .dnp3Objects, .modbus, .cipServices, .krb5TicketEncryption, .http2Settings, .ikeAttributes, .fileDigests,
       .ftpDataCommand,

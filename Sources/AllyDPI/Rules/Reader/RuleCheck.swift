@@ -135,6 +135,7 @@ extension RuleOption {
     case .base64Decode(let decode): decode.view
     case .dataset(let match): match.view
     case .dataReputation(let match): match.view
+    case .asn1: .payload
     default: nil
     }
   }

@@ -38,7 +38,7 @@ struct RuleHeader {
     if let action = RuleAction(rawValue: name) { return action }
     // Actions of the two dialects that ask for something else than a verdict.
     switch name {
-    case "config", "log", "activate", "dynamic", "sdrop", "block", "rewrite", "react", "file_id":
+    case "log", "activate", "dynamic", "sdrop", "block", "rewrite", "react", "file_id":
       throw field.unsupported("the action '\(name)' is not supported")
     default:
       throw field.expected("an action (\(RuleAction.allCases.map(\.rawValue).joined(separator: ", ")))")
