@@ -382,11 +382,11 @@ case_e1000-upgrade() {
   local disturb=upgrade
   survival e1000-upgrade e1000 --control "$work/control"
 }
-# The same while workers and inspectors are killed in turn.
+# The same while workers and inspectors are killed in turn, and an upgrade is asked for that there cannot be.
 case_e1000e-survival-apart() {
   local disturb=kill_either
   inspectors=0
-  survival e1000e-survival-apart e1000e --inspector-process --inspector-failure open
+  survival e1000e-survival-apart e1000e --inspector-process --inspector-failure open --control "$work/control"
   check "inspectors were started again" test "$(counted "inspectors started again")" -ge 1
   check "no inspector wrote nonsense" test -z "$(counted "inspectors that wrote nonsense")"
   check "nobody is left" await_nobody "$ally"
@@ -483,7 +483,10 @@ kill_workers() {
 
 # kill_either COUNT: the same, in turn with the inspector, which takes its time to come again.
 kill_either() {
-  local inspector
+  local inspector status=0
+  "$ALLY_ALLY" upgrade --control "$work/control" >"$work/refusal" 2>&1 || status=$?
+  equal "status of an upgrade with an inspector's process" "$status" 69
+  check "the reason" grep -q 'an upgrade with --inspector-process' "$work/refusal"
   for _ in $(seq "$1"); do
     kill_workers 1
     inspector=$(inspector_of "$ally")
