@@ -25,7 +25,8 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 swift build --build-tests "${options[@]}"
-if ! grep -aq __asan_report_load "$(swift build --build-tests "${options[@]}" --show-bin-path)/allyPackageTests.xctest"; then
+tests=$(swift build --build-tests "${options[@]}" --show-bin-path)/allyPackageTests.xctest
+if ! grep -aq __asan_report_load "$tests"; then
   echo "hostile guests: the tests were built without the address sanitizer" >&2
   exit 1
 fi
@@ -35,8 +36,9 @@ for ((ALLY_SEED = first; ALLY_SEED < first + ${2:-1}; ALLY_SEED++)); do
   export ALLY_SEED
   echo "hostile guests: seed $ALLY_SEED, $1 s each"
   status=0
-  timeout --foreground --signal=INT --kill-after=10 "$patience" \
-    swift test --disable-xctest --skip-build "${options[@]}" --filter "$(IFS='|' && echo "${suites[*]}")" 2>&1 | tee "$log" || status=$?
+  # Not by `swift test`, which would leave it behind when it is ended itself.
+  timeout --foreground --kill-after=10 "$patience" \
+    "$tests" --testing-library swift-testing --filter "$(IFS='|' && echo "${suites[*]}")" 2>&1 | tee "$log" || status=$?
   # A run that has left a suite out has tested nothing of it.
   for suite in "${suites[@]}"; do
     if ! grep -aq "Suite $suite passed" "$log"; then status=1; fi
