@@ -14,7 +14,7 @@ if ! [[ ${1:-} =~ ^[1-9][0-9]*$ && ${2:-1} =~ ^[1-9][0-9]*$ && ${ALLY_SEED:-1} =
 fi
 suites=(HostileGuestTests RewritingGuestTests MappedMemoryTests)
 first=${ALLY_SEED:-$((1 + RANDOM * 32768 + RANDOM))}
-# Ten runs of so many seconds, one after the other at worst; who takes three times as long hangs.
+# Nine runs of so many seconds, one after the other at worst; who takes three times as long hangs.
 patience=$((120 + 30 * $1))
 
 export ALLY_TESTS=AllyHostTests ALLY_HOSTILE_SECONDS=$1

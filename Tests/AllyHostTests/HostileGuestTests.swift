@@ -128,14 +128,21 @@ import Testing
       ]
       guest.store(addresses[Int(random.next() & 3)], at: place)
       guest.store(random.next() & 1 == 0 ? random.next() : random.next() & 0x003F_0007_0000_0FFF, at: place + 8)
-    case 10...15:
+    case 10...12:
+      // Buffers become available, whatever they are.
+      guest.store(
+        UInt16(truncatingIfNeeded: random.next() & 7 == 0 ? random.next() : random.next() % 130),
+        at: VirtioBenchGuest.ring(Int(random.next() & 1)) + 0x4002)
+      guest.kick()
+    case 13...15:
       // Indices, flags, entries of the driver's area and the device's.
       let area = VirtioBenchGuest.ring(Int(random.next() & 1)) + (random.next() & 1 == 0 ? 0x4000 : 0x8000)
       let value = UInt16(truncatingIfNeeded: random.next() & 3 == 0 ? random.next() : random.next() % 80)
       guest.store(value, at: area + 2 * (random.next() % 72))
     case 16...19: guest.kick()
     case 20...21:
-      guest.offer((0..<Int(14 + random.next() % 1600)).map { _ in UInt8(truncatingIfNeeded: random.next()) })
+      let toAll = [UInt8](repeating: 0xFF, count: 6)
+      guest.offer(toAll + (0..<Int(8 + random.next() % 1600)).map { _ in UInt8(truncatingIfNeeded: random.next()) })
     case 22: try guest.post(8, bytes(ring, UInt32(truncatingIfNeeded: random.next() & 1 == 0 ? 64 : random.next())))
     case 23: try guest.post(10, bytes(ring, UInt32(truncatingIfNeeded: random.next())))
     case 24:
@@ -161,17 +168,16 @@ import Testing
         try guest.lendMemory()
       }
     case 29: if ring < 4 { _ = try guest.request(11, bytes(ring, 0)) }
-    case 30: if random.next() & 15 == 0 { try guest.reset() }
+    // Sane rings now and then, so that what follows meets a device at work.
+    case 30: if random.next() & 1 == 0 { try guest.reset() }
     default: guest.emptyFarEnd()
     }
   }
 
-  @Test(arguments: [PacketProtection.copyToDPIMemory, .inPlace])
-  func `A guest that writes anything into virtqueues harms nobody else, and recovers`(
-    protection: PacketProtection
-  ) throws {
+  /// With copies: in place is refused for vhost-user, whose buffers have to go back in their order.
+  @Test func `A guest that writes anything into virtqueues harms nobody else, and recovers`() throws {
     let seed = Self.seed()
-    let bench = try GuestBench([.e1000], hasVirtio: true, protection: protection) { AcceptAll() }
+    let bench = try GuestBench([.e1000], hasVirtio: true) { AcceptAll() }
     let polite = try BenchGuest(bench, 0)
     let hostile = try VirtioBenchGuest(bench, 1)
     try polite.bringUp()
@@ -192,9 +198,11 @@ import Testing
     hostile.emptyFarEnd()
     let frame = Self.frame(200)
     #expect(hostile.send(frame) == frame, "seed \(seed): it cannot send after a reset")
-    hostile.offer(frame)
+    // Frames that came before the reset may wait on the cable still, and fill it.
+    var isOffered = false
     var isReceived = false
     for _ in 0..<200 where !isReceived {
+      if !isOffered { isOffered = hostile.offer(frame) }
       guard let received = hostile.receive() else { break }
       isReceived = received == frame
     }

@@ -138,7 +138,7 @@ final class VirtioBenchGuest {
     }
     defer { close(theirs) }
     try post(request, bytes(ring, 0), descriptors: [theirs])
-    if events.count > 64 { closeEvents() }
+    if events.count > 12 { closeEvents() }
   }
 
   // MARK: - A driver
@@ -237,9 +237,10 @@ final class VirtioBenchGuest {
 
   func emptyFarEnd() { while farEnd(milliseconds: 0) != nil {} }
 
-  /// Gives a frame to the cable's far end.
-  func offer(_ frame: [UInt8]) {
-    if unsafe ally_connect_unix(cable, cableServer) != 0 { return }
-    _ = unsafe Glibc.send(cable, frame, frame.count, Int32(MSG_DONTWAIT))
+  /// Gives a frame to the cable's far end; false when nobody takes it.
+  @discardableResult
+  func offer(_ frame: [UInt8]) -> Bool {
+    if unsafe ally_connect_unix(cable, cableServer) != 0 { return false }
+    return unsafe Glibc.send(cable, frame, frame.count, Int32(MSG_DONTWAIT)) == frame.count
   }
 }
