@@ -106,6 +106,7 @@ public final class GuestServer {
     until stop: Int32, waiting: CoreWaiting = .interrupt, often: () -> Bool
   ) throws(HostError) {
     try MappedMemory.beginGuarding()
+    Self.blockPipeSignal()
     var next: UInt64 = 0
     var lastWork: UInt64 = 0
     defer { page?.rest() }
@@ -136,6 +137,14 @@ public final class GuestServer {
   }
 
   private static var now: UInt64 { MonotonicTime.now }
+
+  /// What a client lends as an eventfd may be a pipe that nobody reads: writing there is to fail, not to end the process.
+  private static func blockPipeSignal() {
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, SIGPIPE)
+    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+  }
 
   /// Waits for anything to do.
   ///

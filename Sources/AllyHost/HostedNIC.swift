@@ -51,6 +51,9 @@ public protocol HostedNIC: NICDevice, ~Copyable {
 public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copyable>: HostedNIC, ~Copyable {
   public var model: Model
   public var line: Line
+  private var worked: UInt64 = 0
+  /// Nanoseconds between two looks for room: nobody tells of it.
+  private static var period: UInt64 { 100_000 }
 
   public init(model: consuming Model, line: consuming Line) {
     self.model = model
@@ -58,7 +61,7 @@ public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copya
   }
 
   public var function: PCIFunction { model.function }
-  public var nextTimer: UInt64? { line.isHeldUp ? 0 : model.nextTimer }
+  public var nextTimer: UInt64? { line.isHeldUp ? worked &+ Self.period : model.nextTimer }
   public var clock: WireClock { line.clock }
 
   public mutating func readRegister(_ offset: UInt32, width: RegisterWidth) -> UInt64 {
@@ -70,6 +73,7 @@ public struct ModelNIC<Model: DeviceModel & ~Copyable, Line: UplinkLine & ~Copya
   }
 
   public mutating func work(on bus: inout HostBus, frames: Int, at now: UInt64) -> Bool {
+    worked = now
     model.advance(to: now)
     return model.run(on: &bus, wire: &line, frames: frames) > 0
   }

@@ -25,17 +25,18 @@ final class GuestBench<Inspector: PacketInspector & SendableMetatype & ~Copyable
   ///
   /// - Parameters:
   ///   - kinds: the NICs, each with a socket and a cable.
+  ///   - hasVirtio: whether a virtio network device comes behind them, over vhost-user.
   ///   - protection: of the frames.
   ///   - waiting: of the server's thread.
   ///   - inspector: makes the appliance, on the server's thread.
   init(
-    _ kinds: [Kind], protection: PacketProtection = .copyToDPIMemory, waiting: CoreWaiting = .interrupt,
-    inspector: @escaping @Sendable () -> Inspector
+    _ kinds: [Kind], hasVirtio: Bool = false, protection: PacketProtection = .copyToDPIMemory,
+    waiting: CoreWaiting = .interrupt, inspector: @escaping @Sendable () -> Inspector
   ) throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "ally-\(UUID().uuidString.prefix(8))").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     self.folder = folder
-    cables = kinds.indices.map { number in
+    cables = (0..<kinds.count + (hasVirtio ? 1 : 0)).map { number in
       let cable = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
       #expect(unsafe ally_bind_unix(cable, folder + "/theirs\(number)") == 0)
       return cable
@@ -53,6 +54,11 @@ final class GuestBench<Inspector: PacketInspector & SendableMetatype & ~Copyable
         for (number, kind) in kinds.enumerated() {
           try server.serve(
             Self.makeNIC(kind, folder, number, shared, protection), at: folder + "/nic\(number)")
+        }
+        if hasVirtio {
+          let number = kinds.count
+          try server.serveRings(
+            of: Self.makeVirtio(folder, number, shared, protection), at: folder + "/nic\(number)")
         }
         try server.run(until: stopped.fileDescriptor, waiting: waiting) { true }
       } catch {
@@ -77,10 +83,8 @@ final class GuestBench<Inspector: PacketInspector & SendableMetatype & ~Copyable
     _ kind: Kind, _ folder: String, _ number: Int, _ shared: SharedInspector<Inspector>,
     _ protection: PacketProtection
   ) throws(HostError) -> any GuestDevice {
-    let uplink = try Uplink.datagram(local: folder + "/ours\(number)", remote: folder + "/theirs\(number)")
-    let line = try UplinkWire(uplink)
-    let settings = InterceptionSettings(
-      limits: RingLimits(copyMemory: protection == .copyToDPIMemory ? 8 << 20 : 0), protection: protection)
+    let line = try makeLine(folder, number)
+    let settings = settings(protection)
     let requester = RequesterID(bus: 0, device: UInt8(number), function: 0)
     let address: [UInt8] = [0x52, 0x54, 0, 0, 0, UInt8(number + 1)]
     switch kind {
@@ -97,6 +101,26 @@ final class GuestBench<Inspector: PacketInspector & SendableMetatype & ~Copyable
         ModelNIC(model: IGBModel(requester: requester, macAddress: address), line: line),
         windows: [.registers, .empty, .indirect, .empty], inspecting: shared, settings: settings)
     }
+  }
+
+  private static func makeVirtio(
+    _ folder: String, _ number: Int, _ shared: SharedInspector<Inspector>, _ protection: PacketProtection
+  ) throws(HostError) -> any VirtioGuestDevice {
+    let model = VirtioNetModel(
+      requester: RequesterID(bus: 0, device: UInt8(number), function: 0),
+      macAddress: [0x52, 0x54, 0, 0, 0, UInt8(number + 1)], queuePairs: 2)
+    return try GuestNIC<VirtqueueVirtualizer<VirtioNetDriver>, ModelNIC<VirtioNetModel, UplinkWire>, Inspector>(
+      ModelNIC(model: model, line: makeLine(folder, number)), windows: [.empty, .empty, .empty, .empty, .registers],
+      inspecting: shared, settings: settings(protection))
+  }
+
+  private static func settings(_ protection: PacketProtection) -> InterceptionSettings {
+    InterceptionSettings(
+      limits: RingLimits(copyMemory: protection == .copyToDPIMemory ? 8 << 20 : 0), protection: protection)
+  }
+
+  private static func makeLine(_ folder: String, _ number: Int) throws(HostError) -> UplinkWire {
+    try UplinkWire(Uplink.datagram(local: folder + "/ours\(number)", remote: folder + "/theirs\(number)"))
   }
 }
 

@@ -63,7 +63,7 @@ import Testing
     let isHeldUp = one.isHeldUp
     #expect(isHeldUp)
     // Longer than a full cable holds anybody up; the wire reads the real clock.
-    usleep(20_000)
+    usleep(UInt32(2 * UplinkWire.longestHold / 1000))
     one.clock.readTime()
     let isHeldUpStill = one.isHeldUp
     let goesOn = one.hasRoom(forFrameOf: 1514)

@@ -16,6 +16,8 @@ import Testing
     struct Found {
       var digests: [UInt64] = []
       var changes = 0
+      var alerts: [String: Int] = [:]
+      var described = 0
     }
     let found = Mutex(Found())
   }
@@ -29,12 +31,18 @@ import Testing
       var configuration = DPIConfiguration()
       configuration.midstream = true
       configuration.validatesChecksums = false
+      // Data are looked at as they come: nobody acknowledges them.
+      configuration.isInline = true
+      configuration.records = [.alerts, .http, .flows, .decodeAnomalies, .streamAnomalies, .applicationAnomalies]
+      // Records hold the frame and its payload besides what parsers found.
+      configuration.recordOptions.ethernet = true
+      configuration.recordOptions.anomalyPacket = true
       let report = RuleReader(configuration: configuration).read(Array(RewritingGuestTests.rules.utf8), file: "test")
       #expect(report.problems.isEmpty)
       // All of it, or nothing: what fails comes first.
       let policy = try FirewallPolicy(RewritingGuestTests.policy)
       let program = try DetectionProgram(rules: report.rules, configuration: configuration)
-      let engine = try DPIEngine(program: program, configuration: configuration, sink: Records())
+      let engine = try DPIEngine(program: program, configuration: configuration, sink: Records(findings))
       self.engine = engine
       firewall = FirewallInspector(policy: policy)
       self.findings = findings
@@ -53,14 +61,29 @@ import Testing
     }
   }
 
+  /// Reads what it is given, and tells which levels of the engine were reached.
   private final class Records: RecordSink {
-    func write(record: RawSpan) {}
+    private let findings: Findings
+    init(_ findings: Findings) { self.findings = findings }
+
+    func write(record: RawSpan) {
+      let line = unsafe record.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+      findings.found.withLock {
+        if line.contains("\"packet\":"), line.contains("\"hostname\":\"example.org\"") { $0.described += 1 }
+        for level in RewritingGuestTests.levels where line.contains("\"signature\":\"\(level)\"") {
+          $0.alerts[level, default: 0] += 1
+        }
+      }
+    }
   }
 
+  /// What looks at a frame, each with a rule that has its name.
+  private static let levels = ["decode", "stream", "application", "pcre"]
   private static let rules = """
-    alert tcp any any -> any any (content:"GET"; sid:1;)
-    alert http any any -> any any (http.uri; content:"/a"; sid:2;)
-    alert ip any any -> any any (pcre:"/[a-f]{3}x/"; sid:3;)
+    alert ip any any -> any any (msg:"decode"; ttl:64; sid:1;)
+    alert tcp any any -> any any (msg:"stream"; flow:to_server,only_stream; content:"GET"; sid:2;)
+    alert http any any -> any any (msg:"application"; http.uri; content:"/a"; sid:3;)
+    alert ip any any -> any any (msg:"pcre"; pcre:"/[a-f]{3}x/"; sid:4;)
     """
   private static let policy = """
     table inet t {
@@ -113,6 +136,8 @@ import Testing
       var random = SeededGenerator(seed: 7)
       while !flag.isSet {
         let place = random.next() & 1 == 0 ? Int(random.next() % 60) : Int(random.next() % UInt64(frame.count))
+        // The connection's port is the sender's.
+        if place == 34 || place == 35 { continue }
         unsafe writer.memory.storeBytes(
           of: UInt8(truncatingIfNeeded: random.next()), toByteOffset: Int(BenchGuest.transmitBuffer) + place,
           as: UInt8.self)
@@ -124,6 +149,9 @@ import Testing
     var sent: [UInt64] = []
     let end = Date().addingTimeInterval(seconds)
     repeat {
+      // A connection of its own each time, or its data would be known and looked at no more.
+      let port = UInt16(1024 + sent.count % 60_000)
+      guest.fill(BenchGuest.transmitBuffer + 34, [UInt8(port >> 8), UInt8(truncatingIfNeeded: port)])
       let arrived = try #require(try guest.sendBuffer(count: frame.count))
       // Bytes of initialized integers.
       sent.append(unsafe Self.digest(arrived.span.bytes))
@@ -133,9 +161,15 @@ import Testing
     #expect(bench.end() == nil)
     let found = findings.found.withLock { $0 }
     #expect(found.digests.count == sent.count)
-    if protection == .copyToDPIMemory {
+    for level in Self.levels { #expect(found.alerts[level, default: 0] > 0, "\(level) has seen no frame") }
+    #expect(found.described > 0, "no record has the frame and its request")
+    switch protection {
+    case .copyToDPIMemory:
       #expect(found.changes == 0)
       #expect(found.digests == sent)
+    default:
+      // Otherwise nothing was tried.
+      #expect(found.changes > 0)
     }
   }
 
