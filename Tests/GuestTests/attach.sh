@@ -165,7 +165,8 @@ paired() { # paired CASE NIC OPTION...
     check "the guest pings" await ping
     "$disturb" 3
     check "the guest downloads" await download
-    "$disturb" 3
+    # One, or the guest is done before there is another.
+    "$disturb" 1
   fi
   check "the guest comes to its end" await end
   guest=$far console=$far_console

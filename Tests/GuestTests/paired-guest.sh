@@ -15,6 +15,8 @@ sha256sum </tmp/data
 section upload
 nc 192.0.2.1 9002 </tmp/data
 section uploaded
+# Who was killed meanwhile is back when the rest begins: an inspector comes a second after the one before.
+sleep 5
 section page
 fetch /index.html
 section attack
