@@ -45,7 +45,8 @@ serve_guest() {
     "sleep $boot_seconds | '$tools/busybox' nc -l -p 9002 >'$work/received'"
 }
 
-# requests CASE: how many the web server saw. (Its log does not have what stands behind a question mark.)
+# requests CASE: how many the web server saw. (Its log does not have what stands behind a question mark; grep fails when it
+# counts none.)
 requests() { grep -ac url: "$work/$1.httpd.log" || true; }
 
 boot_guest() { boot "$work/$1.console" "$work/$1.qemu.log" "$work/initrd" "$work/nic.sock" "${1%%-*}"; }
