@@ -131,7 +131,7 @@ enum GuestBenchKind: String, CaseIterable, Sendable {
 
 /// A guest and its emulator: a vfio-user client with memory of its own, and the far end of the cable.
 @safe
-final class BenchGuest {
+final class BenchGuest: FarEnd {
   /// Where the guest's memory is to its NIC.
   static let base: UInt64 = 0x10_0000
   static let length = 2 << 20
@@ -143,8 +143,8 @@ final class BenchGuest {
 
   let kind: GuestBenchKind
   private let socket: Int32
-  private let cable: Int32
-  private let cableServer: String
+  let cable: Int32
+  let cableServer: String
   let file: Int32
   /// Invariant: `length` bytes, mapped until this object is gone.
   let memory: UnsafeMutableRawPointer
@@ -210,25 +210,11 @@ final class BenchGuest {
   }
 
   private func put(_ message: [UInt8], descriptors: [Int32] = []) throws {
-    var done = 0
-    while done < message.count {
-      let count = unsafe message.withUnsafeBytes {
-        unsafe ally_send(
-          socket, $0.baseAddress! + done, $0.count - done, 0, descriptors, done == 0 ? descriptors.count : 0)
-      }
-      guard count > 0 else { throw Gone() }
-      done += count
-    }
+    guard sendWhole(message, over: socket, descriptors: descriptors) else { throw Gone() }
   }
 
   private func take(_ count: Int) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    var done = 0
-    while done < count {
-      let got = unsafe bytes.withUnsafeMutableBytes { unsafe recv(socket, $0.baseAddress! + done, count - done, 0) }
-      guard got > 0 else { throw Gone() }
-      done += got
-    }
+    guard let bytes = takeWhole(count, from: socket) else { throw Gone() }
     return bytes
   }
 
@@ -322,23 +308,6 @@ final class BenchGuest {
     transmitTail = (transmitTail + 1) % Self.slots
     try write(0x3818, UInt32(transmitTail))
     return farEnd(milliseconds: 20_000)
-  }
-
-  /// The next frame at the far end of the cable; nil when none comes in time.
-  func farEnd(milliseconds: Int32) -> [UInt8]? {
-    guard awaitInput(cable, milliseconds: milliseconds) else { return nil }
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    let count = unsafe recv(cable, &buffer, buffer.count, 0)
-    return count < 0 ? nil : Array(buffer[..<count])
-  }
-
-  func emptyFarEnd() { while farEnd(milliseconds: 0) != nil {} }
-
-  /// Gives a frame to the cable's far end; false when nobody takes it.
-  @discardableResult
-  func offer(_ frame: [UInt8]) -> Bool {
-    if unsafe ally_connect_unix(cable, cableServer) != 0 { return false }
-    return unsafe Glibc.send(cable, frame, frame.count, Int32(MSG_DONTWAIT)) == frame.count
   }
 
   /// Waits for a received frame.

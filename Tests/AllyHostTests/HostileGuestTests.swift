@@ -78,6 +78,23 @@ import Testing
     }
   }
 
+  /// Has a guest do what it likes for as long as the test lasts, and another its work meanwhile, frame by frame.
+  private func disturb(
+    _ polite: BenchGuest, _ seed: UInt64, _ act: (inout SeededGenerator) throws -> Void
+  ) throws {
+    var random = SeededGenerator(seed: seed)
+    let end = Date().addingTimeInterval(Self.seconds)
+    var round: UInt8 = 0
+    repeat {
+      for _ in 0..<500 { try act(&random) }
+      round &+= 1
+      let frame = Self.frame(round)
+      #expect(try polite.send(frame) == frame, "seed \(seed): the other guest's frame did not leave")
+      #expect(polite.offer(frame), "seed \(seed)")
+      #expect(try polite.receive() == frame, "seed \(seed): the other guest got no frame")
+    } while Date() < end
+  }
+
   @Test(arguments: GuestBenchKind.allCases, [PacketProtection.copyToDPIMemory, .inPlace])
   func `A guest that writes anything harms nobody else, and recovers`(
     kind: GuestBenchKind, protection: PacketProtection
@@ -87,17 +104,7 @@ import Testing
     let hostile = try BenchGuest(bench, 0, kind)
     let polite = try BenchGuest(bench, 1)
     try polite.bringUp()
-    var random = SeededGenerator(seed: seed)
-    let end = Date().addingTimeInterval(Self.seconds)
-    var round: UInt8 = 0
-    repeat {
-      for _ in 0..<500 { try act(hostile, &random) }
-      round &+= 1
-      let frame = Self.frame(round)
-      #expect(try polite.send(frame) == frame, "seed \(seed): the other guest's frame did not leave")
-      #expect(polite.offer(frame), "seed \(seed)")
-      #expect(try polite.receive() == frame, "seed \(seed): the other guest got no frame")
-    } while Date() < end
+    try disturb(polite, seed) { try act(hostile, &$0) }
 
     try hostile.reset()
     try hostile.bringUp()
@@ -182,17 +189,7 @@ import Testing
     let hostile = try VirtioBenchGuest(bench, 1)
     try polite.bringUp()
     try hostile.reset()
-    var random = SeededGenerator(seed: seed)
-    let end = Date().addingTimeInterval(Self.seconds)
-    var round: UInt8 = 0
-    repeat {
-      for _ in 0..<500 { try act(hostile, &random) }
-      round &+= 1
-      let frame = Self.frame(round)
-      #expect(try polite.send(frame) == frame, "seed \(seed): the other guest's frame did not leave")
-      #expect(polite.offer(frame), "seed \(seed)")
-      #expect(try polite.receive() == frame, "seed \(seed): the other guest got no frame")
-    } while Date() < end
+    try disturb(polite, seed) { try act(hostile, &$0) }
 
     try hostile.reset()
     hostile.emptyFarEnd()

@@ -8,7 +8,7 @@ import Testing
 /// A guest with a virtio network device and its emulator: a vhost-user front end over a real socket with memory of its own, a
 /// small driver of split virtqueues, and the far end of the cable.
 @safe
-final class VirtioBenchGuest {
+final class VirtioBenchGuest: FarEnd {
   static let base: UInt64 = 0x10_0000
   static let length = 4 << 20
   /// Where the front end itself has the memory.
@@ -22,8 +22,8 @@ final class VirtioBenchGuest {
   private static let bufferLength: UInt64 = 2048
 
   private let path: String
-  private let cable: Int32
-  private let cableServer: String
+  let cable: Int32
+  let cableServer: String
   private var socket: Int32 = -1
   private let file: Int32
   /// Invariant: `length` bytes, mapped until this object is gone.
@@ -71,6 +71,7 @@ final class VirtioBenchGuest {
     var isConnected = false
     for _ in 0..<1000 where !isConnected {
       isConnected = unsafe ally_connect_unix(socket, path) == 0
+      // The server listens again a moment after it has let go of the one before.
       if !isConnected { usleep(10_000) }
     }
     #expect(isConnected)
@@ -81,15 +82,7 @@ final class VirtioBenchGuest {
   /// Says what has no answer.
   func post(_ request: UInt32, _ payload: [UInt8], descriptors: [Int32] = []) throws {
     let message = bytes(request, 1, UInt32(payload.count)) + payload
-    var done = 0
-    while done < message.count {
-      let count = unsafe message.withUnsafeBytes {
-        unsafe ally_send(
-          socket, $0.baseAddress! + done, $0.count - done, 0, descriptors, done == 0 ? descriptors.count : 0)
-      }
-      guard count > 0 else { throw Gone() }
-      done += count
-    }
+    guard sendWhole(message, over: socket, descriptors: descriptors) else { throw Gone() }
   }
 
   func post(_ request: UInt32, numbers: [UInt64]) throws {
@@ -107,13 +100,7 @@ final class VirtioBenchGuest {
   }
 
   private func take(_ count: Int) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    var done = 0
-    while done < count {
-      let got = unsafe bytes.withUnsafeMutableBytes { unsafe recv(socket, $0.baseAddress! + done, count - done, 0) }
-      guard got > 0 else { throw Gone() }
-      done += got
-    }
+    guard let bytes = takeWhole(count, from: socket) else { throw Gone() }
     return bytes
   }
 
@@ -211,6 +198,7 @@ final class VirtioBenchGuest {
   /// Waits for a received frame.
   func receive() -> [UInt8]? {
     let table = Self.ring(0) + Self.used
+    // A guest that polls; 20 seconds, or nothing comes.
     for _ in 0..<2000 where load16(table + 2) == seen { usleep(10_000) }
     guard load16(table + 2) != seen else { return nil }
     let element = table + 4 + 8 * (UInt64(seen) % Self.size)
@@ -224,23 +212,5 @@ final class VirtioBenchGuest {
     make(0, availableBytes: Self.bufferLength, flags: 2)
     kick()
     return frame
-  }
-
-  // MARK: - The far end of the cable
-
-  func farEnd(milliseconds: Int32) -> [UInt8]? {
-    guard awaitInput(cable, milliseconds: milliseconds) else { return nil }
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    let count = unsafe recv(cable, &buffer, buffer.count, 0)
-    return count < 0 ? nil : Array(buffer[..<count])
-  }
-
-  func emptyFarEnd() { while farEnd(milliseconds: 0) != nil {} }
-
-  /// Gives a frame to the cable's far end; false when nobody takes it.
-  @discardableResult
-  func offer(_ frame: [UInt8]) -> Bool {
-    if unsafe ally_connect_unix(cable, cableServer) != 0 { return false }
-    return unsafe Glibc.send(cable, frame, frame.count, Int32(MSG_DONTWAIT)) == frame.count
   }
 }
