@@ -8,8 +8,9 @@ public struct DPIConfiguration: Sendable {
   public var actionOrder: [RuleAction] = [.pass, .drop, .reject, .alert]
   /// `-k none` clears it: packets whose checksum is wrong then take part.
   public var validatesChecksums = true
-  /// `pcap-file.checksum-checks: auto`: when more than a tenth of the first ``checksumSample`` frames are wrong, the capture
-  /// was taken in front of a network card that computes them, and none is looked at any more. For captures alone.
+  /// `pcap-file.checksum-checks: auto`: when more than a tenth of the first ``checksumSample`` frames have a wrong checksum of
+  /// TCP, the capture was taken in front of a network card that computes them, and frames' own are not looked at any more; those of what
+  /// tunnels carry are. For captures alone.
   public var doubtsChecksums = false
   /// `pcap-file.checksum-checks: no`: to rules on checksums (`ipv4-csum`, …) every one is right. What ``validatesChecksums`` says is
   /// about streams and changes nothing for them.

@@ -4,8 +4,6 @@ struct DecodeStatistics: BitwiseCopyable, Sendable {
   var bytes: UInt64 = 0
   /// Packets with a broken or cut header.
   var invalid: UInt64 = 0
-  /// Packets whose checksum is wrong; 0 when none is looked at.
-  var wrongChecksums: UInt64 = 0
   /// Packets left out because a frame held more than ``FrameDissector/maximumPackets``.
   var tooDeep: UInt64 = 0
   var fragments: UInt64 = 0

@@ -15,15 +15,11 @@ struct PacketDecoder: BitwiseCopyable, Sendable {
   /// stock drivers leave the length to the NIC.
   var isToBeSegmented = false
   /// UDP ports behind which a tunnel is looked for.
-  let teredo: TunnelPorts
-  let vxlan: TunnelPorts
-  let geneve: TunnelPorts
+  let tunnels: TunnelSettings
 
   init(validatesChecksums: Bool, tunnels: TunnelSettings = TunnelSettings()) {
     self.validatesChecksums = validatesChecksums
-    teredo = tunnels.teredo
-    vxlan = tunnels.vxlan
-    geneve = tunnels.geneve
+    self.tunnels = tunnels
   }
 }
 

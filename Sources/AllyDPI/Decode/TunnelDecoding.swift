@@ -104,11 +104,15 @@ extension PacketDecoder {
 
   /// Teredo, VXLAN and Geneve by their ports.
   func decodeUDPTunnel(_ bytes: RawSpan, at offset: Int, layers: UInt8, packet: inout DecodedPacket) -> CarriedPacket? {
-    if teredo.contains(packet.sourcePort) || teredo.contains(packet.destinationPort) {
+    if tunnels.teredo.contains(packet.sourcePort) || tunnels.teredo.contains(packet.destinationPort) {
       if let carried = decodeTeredo(bytes, at: offset, layers: layers) { return carried }
     }
-    if geneve.contains(packet.destinationPort) { return decodeGeneve(bytes, at: offset, layers: layers, into: &packet) }
-    if vxlan.contains(packet.destinationPort) { return decodeVXLAN(bytes, at: offset, layers: layers, into: &packet) }
+    if tunnels.geneve.contains(packet.destinationPort) {
+      return decodeGeneve(bytes, at: offset, layers: layers, into: &packet)
+    }
+    if tunnels.vxlan.contains(packet.destinationPort) {
+      return decodeVXLAN(bytes, at: offset, layers: layers, into: &packet)
+    }
     return nil
   }
 

@@ -195,11 +195,14 @@ struct PrefilterBuilder {
     var places: [[UInt32]: UInt16] = [:]
     for members in builder.rows() {
       let signatures = members.map(\.signature)
-      if places[signatures] == nil {
-        places[signatures] = UInt16(sets.count)
-        sets.append(try buildSet(of: members, compiler: compiler))
+      if let place = places[signatures] {
+        setNumbers.append(place)
+        continue
       }
-      setNumbers.append(places[signatures] ?? 0)
+      let place = UInt16(sets.count)
+      sets.append(try buildSet(of: members, compiler: compiler))
+      places[signatures] = place
+      setNumbers.append(place)
     }
     let firstPort = servicePorts.count
     servicePorts += builder.servicePorts
