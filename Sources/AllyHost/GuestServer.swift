@@ -35,6 +35,8 @@ public final class GuestServer {
   /// Of a worker: the way to its keeper, and what it shares with it.
   private var channel: KeeperChannel?
   private var page: KeeperPage?
+  /// What is waited for; kept for its memory.
+  private var entries: [pollfd] = []
   /// The most messages of one client before everything else has its turn.
   private static let messagesAtOnce = 256
   /// Nanoseconds between two looks at what nobody tells of: carriers, files to be written.
@@ -103,12 +105,13 @@ public final class GuestServer {
   ///   - waiting: what it does when there is nothing to do.
   ///   - often: called every ``period`` and at the end; ends the work when it returns false.
   public func run(
-    until stop: Int32, waiting: CoreWaiting = .interrupt, often: () -> Bool
+    until stop: Int32, waiting: CoreWaiting = .adaptive, often: () -> Bool
   ) throws(HostError) {
     try MappedMemory.beginGuarding()
     Self.blockPipeSignal()
     var next: UInt64 = 0
     var lastWork: UInt64 = 0
+    let patience = waiting.patience
     defer { page?.rest() }
     while true {
       page?.beat()
@@ -120,9 +123,11 @@ public final class GuestServer {
         if let failure = places.first?.guest.failure, !places.contains(where: \.isOpen) { throw failure }
         guard often() else { return }
       }
-      let isEager = now &- lastWork < waiting.patience
-      let (isToStop, isWork) = try wait(for: stop, until: isEager ? 0 : next)
-      if isToStop {
+      let isEager = now &- lastWork < patience
+      // Whoever is waited for may have been put on this processor: it is to run first.
+      if isEager { sched_yield() }
+      let reason = try wait(for: stop, until: next, sleeps: !isEager)
+      if reason == .stop {
         _ = often()
         // The guests are the next one's, whose the sockets are, too: nothing is taken down.
         if channel?.isToRetire() == true {
@@ -131,7 +136,8 @@ public final class GuestServer {
         }
         return
       }
-      if isWork { lastWork = now }
+      if reason == .nothing { continue }
+      if reason == .work { lastWork = Self.now }
       for place in places { turn(place) }
     }
   }
@@ -146,16 +152,28 @@ public final class GuestServer {
     unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
   }
 
+  /// Why a core does not wait any more.
+  private enum Waking {
+    /// Somebody wants something, or there was more to do than was done.
+    case work
+    /// Something is due.
+    case time
+    case stop
+    /// It was only to look.
+    case nothing
+  }
+
   /// Waits for anything to do.
   ///
-  /// - Returns: whether it is to stop, and whether there is something to do.
-  private func wait(for stop: Int32, until deadline: UInt64) throws(HostError) -> (isToStop: Bool, isWork: Bool) {
-    var entries = [
-      pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
-      // A worker does not outlive its keeper. A negative number is passed over.
-      pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
-    ]
-    var deadline = deadline
+  /// - Parameters:
+  ///   - limit: when to come back at the latest.
+  ///   - sleeps: whether it waits at all, or only looks.
+  private func wait(for stop: Int32, until limit: UInt64, sleeps: Bool) throws(HostError) -> Waking {
+    entries.removeAll(keepingCapacity: true)
+    entries.append(pollfd(fd: stop, events: Int16(POLLIN), revents: 0))
+    // A worker does not outlive its keeper. A negative number is passed over.
+    entries.append(pollfd(fd: channel?.descriptor ?? -1, events: Int16(POLLIN), revents: 0))
+    var deadline = limit
     var isBusy = false
     for place in places {
       // A second client waits until the first has gone.
@@ -170,16 +188,15 @@ public final class GuestServer {
         entries.append(pollfd(fd: uplink, events: Int16(POLLIN), revents: 0))
       }
       if let timer = place.guest.nextTimer { deadline = min(deadline, timer) }
-      if place.isBusy {
-        deadline = 0
-        isBusy = true
-      }
+      isBusy = isBusy || place.isBusy
     }
     let now = Self.now
-    let left = deadline > now ? deadline - now : 0
+    let left = sleeps && !isBusy && deadline > now ? deadline - now : 0
     let count = unsafe ally_wait(&entries, entries.count, left)
     if count < 0, errno != EINTR { throw HostError("cannot wait for guests", code: errno) }
-    return (count > 0 && (entries[0].revents != 0 || entries[1].revents != 0), count > 0 || isBusy)
+    if count > 0, entries[0].revents != 0 || entries[1].revents != 0 { return .stop }
+    if count > 0 || isBusy { return .work }
+    return sleeps || deadline <= now ? .time : .nothing
   }
 
   private func turn(_ place: Place) {

@@ -34,6 +34,7 @@ struct DetectionTables: Sendable {
   var digests: ConstantTable<UInt8>
   /// What rules want to know of files.
   var fileNeeds: FileNeeds
+  var ends: EndTables
   var prefilter: PrefilterTables
   var application: ApplicationTables
   var frames: ConstantTable<FrameSignature>
@@ -129,6 +130,7 @@ struct DetectionTables: Sendable {
     unsafe reputations.deallocate()
     unsafe numberRanges.deallocate()
     unsafe digests.deallocate()
+    unsafe ends.deallocate()
     unsafe prefilter.deallocate()
     unsafe application.deallocate()
     unsafe tags.deallocate()

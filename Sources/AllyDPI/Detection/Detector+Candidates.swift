@@ -105,7 +105,7 @@ extension Detector {
   ) {
     for index in range.indices {
       let entry = tables.prefilter.unsearched[tables.prefilter.candidates[index]]
-      if !entry.applications.admits(protocolNumber) { continue }
+      if !entry.applications.admits(protocolNumber) || !isPossible(entry.signature) { continue }
       if let literal = entry.literal {
         // What counts from the start of a stream stands in its first window.
         if literal.needsStart && !isStart || !literal.isIn(data) { continue }
@@ -116,6 +116,13 @@ extension Detector {
 
   @inline(__always)
   private mutating func insert(_ range: TableRange) {
-    for index in range.indices { candidates.insert(tables.prefilter.candidates[index]) }
+    for index in range.indices {
+      let signature = tables.prefilter.candidates[index]
+      if isPossible(signature) { candidates.insert(signature) }
+    }
   }
+
+  /// Whether a signature is about packets between the ends of the packet in hand.
+  @inline(__always)
+  func isPossible(_ signature: UInt32) -> Bool { tables.ends.signatures[signature].admit(ends) }
 }

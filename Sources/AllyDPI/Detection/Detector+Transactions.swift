@@ -110,6 +110,7 @@ extension Detector {
       let candidate = tables.application.candidates[Int(side.unsearched.start) &+ next]
       if candidate.earliest > stage { break }
       next &+= 1
+      if !isPossible(candidate.signature) { continue }
       if candidate.anchor != Signature.any {
         let anchor = tables.application.anchors[candidate.anchor]
         if buffer != anchor.buffer {
@@ -172,7 +173,9 @@ extension Detector {
   /// Bytes searched again so that literals across two pieces of a growing buffer are found.
   private static var overlap: Int { 4096 }
 
+  /// What one side says in a flow has the same ends in all packets.
   private func propose(_ candidate: ApplicationCandidate, _ inspection: TransactionInspection, _ side: FlowSide) {
+    if !isPossible(candidate.signature) { return }
     inspection.withSide(side) { state in
       if state.matched.contains(candidate.signature) { return }
       if !state.pending.contains(where: { $0.signature == candidate.signature }) { state.pending.append(candidate) }

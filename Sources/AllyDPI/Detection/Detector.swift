@@ -48,6 +48,8 @@ struct Detector: ~Copyable {
   /// New bytes of a growing buffer that are worth a search.
   let growth: Int
   var candidates: CandidateSet
+  /// Of the packet in hand.
+  var ends = PacketEnds()
   var scratch: HyperscanScratch
   var evaluator: PayloadEvaluator
   private var thresholds: ThresholdCounter
@@ -138,6 +140,7 @@ struct Detector: ~Copyable {
     if !packetVariables.isEmpty { packetVariables.removeAll() }
     costs.begin()
     guard tables.signatures.count > 0 else { return Decision() }
+    ends = tables.ends.ends(of: packet)
     let group = tables.prefilter.groups[PrefilterTables.groupIndex(TransportClass(packet), context.side)]
     collect(group, packet, context, bytes: bytes, window: window, marks: &marks)
     while let rank = candidates.popFirst() {

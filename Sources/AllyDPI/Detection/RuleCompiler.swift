@@ -67,6 +67,9 @@ struct RuleCompiler {
         problems.append(error)
       }
     }
+    let ends = EndTables(
+      signatures, addressLists: addressLists.map { $0.indices.map { (addresses[$0].first, addresses[$0].last) } },
+      portLists: portLists.map { $0.indices.map { (ports[$0].first, ports[$0].last) } })
     let compiler = DatabaseCompiler(
       target: configuration.limitsVectorsToAVX2 ? .avx2 : .host, cache: configuration.databaseCache)
     let prefilterTables: PrefilterTables
@@ -81,6 +84,7 @@ struct RuleCompiler {
         throw error
       }
     } catch {
+      unsafe ends.deallocate()
       for pattern in patterns { unsafe pattern.deallocate() }
       for chain in transforms { unsafe chain.deallocate() }
       throw error
@@ -97,7 +101,7 @@ struct RuleCompiler {
       rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions),
       reputations: ReputationTable(configuration.addressReputations),
       numberRanges: ConstantTable(numberRanges), digests: ConstantTable(fileDigests.bytes), fileNeeds: fileNeeds,
-      prefilter: prefilterTables, application: applicationTables, frames: ConstantTable(frames), conditions: conditions,
+      ends: ends, prefilter: prefilterTables, application: applicationTables, frames: ConstantTable(frames), conditions: conditions,
       tags: ConstantTable(tags),
       transforms: transforms,
       dataSets: dataSets.definitions, variableCount: variableCount)

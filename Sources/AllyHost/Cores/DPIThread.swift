@@ -7,15 +7,17 @@ public enum CoreWaiting: String, Sendable, CaseIterable {
   case interrupt
   /// It never sleeps: the least delay, and all of a processor.
   case poll
-  /// It looks for another 100 µs after it was last busy, then sleeps.
+  /// It looks for another millisecond after it was last busy, then sleeps. With one processor it does not look: whoever is waited for
+  /// needs that.
   case adaptive
 
-  /// Nanoseconds after the last work during which it does not sleep.
+  /// Nanoseconds after the last work during which it does not sleep. To wake a processor that has halted takes long, most of all on a
+  /// virtual machine, where that is the host's work: frames of one connection come sooner than that is worth it.
   var patience: UInt64 {
     switch self {
     case .interrupt: 0
     case .poll: .max
-    case .adaptive: 100_000
+    case .adaptive: sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? 2_000_000 : 0
     }
   }
 }
@@ -25,7 +27,7 @@ public struct CoreSettings: Sendable {
   /// The processor that it has to itself as far as this process is concerned; nil for any. Memory that it takes comes from
   /// that processor's NUMA node, where there are nodes and as long as the node has any.
   public var processor: Int?
-  public var waiting = CoreWaiting.interrupt
+  public var waiting = CoreWaiting.adaptive
   /// Real-time priority, 1 to 99 (`SCHED_FIFO`); nil for the usual scheduling. It needs `CAP_SYS_NICE`.
   public var priority: Int?
   /// Whether pages that were touched stay in memory. It needs `CAP_IPC_LOCK`, or a limit that is high enough.

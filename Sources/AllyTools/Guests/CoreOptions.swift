@@ -12,7 +12,7 @@ public struct CoreOptions: ParsableArguments {
   @Option(
     name: .customLong("wait"),
     help: "How the core waits: interrupt (sleeps), poll (never), or adaptive (looks a while longer, then sleeps).")
-  var waiting: CoreWaiting = .interrupt
+  var waiting: CoreWaiting = .adaptive
 
   @Option(
     name: .customLong("realtime"),
@@ -37,7 +37,7 @@ public struct CoreOptions: ParsableArguments {
   }
 
   /// Whether anything was said at all.
-  public var areSaid: Bool { processor != nil || waiting != .interrupt || priority != nil || locksMemory }
+  public var areSaid: Bool { processor != nil || waiting != .adaptive || priority != nil || locksMemory }
 
   var settings: CoreSettings {
     var settings = CoreSettings()
