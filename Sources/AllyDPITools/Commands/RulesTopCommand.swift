@@ -24,12 +24,7 @@ public struct RulesTopCommand {
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
     }
-    var reader: CaptureReader
-    do {
-      reader = try CaptureReader(path: capture, showsProgress: Console.showsProgress)
-    } catch {
-      throw error.failure
-    }
+    var reader = try CaptureReader.open(capture)
     var run = DirectRun()
     _ = try run.inspect(&reader, inspecting: &engine) { _ in }
     engine.finish()
