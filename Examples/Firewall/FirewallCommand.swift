@@ -117,7 +117,7 @@ struct FirewallCommand {
     var accepted = try AcceptedCapture(path: options.write, like: reader)
     let log = try openLog(policy)
     var firewall = LoggedFirewall(
-      FirewallInspector(policy: policy, configuration: configuration), log: log, hosts: options.hosts.map(\.address))
+      FirewallInspector(policy: policy, configuration: configuration), log: log, hosts: options.hosts)
 
     if let log { reader.stop { log.failure != nil } }
     let summary = try run.inspect(&reader, inspecting: &firewall) { packet throws(CommandFailure) in
