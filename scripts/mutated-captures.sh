@@ -69,7 +69,7 @@ for ((; left > 0; left -= batch, seed++)); do
   [ $((seed % 3)) -ne 0 ] || options+=(--inline)
   printf 'mutated captures: seed %s, %s MiB' "$seed" "$batch"
   inspect "$work/captures" "${options[@]}"
-  records=$(python3 - "$work/records/eve.json" <<'PYTHON'
+  records=$(python3 - "$work/records/eve.json" 2> /dev/null <<'PYTHON'
 import json, sys
 count = 0
 with open(sys.argv[1], "rb") as lines:
@@ -82,7 +82,7 @@ with open(sys.argv[1], "rb") as lines:
     else:
         print(count, "records")
 PYTHON
-  )
+  ) || records="no records"
   printf ': status %s, %s s, %s MiB above an idle run, %s\n' "$status" "$seconds" "$(((memory - idle) / 1024))" "$records"
   # Some of them are damaged files, which is told at the end.
   if [ "$status" -ne 0 ] && [ "$status" -ne 65 ] || [ "$(((memory - idle) / 1024))" -gt "$above" ] ||
