@@ -8,7 +8,7 @@ help:
 	@echo 'make guest-demo   boot a stock Linux behind the IDS and the firewall (gets 1 GB of tools)'
 	@echo 'make test    run all tests that need no special rights and no guest'
 	@echo 'make test-guests   run a stock kernel in an emulated machine with a sequestered core (gets 1 GB of tools)'
-	@echo 'make soak    a million steps with Ally and without; guests that mean harm; fuzz every reader of foreign bytes, ten minutes each'
+	@echo 'make soak    a million steps with Ally and without; guests that mean harm; fuzz every reader of foreign bytes, ten minutes each; 10 GiB of mutated captures'
 	@echo 'make format  format the sources'
 	@echo 'make lint    check formatting and scripts'
 	@echo 'make docs    build the documentation of the libraries'
@@ -43,6 +43,7 @@ soak: dependencies
 	  --filter anOSDriverCannotTell
 	scripts/hostile-guests.sh 60 3
 	scripts/fuzz.sh 600
+	scripts/mutated-captures.sh 10240
 
 dependencies:
 	@scripts/install-dependencies.sh

@@ -113,11 +113,11 @@ struct FirewallCommand {
     _ capture: String, by policy: FirewallPolicy, through run: some CaptureRun
   ) throws(CommandFailure) -> ExitStatus {
     var run = run
-    var reader = try openCapture(capture)
+    var reader = try CaptureReader.open(capture)
     var accepted = try AcceptedCapture(path: options.write, like: reader)
     let log = try openLog(policy)
     var firewall = LoggedFirewall(
-      FirewallInspector(policy: policy, configuration: configuration), log: log, hosts: options.hosts.map(\.address))
+      FirewallInspector(policy: policy, configuration: configuration), log: log, hosts: options.hosts)
 
     if let log { reader.stop { log.failure != nil } }
     let summary = try run.inspect(&reader, inspecting: &firewall) { packet throws(CommandFailure) in
@@ -129,14 +129,6 @@ struct FirewallCommand {
     try report(policy, summary, firewall.counters, firewall.statistics, logged: firewall.logged)
     for problem in reader.problems { Console.complain("firewall: \(problem)") }
     return reader.problems.first?.status ?? .success
-  }
-
-  private func openCapture(_ path: String) throws(CommandFailure) -> CaptureReader {
-    do {
-      return try CaptureReader(path: path, showsProgress: Console.showsProgress)
-    } catch {
-      throw error.failure
-    }
   }
 
   private var configuration: FirewallConfiguration {

@@ -1,4 +1,5 @@
 internal import AllyPacket
+internal import AllyTools
 internal import ArgumentParser
 
 /// What an operator asks of `firewall`.
@@ -24,8 +25,9 @@ struct FirewallOptions: ParsableArguments {
     name: .customLong("host"), parsing: .singleValue,
     help: ArgumentHelp(
       "An address of the machine that the capture was taken at: frames from it are judged by output chains. "
-        + "Without, every frame counts as received.", valueName: "address"))
-  var hosts: [HostAddress] = []
+        + "Without, every frame counts as received.", valueName: "address"),
+    transform: OptionValue.read("an IPv4 or IPv6 address") { IPAddress($0) })
+  var hosts: [IPAddress] = []
 
   @Flag(name: .customLong("pick-up"), help: "Track TCP connections that began before the capture.")
   var picksUpConnections = false
@@ -40,25 +42,10 @@ struct FirewallOptions: ParsableArguments {
 
   @Option(
     name: .customLong("max-connections"),
-    help: ArgumentHelp("The most connections tracked at once.", valueName: "count"))
+    help: ArgumentHelp("The most connections tracked at once.", valueName: "count"),
+    transform: OptionValue.number(1...10_000_000))
   var maximumConnections = 65_536
 
   @Flag(name: [.short, .customLong("check")], help: "Only read the policy, and say what is wrong with it.")
   var check = false
-
-  func validate() throws {
-    guard (1...10_000_000).contains(maximumConnections) else {
-      throw ValidationError("--max-connections: expected a number from 1 to 10000000")
-    }
-  }
-}
-
-/// An IPv4 or IPv6 address on the command line.
-struct HostAddress: ExpressibleByArgument {
-  var address: IPAddress
-
-  init?(argument: String) {
-    guard let address = IPAddress(argument) else { return nil }
-    self.address = address
-  }
 }

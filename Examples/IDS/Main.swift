@@ -37,6 +37,9 @@ struct IDS: ParsableCommand {
     if privileges.areSaid, options.capture != nil {
       throw ValidationError("--user and --no-sandbox go with --attach and --interface")
     }
+    if interfaces.isWanted, interception.areSaid {
+      throw ValidationError("--protection: whoever listens to an interface has copies; expected a capture or --attach")
+    }
     if interfaces.isWanted, options.isInline {
       throw ValidationError("--inline: whoever listens to an interface cannot hold frames back; expected --attach")
     }

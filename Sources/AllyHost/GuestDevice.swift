@@ -36,6 +36,8 @@ public protocol GuestDevice: AnyObject {
 
 /// A guest's virtio network device, of which the rings can be taken up where somebody else left them.
 public protocol VirtioGuestDevice: GuestDevice {
+  /// How well its frames are protected.
+  var protection: PacketProtection { get }
   /// Where a queue that works stands; nil when it does not.
   func position(ofQueue queue: Int) -> VirtqueuePosition?
   /// Says where a queue begins when it is enabled next.
@@ -333,6 +335,8 @@ where Virtualizer: ~Copyable, NIC: PersistentNIC & ~Copyable, Inspector: ~Copyab
 
 extension GuestNIC: VirtioGuestDevice
 where Virtualizer: PositionedVirtqueues & ~Copyable, NIC: ~Copyable, Inspector: ~Copyable {
+  public var protection: PacketProtection { intercepted.protection }
+
   public func position(ofQueue queue: Int) -> VirtqueuePosition? {
     intercepted.withVirtualizer { $0.position(ofQueue: queue) }
   }

@@ -24,6 +24,9 @@ public struct InterceptedNIC<
   /// Where it is noted what a read takes away, of a NIC that outlives its worker, and the message that reads.
   var reads: (records: KeptRecords, message: UInt64)?
 
+  /// How well frames are protected.
+  public var protection: PacketProtection { settings.protection }
+
   private static var requester: RequesterID { RequesterID(bus: 0, device: 0, function: 0) }
   private static var core: LocalAPICID { LocalAPICID(1) }
   /// Nanoseconds for which a completed frame's arrival is remembered while nothing moves.

@@ -10,7 +10,10 @@ public enum Privileges {
   ///   - locksMemory: whether memory is locked (``CoreSettings/locksMemory``). What is mapped later would not fit into the
   ///     limit for those without the right; where that could not be lifted, this one capability stays.
   public static func drop(to user: String?, locksMemory: Bool = false) throws(HostError) {
-    if let user, unsafe ally_become(user) != 0 { throw HostError("cannot become the user \(user)", code: errno) }
+    if let user, unsafe ally_become(user) != 0 {
+      if errno == ENOENT { throw HostError("there is no user '\(user)': expected a name of this system") }
+      throw HostError("cannot become the user \(user)", code: errno)
+    }
     guard ally_keep_capabilities(locksMemory ? 1 : 0) == 0 else {
       throw HostError("cannot give capabilities up", code: errno)
     }

@@ -26,15 +26,6 @@ public struct QueueSet: Sendable, BitwiseCopyable, Equatable {
 
   /// The queue pair with the lowest number; nil when the set is empty.
   @inlinable public var first: Int? { bits == 0 ? nil : bits.trailingZeroBitCount }
-
-  /// Takes the queue pair with the lowest number out; nil when the set is empty.
-  @inlinable
-  public mutating func removeFirst() -> Int? {
-    guard bits != 0 else { return nil }
-    let queue = bits.trailingZeroBitCount
-    bits &= bits &- 1
-    return queue
-  }
 }
 
 /// What an OS core's access to a redirected register calls for.

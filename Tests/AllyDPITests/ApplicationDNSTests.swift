@@ -44,7 +44,7 @@ import Testing
 
   @Test func noBytesHarmTheParser() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<20_000 {
       var bytes = Self.answer
       for _ in 0..<Int(random.next() % 8) {

@@ -87,7 +87,7 @@ import Testing
 
   @Test func noBytesHarmTheParser() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     let sample = Self.exchange().messages[0].bytes
     for _ in 0..<5_000 {
       var bytes = sample

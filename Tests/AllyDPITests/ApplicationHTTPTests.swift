@@ -234,7 +234,7 @@ import Testing
 
   @Test func noBytesHarmTheParser() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     let words = [
       "GET ", "POST ", "/", "HTTP/1.1", "\r\n", "\n", "\r", "\r\n\r\n", "Content-Length: ",
       "Transfer-Encoding: chunked\r\n",
@@ -262,20 +262,5 @@ import Testing
         }
       }
     }
-  }
-}
-
-/// A small generator, so that a failing seed can be run again.
-struct SplitMix: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ mixed >> 31
   }
 }

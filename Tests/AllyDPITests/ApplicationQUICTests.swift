@@ -42,7 +42,7 @@ import Testing
 
   @Test func noBytesHarmTheParser() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<300 {
       var bytes: [UInt8] = [0xC3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x40, 0x50]
       for _ in 0..<90 { bytes.append(UInt8(truncatingIfNeeded: random.next())) }

@@ -115,7 +115,7 @@ enum TLSSample {
 
   @Test func noBytesHarmTheParser() {
     let seed = UInt64.random(in: .min ... .max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     let sample = TLSSample.clientHello() + TLSSample.serverHello() + TLSSample.certificates(TLSSample.certificate())
     for _ in 0..<5_000 {
       var bytes = sample

@@ -42,6 +42,12 @@ import Testing
     #expect(front.device.report.interception.receive.faults.total == 0)
   }
 
+  /// Every change of a ring restarts all of them, and buffers that the NIC has in place would be lost.
+  @Test func framesInPlaceAreRefused() throws {
+    let bench = try GuestBench([], hasVirtio: true, protection: .inPlace) { AcceptAll() }
+    #expect(bench.end()?.hasSuffix("expected frames to be copied") == true)
+  }
+
   /// The front end stops rings and starts them again from what they answered: the guest's driver does not notice.
   @Test func ringsGoOnWhereTheyWere() throws {
     let front = try FrontEnd()

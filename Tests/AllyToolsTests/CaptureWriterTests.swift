@@ -60,6 +60,14 @@ import Testing
     #expect(error?.status == .cannotCreate)
   }
 
+  /// Before any frame is written, and not when all are.
+  @Test func withoutANameThereIsNoCapture() throws {
+    let error = #expect(throws: CaptureError.self) {
+      _ = try CaptureWriter(path: "", linkType: .ethernet, countsNanoseconds: false)
+    }
+    #expect(error == .cannotCreate(file: "", reason: "no such file or directory"))
+  }
+
   @Test func aFullDiskIsAnError() throws {
     let source = try folder.write("source.pcap", CaptureBytes.udp(count: 3).bytes)
     let error = #expect(throws: CaptureError.self) { try copy(source, to: "/dev/full") }

@@ -45,6 +45,14 @@ import Testing
     #expect(!result.output.contains("\u{1B}"), "no terminal, no progress bar")
   }
 
+  /// Read as they come, they would have the whole memory.
+  @Test(arguments: ["-S", "-c"])
+  func aDeviceWithoutEndIsNoFile(_ option: String) throws {
+    let result = try run("ally", "-r", capture(mixedCapture.bytes), "-S", rules, option, "/dev/zero", "-l", folder.path)
+    #expect(result.status == 66)
+    #expect(result.errorLines.last?.hasPrefix("ally: cannot read /dev/zero: expected a file of at most") == true)
+  }
+
   @Test(arguments: ["ids", "ally"])
   func standardInputIsACapture(_ command: String) throws {
     let result = try run(command, "-r", "-", "-S", rules, "-l", folder.path, input: mixedCapture.bytes)

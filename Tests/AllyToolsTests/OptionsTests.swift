@@ -18,7 +18,7 @@ import Testing
     #expect(options.inline)
     #expect(options.configuration == "suricata.yaml")
     #expect(options.settings == ["stream.midstream=true", "a.b=c=d"])
-    #expect(options.variables == [RuleVariable(argument: "HOME_NET=any")])
+    #expect(options.variables == [RuleVariable("HOME_NET=any")])
     #expect(options.ignoredOptions == ["--runmode"])
     #expect(options.verbose == 2)
     #expect(options.strict)
@@ -42,10 +42,26 @@ import Testing
     #expect(error.map { DPIOptions.exitCode(for: $0).rawValue } == 64)
   }
 
+  @Test func whatAVariableIsIsToldToWhoeverWritesAnother() {
+    let error = #expect(throws: (any Error).self) { _ = try DPIOptions.parse(["-S", "a", "--var", "HOME_NET"]) }
+    #expect(error.map { DPIOptions.fullMessage(for: $0).contains("expected NAME=VALUE") } == true)
+  }
+
+  @Test(
+    arguments: [
+      ([], "expected either a capture"), (["-r", "in.pcap", "--socket", "path"], "expected either a capture"),
+      (["--socket", "path", "-S", "a"], "--socket with rules"),
+      (["-r", "in.pcap", "-S", "a", "--limit", "0"], "expected a number from 1 to 1000000"),
+    ] as [([String], String)])
+  func costsAreThoseOfOneRun(_ arguments: [String], _ reason: String) {
+    let error = #expect(throws: (any Error).self) { _ = try RulesTopOptions.parse(arguments) }
+    #expect(error.map { RulesTopOptions.fullMessage(for: $0).contains(reason) } == true)
+  }
+
   @Test func variablesNeedNoDollar() {
-    #expect(RuleVariable(argument: "$NET=[10.0.0.0/8,!10.1.0.0/16]")?.name == "NET")
-    #expect(RuleVariable(argument: "NET=") == nil)
-    #expect(RuleVariable(argument: "=any") == nil)
+    #expect(RuleVariable("$NET=[10.0.0.0/8,!10.1.0.0/16]")?.name == "NET")
+    #expect(RuleVariable("NET=") == nil)
+    #expect(RuleVariable("=any") == nil)
   }
 
   @Test func aVariableIsKnownWhereItIsUsed() throws {

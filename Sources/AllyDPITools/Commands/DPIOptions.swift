@@ -1,3 +1,4 @@
+internal import AllyTools
 public import ArgumentParser
 
 /// The options that `ids` and `ally inspect` share: Suricata's own names, so that its users' habits and scripts carry over.
@@ -45,7 +46,8 @@ public struct DPIOptions: ParsableArguments {
 
   @Option(
     name: .customLong("var"),
-    help: ArgumentHelp("A rule variable, such as HOME_NET=[10.0.0.0/8]; repeatable.", valueName: "name=value"))
+    help: ArgumentHelp("A rule variable, such as HOME_NET=[10.0.0.0/8]; repeatable.", valueName: "name=value"),
+    transform: RuleVariable.read)
   var variables: [RuleVariable] = []
 
   @Option(
@@ -99,11 +101,13 @@ enum ChecksumValidation: String, ExpressibleByArgument, CaseIterable {
 }
 
 /// `--var NAME=VALUE`.
-struct RuleVariable: ExpressibleByArgument, Equatable {
+struct RuleVariable: Equatable {
   var name: String
   var value: String
 
-  init?(argument: String) {
+  static let read = OptionValue.read("NAME=VALUE, such as HOME_NET=[10.0.0.0/8]", RuleVariable.init)
+
+  init?(_ argument: String) {
     guard let equals = argument.firstIndex(of: "="), equals != argument.startIndex else { return nil }
     // Rules write $NAME; the dollar is no part of the name.
     name = String(argument[..<equals].drop { $0 == "$" })

@@ -121,10 +121,6 @@ public struct InspectCommand {
 
   private func openCapture() throws(CommandFailure) -> CaptureReader {
     guard let capture = options.capture else { throw CommandFailure(.usage, "expected a capture: -r FILE") }
-    do {
-      return try CaptureReader(path: capture, showsProgress: Console.showsProgress)
-    } catch {
-      throw error.failure
-    }
+    return try .open(capture)
   }
 }

@@ -13,12 +13,15 @@ public struct RulesCheckCommand {
 
   /// Reads the files and prints the report.
   ///
-  /// - Returns: ``ExitStatus/badConfiguration`` when a rule does not load and `--strict` is set.
+  /// - Throws: ``ExitStatus/badConfiguration`` when a rule does not load and `--strict` is set.
   public func perform() throws(CommandFailure) -> ExitStatus {
     let settings = try DPISettings(variables: options.variables, configuration: options.configuration)
     let report = try RuleSet(files: files, settings: settings).report
     try Console.print(options.json ? Self.json(report) : Self.text(report))
-    return options.strict && !report.problems.isEmpty ? .badConfiguration : .success
+    guard !options.strict || report.problems.isEmpty else {
+      throw CommandFailure(.badConfiguration, RuleSet.strictly(report.problems.count))
+    }
+    return .success
   }
 
   /// A line for each rule in file order, and a summary.

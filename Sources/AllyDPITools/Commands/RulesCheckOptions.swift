@@ -17,7 +17,8 @@ public struct RulesCheckOptions: ParsableArguments {
 
   @Option(
     name: .customLong("var"),
-    help: ArgumentHelp("A rule variable, such as HOME_NET=[10.0.0.0/8]; repeatable.", valueName: "name=value"))
+    help: ArgumentHelp("A rule variable, such as HOME_NET=[10.0.0.0/8]; repeatable.", valueName: "name=value"),
+    transform: RuleVariable.read)
   var variables: [RuleVariable] = []
 
   public init() {}

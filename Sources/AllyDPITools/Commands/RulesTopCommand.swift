@@ -12,9 +12,8 @@ public struct RulesTopCommand {
   /// Prints the rules that cost most.
   public func perform() throws(CommandFailure) -> ExitStatus {
     if let socket = options.socket { return try ControlCommand(socket: socket, command: "rules-top").perform() }
-    guard let capture = options.capture else {
-      throw CommandFailure(.usage, "expected a capture (-r FILE), or a process that inspects (--socket PATH)")
-    }
+    // `validate()` has seen to it.
+    guard let capture = options.capture else { return .usage }
     let settings = try DPISettings(files: options.rules, configuration: options.configuration)
     let rules = try RuleSet(files: settings.ruleFiles, settings: settings)
     try rules.complain(as: "ally", strict: false, verbose: false)
@@ -24,12 +23,7 @@ public struct RulesTopCommand {
     } catch {
       throw CommandFailure(.systemFault, "the engine cannot be made: \(error)")
     }
-    var reader: CaptureReader
-    do {
-      reader = try CaptureReader(path: capture, showsProgress: Console.showsProgress)
-    } catch {
-      throw error.failure
-    }
+    var reader = try CaptureReader.open(capture)
     var run = DirectRun()
     _ = try run.inspect(&reader, inspecting: &engine) { _ in }
     engine.finish()
@@ -66,12 +60,17 @@ public struct RulesTopOptions: ParsableArguments {
     help: ArgumentHelp("Settings in Suricata's format.", valueName: "suricata.yaml"))
   var configuration: String?
 
-  @Option(help: "How many rules to show.")
+  @Option(help: "How many rules to show.", transform: OptionValue.number(1...1_000_000))
   var limit = 25
 
   public init() {}
 
   public mutating func validate() throws {
-    if limit < 1 { throw ValidationError("--limit \(limit): expected at least 1") }
+    guard (socket == nil) != (capture == nil) else {
+      throw ValidationError("expected either a capture (-r FILE) or a process that inspects (--socket PATH)")
+    }
+    guard socket == nil || (rules.isEmpty && configuration == nil) else {
+      throw ValidationError("--socket with rules or settings: the process has its own; expected one of them")
+    }
   }
 }

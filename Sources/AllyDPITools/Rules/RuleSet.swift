@@ -46,11 +46,16 @@ struct RuleSet {
       for warning in report.warnings { Console.complain("\(name): \(warning)") }
     }
     guard !problems.isEmpty else { return }
-    let count = problems.count == 1 ? "1 rule does" : "\(problems.count) rules do"
-    if strict { throw CommandFailure(.badConfiguration, "\(count) not load, and --strict is set") }
+    if strict { throw CommandFailure(.badConfiguration, Self.strictly(problems.count)) }
     if shown < problems.count {
-      Console.complain("\(name): \(count) not load, of which \(shown) are shown; `ally rules check` lists them")
+      Console.complain(
+        "\(name): \(problems.count) rules do not load, of which \(shown) are shown; `ally rules check` lists them")
     }
+  }
+
+  /// Why rules that do not load end a command.
+  static func strictly(_ count: Int) -> String {
+    "\(count == 1 ? "1 rule does" : "\(count) rules do") not load, and --strict is set"
   }
 
   /// Lines that an operator still reads.

@@ -21,7 +21,7 @@ struct SettingFile {
   }
 
   private mutating func read(_ path: String, into root: SettingNode, depth: Int) throws(CommandFailure) {
-    let text = String(decoding: try FileSystem.contents(of: path), as: UTF8.self)
+    let text = String(decoding: try FileSystem.contents(of: path, atMost: 16 << 20), as: UTF8.self)
     let document: Node?
     do {
       document = try Yams.compose(yaml: text)

@@ -47,6 +47,9 @@ public struct CoreSettings: Sendable {
   func apply() throws(HostError) {
     if let processor {
       guard ally_pin(Int32(clamping: processor)) == 0 else {
+        if errno == EINVAL {
+          throw HostError("cannot run on processor \(processor): expected one that this process may use")
+        }
         throw HostError("cannot run on processor \(processor)", code: errno)
       }
       let node = ally_node(Int32(clamping: processor))

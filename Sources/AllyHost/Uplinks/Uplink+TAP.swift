@@ -12,7 +12,10 @@ extension Uplink {
     }
     var actual = [CChar](repeating: 0, count: 16)
     let descriptor = unsafe ally_open_tap(interface, &actual)
-    guard descriptor >= 0 else { throw HostError("cannot open the TAP interface \(interface)", code: errno) }
+    guard descriptor >= 0 else {
+      if errno == EINVAL { throw HostError("\(interface) is no TAP interface: expected one, or a name that is free") }
+      throw HostError("cannot open the TAP interface \(interface)", code: errno)
+    }
     return Uplink(OwnedDescriptor(descriptor), name: "tap:\(interface)", interface: interface)
   }
 }

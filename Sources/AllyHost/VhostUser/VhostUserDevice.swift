@@ -36,7 +36,12 @@ final class VhostUserDevice: GuestProtocol {
   /// How many rounds the device gets to send what it has before it is stopped.
   private static let lastRounds = 64
 
+  /// - Throws: when the device is no virtio network device, or does not copy frames.
   init(_ device: any VirtioGuestDevice) throws(HostError) {
+    // In place the NIC has buffers when a restart takes it from the rings, which no ring tells of.
+    guard device.protection == .copyToDPIMemory else {
+      throw HostError("vhost-user serves rings whose buffers go back in their order: expected frames to be copied")
+    }
     function = try VirtioFunction(device)
     memory = VhostUserMemory(below: device.endOfGuestMemory)
     offered = function.features & VhostUserFeatures.device

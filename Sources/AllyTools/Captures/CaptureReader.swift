@@ -58,6 +58,15 @@ public struct CaptureReader: ~Copyable {
     }
   }
 
+  /// Opens the input of a command, with a progress bar on a terminal; throws what that then ends with.
+  public static func open(_ path: String) throws(CommandFailure) -> CaptureReader {
+    do {
+      return try CaptureReader(path: path, showsProgress: Console.showsProgress)
+    } catch {
+      throw error.failure
+    }
+  }
+
   private init(files: ArraySlice<String>, progress: ProgressBar?) {
     pendingFiles = files
     capture = nil

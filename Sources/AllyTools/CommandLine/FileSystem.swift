@@ -36,8 +36,9 @@ public enum FileSystem {
 
   /// Reads a whole file into memory.
   ///
+  /// - Parameter most: bytes of the largest file that is one of its kind; a device may have no end.
   /// - Throws: ``ExitStatus/missingInput`` with one line that names the file.
-  public static func contents(of path: String) throws(CommandFailure) -> [UInt8] {
+  public static func contents(of path: String, atMost most: Int = 256 << 20) throws(CommandFailure) -> [UInt8] {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw CommandFailure(.missingInput, "cannot read \(path): \(systemMessage(errno))")
@@ -53,6 +54,9 @@ public enum FileSystem {
         throw CommandFailure(.missingInput, "cannot read \(path): \(systemMessage(errno))")
       }
       result.append(contentsOf: chunk[..<count])
+      guard result.count <= most else {
+        throw CommandFailure(.missingInput, "cannot read \(path): expected a file of at most \(most >> 20) MiB")
+      }
     }
   }
 

@@ -188,7 +188,7 @@ private enum LocalAddress {
     let bytes = Array(path.utf8)
     let room = MemoryLayout.size(ofValue: address.sun_path)
     guard !bytes.isEmpty, bytes.count < room else {
-      throw CommandFailure(.usage, "\(path): expected a path of at most \(room - 1) bytes for a socket")
+      throw CommandFailure(.usage, "the socket '\(path)': expected a path of 1 to \(room - 1) bytes")
     }
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
     return unsafe withUnsafePointer(to: &address) { pointer in

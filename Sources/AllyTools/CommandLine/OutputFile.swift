@@ -35,7 +35,8 @@ public struct OutputFile: ~Copyable {
     length = 0
     if path == "-" {
       descriptor = dup(STDOUT_FILENO)
-    } else if let status = FileSystem.status(of: path), !status.isRegular {
+    } else if path.isEmpty || FileSystem.status(of: path)?.isRegular == false {
+      // No name is no file: better found now than when all is written.
       descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
     } else {
       let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex

@@ -6,7 +6,7 @@ enum FirmwareFile {
   static func read<Table>(
     _ path: String, _ parse: ([UInt8]) throws(FirmwareTableError) -> Table
   ) throws(CommandFailure) -> Table {
-    let bytes = try FileSystem.contents(of: path)
+    let bytes = try FileSystem.contents(of: path, atMost: 16 << 20)
     do throws(FirmwareTableError) {
       return try parse(bytes)
     } catch {

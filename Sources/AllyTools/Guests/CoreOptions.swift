@@ -6,7 +6,8 @@ public struct CoreOptions: ParsableArguments {
   @Option(
     name: .customLong("cpu"),
     help: ArgumentHelp(
-      "The processor that frames are inspected on; its NUMA node gives the memory.", valueName: "number"))
+      "The processor that frames are inspected on; its NUMA node gives the memory.", valueName: "number"),
+    transform: OptionValue.number(0...1023))
   var processor: Int?
 
   @Option(
@@ -16,7 +17,8 @@ public struct CoreOptions: ParsableArguments {
 
   @Option(
     name: .customLong("realtime"),
-    help: ArgumentHelp("Real-time priority of the core (SCHED_FIFO), 1 to 99.", valueName: "priority"))
+    help: ArgumentHelp("Real-time priority of the core (SCHED_FIFO), 1 to 99.", valueName: "priority"),
+    transform: OptionValue.number(1...99))
   var priority: Int?
 
   @Flag(name: .customLong("lock-memory"), help: "Keep memory that was touched from being paged out.")
@@ -25,12 +27,6 @@ public struct CoreOptions: ParsableArguments {
   public init() {}
 
   public func validate() throws {
-    if let processor, !(0...1023).contains(processor) {
-      throw ValidationError("--cpu: expected a processor's number, from 0")
-    }
-    if let priority, !(1...99).contains(priority) {
-      throw ValidationError("--realtime: expected a priority from 1 to 99")
-    }
     if waiting == .poll, priority != nil, processor == nil {
       throw ValidationError("--wait poll with --realtime takes a whole processor: expected --cpu")
     }

@@ -7,11 +7,12 @@ public struct GuestOptions: ParsableArguments {
     name: .customLong("attach"), parsing: .singleValue,
     help: ArgumentHelp(
       "Serve a NIC to a guest at a socket; repeatable, each with an --uplink (Docs/AttachGuest.md).",
-      valueName: "vfio-user:path|vhost-user:path"))
+      valueName: "vfio-user:path|vhost-user:path"),
+    transform: OptionValue.read("vfio-user:PATH or vhost-user:PATH, a path of 1 to 107 bytes", GuestAttachment.init))
   var attachments: [GuestAttachment] = []
 
-  @Option(name: .customLong("nic"), help: "What NIC guests find.")
-  var nic: GuestNICKind = .e1000
+  @Option(name: .customLong("nic"), help: "What NIC guests find (default: e1000).")
+  var saidNIC: GuestNICKind?
 
   @Option(
     name: .customLong("qemu"),
@@ -24,28 +25,35 @@ public struct GuestOptions: ParsableArguments {
     name: .customLong("uplink"), parsing: .singleValue,
     help: ArgumentHelp(
       "Where a guest's cable leads: a TAP interface, an interface of this machine, two unix datagram sockets, ours and the other end's, or the guest of the next --uplink guest.",
-      valueName: "tap:name|packet:name|unix:local,remote|guest"))
+      valueName: "tap:name|packet:name|unix:local,remote|guest"),
+    transform: OptionValue.read(
+      "tap:NAME or packet:NAME, a name of 1 to 15 bytes; unix:LOCAL,REMOTE, two paths of 1 to 107 bytes; or guest",
+      GuestUplink.init))
   var uplinks: [GuestUplink] = []
 
   @Option(
     name: .customLong("record"),
     help: ArgumentHelp(
-      "Also write every frame as it was inspected, as pcap; appears when it is complete.", valueName: "file"))
+      "Also write every frame as it was inspected, as pcap; appears when it is complete. Not with --keep.",
+      valueName: "file"))
   var record: String?
 
   @Option(
     name: .customLong("keep"),
     help: ArgumentHelp(
-      "Have a worker that dies replaced, unnoticed by guests; and a frame that workers die of refused, or let pass uninspected.",
+      "Have a worker that dies replaced, unnoticed by guests; and a frame that workers die of refused, or let pass uninspected. Not with --record or --qemu.",
       valueName: "fail-closed|fail-open"))
   var gap: GapChoice?
 
   @Option(
     name: .customLong("control"),
-    help: ArgumentHelp("With --keep: socket at which `ally upgrade` asks for another executable.", valueName: "path"))
+    help: ArgumentHelp("With --keep: socket at which `ally upgrade` asks for another executable.", valueName: "path"),
+    transform: OptionValue.read("a path of 1 to 107 bytes") { (1...107).contains($0.utf8.count) ? $0 : nil })
   var control: String?
 
   public init() {}
+
+  var nic: GuestNICKind { saidNIC ?? .e1000 }
 
   /// Whether guests are to be served at all.
   public var isWanted: Bool { !attachments.isEmpty }
@@ -55,6 +63,7 @@ public struct GuestOptions: ParsableArguments {
       throw ValidationError(
         "\(attachments.count) --attach and \(uplinks.count) --uplink: expected one uplink for each guest")
     }
+    guard saidNIC == nil || isWanted else { throw ValidationError("--nic goes with --attach") }
     guard record == nil || isWanted else { throw ValidationError("--record goes with --attach") }
     guard gap == nil || isWanted else { throw ValidationError("--keep goes with --attach") }
     guard control == nil || gap != nil else { throw ValidationError("--control goes with --keep") }
@@ -83,7 +92,7 @@ public struct GuestOptions: ParsableArguments {
 }
 
 /// `--attach vfio-user:PATH` or `--attach vhost-user:PATH`.
-struct GuestAttachment: ExpressibleByArgument, Equatable {
+struct GuestAttachment: Equatable {
   enum Way: String {
     case vfioUser = "vfio-user"
     case vhostUser = "vhost-user"
@@ -92,7 +101,7 @@ struct GuestAttachment: ExpressibleByArgument, Equatable {
   var way: Way
   var path: String
 
-  init?(argument: String) {
+  init?(_ argument: String) {
     guard let colon = argument.firstIndex(of: ":"), let way = Way(rawValue: String(argument[..<colon])) else {
       return nil
     }
@@ -119,12 +128,12 @@ enum GuestNICKind: String, ExpressibleByArgument, CaseIterable {
 }
 
 /// `--uplink`.
-struct GuestUplink: ExpressibleByArgument, Equatable {
+struct GuestUplink: Equatable {
   var kind: Uplink.Kind
   /// As it was written.
   var text: String
 
-  init?(argument: String) {
+  init?(_ argument: String) {
     text = argument
     if argument == "guest" {
       kind = .guest

@@ -27,7 +27,7 @@ public struct GuestRun {
     self.options = options
     self.core = core.settings
     self.privileges = privileges
-    protection = interception.protection.level
+    protection = interception.level
   }
 
   /// With `--keep`: makes this process the keeper, and returns in another. To be called before anything is opened.
