@@ -144,7 +144,32 @@ import Testing
     file.close(isWhole: true)
     #expect(file.state == .truncated)
     #expect(file.size == 15)
-    #expect(file.digest(.md5) == nil)
+  }
+
+  /// What is beyond a body's limit is not looked at, and the file ends there, unless a rule keeps it.
+  @Test(arguments: [
+    ("", "\"TRUNCATED\",\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"", 3),
+    (
+      "alert http any any -> any any (filestore; sid:1;)",
+      "\"CLOSED\",\"md5\":\"e80b5017098950fc58aad83c8c14978e\"", 6
+    ),
+  ])
+  func aFileEndsWhereItsBodyIsNotLookedAtAnyMore(rule: String, ending: String, size: Int) throws {
+    var engine = try TestEngine(rule, store: StoreDouble()) {
+      $0.records = [.files]
+      $0.application.responseBody = 3
+      $0.recordOptions.files.md5 = true
+      $0.recordOptions.files.sha256 = true
+    }
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("GET /x HTTP/1.1\r\nHost: h\r\n\r\n", &engine)
+    connection.server("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab", &engine)
+    connection.server("cd", &engine)
+    connection.server("ef", &engine)
+    let record = try #require(engine.records.first { $0.contains("\"event_type\":\"fileinfo\"") })
+    #expect(record.contains("\"gaps\":false,\"state\":\(ending)"))
+    #expect(record.contains("\"size\":\(size),"))
   }
 }
 

@@ -59,18 +59,22 @@ extension HTTPParser {
 
   /// Decoded content of a request's body.
   func appendRequestContent(_ data: RawSpan, to transaction: HTTPTransaction) {
+    let room = transaction.request.body.room(limit: limits.requestBody)
     transaction.request.body.append(data, limit: limits.requestBody)
-    if requestSide.multipart == nil {
-      transaction.openFile(from: .toServer)?.append(data)
-    } else {
+    let file = transaction.openFile(from: .toServer)
+    let isLookedAt = room > 0 || file?.isKeptByRule == true
+    if requestSide.multipart != nil && isLookedAt {
       requestSide.multipart?.append(data, to: transaction, policy: filePolicy)
+    } else {
+      file?.append(data, room: room)
     }
   }
 
   /// Decoded content of a response's body.
   func appendResponseContent(_ data: RawSpan, to transaction: HTTPTransaction) {
+    let room = transaction.response.body.room(limit: limits.responseBody)
     transaction.response.body.append(data, limit: limits.responseBody)
-    transaction.openFile(from: .toClient)?.append(data)
+    transaction.openFile(from: .toClient)?.append(data, room: room)
     guard let part = transaction.range else { return }
     part.assembly.take(data, at: part.offset)
     transaction.range?.offset = part.offset &+ UInt64(data.byteCount)
