@@ -146,6 +146,23 @@ import Testing
     #expect(file.size == 15)
   }
 
+  /// Of a file that its protocol ends too early, records have the digest; of one that it leaves open, none.
+  @Test func aFileThatIsLeftOpenHasNoDigest() throws {
+    let program = try TestEngine("").program
+    for isLeftOpen in [false, true] {
+      let file = TransferredFile(name: [], side: .toServer, policy: FilePolicy(digests: [.sha256]))
+      let byte: [UInt8] = [1]
+      file.append(byte.rawBytes)
+      if isLeftOpen { file.breakOff() } else { file.close(isWhole: false) }
+      var json = JSONWriter()
+      json.beginObject()
+      file.writeFields(transaction: 0, rules: program, to: &json)
+      let record = String(decoding: json.bytes, as: UTF8.self)
+      #expect(record.contains("\"TRUNCATED\""))
+      #expect(record.contains("\"sha256\":\"4bf5122f344554c53bde2ebb8cd2b7e3") != isLeftOpen)
+    }
+  }
+
   /// What is beyond a body's limit is not looked at, and the file ends there, unless a rule keeps it.
   @Test(arguments: [
     ("", "\"TRUNCATED\",\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"", 3),

@@ -17,7 +17,7 @@ final class TransferredFile {
   /// Bytes that came, those that were missing included.
   private(set) var size: UInt64 = 0
   private(set) var hasGaps = false
-  /// Who carried it said where it ends, or looks at no more of it; false when it was broken off.
+  /// The protocol that carries it ended it; records of one that was left open have no digest.
   private(set) var isEnded = false
   /// Which bytes of a larger file these are.
   var range: ClosedRange<UInt64>? = nil
@@ -68,7 +68,7 @@ final class TransferredFile {
   /// a rule keeps it.
   func append(_ data: RawSpan, room: Int) {
     if data.byteCount <= room || isKeptByRule { return append(data) }
-    if room > 0 { append(data.extracting(first: room)) } else { cut() }
+    if room > 0 { append(data.extracting(first: room)) } else { close(isWhole: false) }
   }
 
   /// `count` bytes are missing.
@@ -83,15 +83,13 @@ final class TransferredFile {
   /// - Parameter isWhole: as far as the sender's word goes.
   func close(isWhole: Bool) {
     guard state == .open else { return }
-    isEnded = isWhole
+    isEnded = true
     end(isWhole && !hasGaps ? .closed : .truncated)
   }
 
-  /// No more is looked at.
-  private func cut() {
-    guard state == .open else { return }
-    isEnded = true
-    end(.truncated)
+  /// No more will come, and the protocol that carries it does not say so.
+  func breakOff() {
+    if state == .open { end(.truncated) }
   }
 
   private func end(_ ending: State) {

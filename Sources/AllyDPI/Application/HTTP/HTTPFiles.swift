@@ -15,7 +15,9 @@ extension HTTPTransaction {
 
   func markGap(_ count: Int, from side: FlowSide) { openFile(from: side)?.skip(count) }
 
-  func closeFile(from side: FlowSide, isWhole: Bool) { openFile(from: side)?.close(isWhole: isWhole) }
+  func closeFile(from side: FlowSide, isWhole: Bool) {
+    if isWhole { openFile(from: side)?.close(isWhole: true) } else { openFile(from: side)?.breakOff() }
+  }
 
   /// A range is over: when it was the last that was missing, there is a whole file.
   func finishRange(_ policy: FilePolicy) {
