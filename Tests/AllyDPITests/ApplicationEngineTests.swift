@@ -86,6 +86,36 @@ import Testing
           + "\"status\":302,\"redirect\":\"/x\",\"length\":2}"))
   }
 
+  @Test func aPlaceToGoToIsRecordedWhateverTheStatus() throws {
+    for status in [201, 304, 308] {
+      var engine = try TestEngine("", Self.allKinds)
+      var connection = Connection()
+      connection.open(&engine)
+      connection.client("GET / HTTP/1.1\r\nHost: h\r\n\r\n", &engine)
+      connection.server("HTTP/1.1 \(status) X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", &engine)
+      let record = try #require(engine.records.first { $0.contains("\"event_type\":\"http\"") })
+      #expect(record.contains("\"status\":\(status),\"redirect\":\"/x\""))
+    }
+  }
+
+  /// Fields of a header end at a NUL in records, and are left out when they are no UTF-8.
+  @Test func headerFieldsAreRecordedAsSuricataReadsThem() throws {
+    var engine = try TestEngine("") {
+      Self.allKinds(&$0)
+      $0.recordOptions.http.headers = .both
+    }
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("GET / HTTP/1.1\r\nHost: h\r\nX-A: b\0c\r\nno colon \t \r\n\r\n", &engine)
+    let head = Array("HTTP/1.1 200 OK\r\nContent-Type: t\0u\r\nX-R: ".utf8)
+    let tail = Array("\r\nX\0Y: z\r\nContent-Length: 0\r\n\r\n".utf8)
+    connection.say(head + [0xFF] + tail, fromClient: false, &engine)
+    let record = try #require(engine.records.first { $0.contains("\"event_type\":\"http\"") })
+    #expect(record.contains(#""http_content_type":"t\\0u""#))
+    #expect(record.contains(#"{"name":"X-A","value":"b"},{"name":"","value":"no colon"}]"#))
+    #expect(record.contains(#"{"name":"Content-Type","value":"t"},{"name":"X-R"},{"name":"X","value":"z"}"#))
+  }
+
   /// The record of a web page, with these settings of `http`.
   private func page(_ set: (inout RecordOptions.HTTP) -> Void) throws -> String {
     var engine = try TestEngine("") {

@@ -42,15 +42,46 @@ import Testing
 
   @Test(arguments: [
     ("a", true), ("a_b-c.example", true), ("a.", true), ("10.0.0.1", true), ("[2001:db8::1]", true), ("", false),
-    ("a..b", false), ("[::1", false), ("a b", false), (String(repeating: "a", count: 64), false),
+    ("a:80", true), ("a : 80 ", true), ("[::1]:80", true), ("a:", false), ("a:0", false), ("a:8x", false),
+    ("a:+80", false),
+    ("a:70000", false), ("a:b:80", false), ("[::1]x", false), ("a..b", false), ("[::1", false), ("a b", false),
+    (String(repeating: "a", count: 64), false),
   ])
   func hostNames(_ name: String, isValid: Bool) {
     #expect(HTTPHost.isValid(Array(name.utf8)[...]) == isValid)
   }
 
+  @Test func portsAreNumbers() {
+    for (host, port) in [("a:80", 80), ("a :80", 80), ("[::1]: 8080", 8080), ("a", nil), ("a:8x", nil), ("a:0", nil)]
+      as [(String, UInt16?)]
+    {
+      #expect(HTTPHost.port(Array(host.utf8)[...]) == port)
+    }
+  }
+
+  /// As often as Suricata 7.0.10 records them.
+  @Test(arguments: [
+    ("REQUEST_HEADER_HOST_INVALID", "GET / HTTP/1.1\r\nHost: a:x\r\n\r\n", 2),
+    ("MISSING_HOST_HEADER", "GET / HTTP/1.1\r\nA: b\r\n\r\n", 2),
+    ("HOST_HEADER_AMBIGUOUS", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 2),
+    ("REQUEST_URI_HOST_INVALID", "GET http://a:x/ HTTP/1.1\r\nHost: a\r\n\r\n", 3),
+    ("REQUEST_HEADER_INVALID", "GET / HTTP/1.1\r\nHost: a\r\nX(Y): 1\r\n\r\n", 1),
+  ])
+  func anomaliesOfHosts(event: String, request: String, count: Int) throws {
+    let engine = try Exchange.stream(
+      (.toServer, Array(request.utf8)), (.toClient, Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8))
+    ).run("") { $0.records = [.applicationAnomalies] }
+    #expect(engine.records.filter { $0.contains("\"event\":\"\(event)\"") }.count == count)
+  }
+
   @Test func namesOfFieldsAreTokens() throws {
     #expect(try fires("request_header_invalid", "http", request("Host: a", "X(Y): 1")))
     #expect(try fires("response_header_invalid", "http", response("X(Y): 1")))
+    let both = Exchange.stream(
+      (.toServer, Self.lines("GET / HTTP/1.1", "Host: a", "X(Y): 1", "no colon")),
+      (.toClient, Self.lines("HTTP/1.1 200 OK", "Content-Length: 0", "X(Y): 1", "no colon")))
+    #expect(try fires("request_header_invalid", "http", both) && fires("request_field_missing_colon", "http", both))
+    #expect(try !fires("response_header_invalid", "http", both) && !fires("response_field_missing_colon", "http", both))
     #expect(try !fires("response_header_invalid", "http", response("X-Y: 1")))
   }
 

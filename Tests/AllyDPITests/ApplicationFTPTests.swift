@@ -11,7 +11,7 @@ import Testing
     connection.client("USER anonymous\r\n", &engine)
     connection.server("331 Please specify the password.\r\n", &engine)
     connection.client("PASS x\r\n", &engine)
-    connection.server("230 Login successful.\r\n", &engine)
+    connection.server("230 Login successful. \r\n", &engine)
   }
 
   @Test func commandsAreRecordedWithTheirReplies() throws {
@@ -52,9 +52,11 @@ import Testing
     #expect(
       engine.records.contains {
         $0.contains("\"event_type\":\"ftp_data\"")
-          && $0.contains("\"ftp_data\":{\"filename\":\"passwd\",\"command\":\"RETR\"}")
+          && $0.contains("\"tx_id\":0,\"ftp_data\":{\"filename\":\"passwd\",\"command\":\"RETR\"}")
       })
-    #expect(engine.records.contains { $0.contains("\"filename\":\"passwd\"") && $0.contains("\"size\":11") })
+    let file = try #require(engine.records.first { $0.contains("\"event_type\":\"fileinfo\"") })
+    #expect(file.contains("\"filename\":\"passwd\"") && file.contains("\"size\":11"))
+    #expect(!file.contains("ftp_data"))
   }
 
   @Test func aPortOfAnotherHostIsABounce() throws {

@@ -144,7 +144,49 @@ import Testing
     file.close(isWhole: true)
     #expect(file.state == .truncated)
     #expect(file.size == 15)
-    #expect(file.digest(.md5) == nil)
+  }
+
+  /// Of a file that its protocol ends too early, records have the digest; of one that it leaves open, none.
+  @Test func aFileThatIsLeftOpenHasNoDigest() throws {
+    let program = try TestEngine("").program
+    for isLeftOpen in [false, true] {
+      let file = TransferredFile(name: [], side: .toServer, policy: FilePolicy(digests: [.sha256]))
+      let byte: [UInt8] = [1]
+      file.append(byte.rawBytes)
+      if isLeftOpen { file.breakOff() } else { file.close(isWhole: false) }
+      var json = JSONWriter()
+      json.beginObject()
+      file.writeFields(transaction: 0, rules: program, to: &json)
+      let record = String(decoding: json.bytes, as: UTF8.self)
+      #expect(record.contains("\"TRUNCATED\""))
+      #expect(record.contains("\"sha256\":\"4bf5122f344554c53bde2ebb8cd2b7e3") != isLeftOpen)
+    }
+  }
+
+  /// What is beyond a body's limit is not looked at, and the file ends there, unless a rule keeps it.
+  @Test(arguments: [
+    ("", "\"TRUNCATED\",\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"", 3),
+    (
+      "alert http any any -> any any (filestore; sid:1;)",
+      "\"CLOSED\",\"md5\":\"e80b5017098950fc58aad83c8c14978e\"", 6
+    ),
+  ])
+  func aFileEndsWhereItsBodyIsNotLookedAtAnyMore(rule: String, ending: String, size: Int) throws {
+    var engine = try TestEngine(rule, store: StoreDouble()) {
+      $0.records = [.files]
+      $0.application.responseBody = 3
+      $0.recordOptions.files.md5 = true
+      $0.recordOptions.files.sha256 = true
+    }
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("GET /x HTTP/1.1\r\nHost: h\r\n\r\n", &engine)
+    connection.server("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab", &engine)
+    connection.server("cd", &engine)
+    connection.server("ef", &engine)
+    let record = try #require(engine.records.first { $0.contains("\"event_type\":\"fileinfo\"") })
+    #expect(record.contains("\"gaps\":false,\"state\":\(ending)"))
+    #expect(record.contains("\"size\":\(size),"))
   }
 }
 

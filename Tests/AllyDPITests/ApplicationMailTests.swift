@@ -151,6 +151,61 @@ import Testing
     #expect(records.last?.contains("\"from\":\"e\"") == true)
   }
 
+  /// A mail with an attachment and a link in its own parts, and others in a part of a part.
+  private static let nested =
+    "Content-Type: multipart/mixed; boundary=AA\r\n\r\nhttp://root.example/\r\n--AA\r\n"
+    + "Content-Type: text/plain\r\n\r\nhttp://child.example/a\r\n--AA\r\n"
+    + "Content-Type: multipart/alternative; boundary=BB\r\n\r\n--BB\r\n"
+    + "Content-Type: text/html\r\n\r\n<a href=\"http://grand.example/\">\r\n--BB\r\n"
+    + "Content-Disposition: attachment; filename=g.zip\r\n\r\nzipzip\r\n--BB--\r\n--AA\r\n"
+    + "Content-Disposition: attachment; filename=c.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + "emlwemlw\r\n--AA--"
+
+  /// The record of the mail, and those of its files.
+  private static func records(
+    _ set: (inout ApplicationOptions.SMTP) -> Void
+  ) throws -> (mail: String, files: [String]) {
+    var engine = try TestEngine("") {
+      $0.records = [.smtp, .files]
+      $0.recordOptions.smtp.digests = ["body"]
+      $0.recordOptions.files.md5 = true
+      set(&$0.application.options.smtp)
+    }
+    send(header + nested, &engine)
+    engine.finish()
+    let mail = try #require(engine.records.first { $0.contains("\"event_type\":\"smtp\"") })
+    return (mail, engine.records.filter { $0.contains("\"event_type\":\"fileinfo\"") })
+  }
+
+  @Test func recordsTellOfAMailsOwnParts() throws {
+    let (mail, files) = try Self.records { _ in }
+    #expect(mail.contains(#""attachment":["c.zip"],"url":["root.example/","child.example/a"]"#))
+    #expect(!mail.contains("body_md5"))
+    #expect(files.count == 2)
+    #expect(files.allSatisfy { $0.contains(#""md5":"adc472b32512cf2f1b89641b7933af52""#) })
+  }
+
+  @Test func whatIsDoneWithMailsIsSet() throws {
+    let digest = try Self.records { $0.makesDigest = true }
+    var body = Digest(.md5)
+    let text = Array((Self.nested.split(separator: "\r\n\r\n", maxSplits: 1)[1] + "\r\n").utf8)
+    body.update(text.rawBytes)
+    let value = body.finish().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    #expect(digest.mail.contains("\"body_md5\":\"\(value)\""))
+    #expect(try !Self.records { $0.findsLinks = false }.mail.contains("\"url\""))
+    #expect(try Self.records { $0.headerValue = 4 }.mail.contains(#""from":"\"A,""#))
+    #expect(try Self.records { $0.undoesBase64 = false }.files.contains { $0.contains("\"size\":8,") })
+    let unread = try Self.records { $0.readsMail = false }
+    #expect(!unread.mail.contains("\"email\"") && unread.files.isEmpty)
+    let raw = try Self.records {
+      $0.readsMail = false
+      $0.isRaw = true
+    }
+    let size = (Self.header + Self.nested).utf8.count + 2
+    #expect(raw.files.count == 1)
+    #expect(raw.files.allSatisfy { $0.contains("\"filename\":\"rawmsg\"") && $0.contains("\"size\":\(size),") })
+  }
+
   @Test func partsWithinPartsEnd() {
     // Each part opens another one: at some depth they are no longer followed.
     var message = MIMEMessage()

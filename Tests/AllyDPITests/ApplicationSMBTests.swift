@@ -75,6 +75,17 @@ import Testing
     return parser
   }
 
+  /// A request that the server only promised to answer has the status of the promise.
+  @Test func aPromiseOfAnAnswerIsAStatus() {
+    let wait = Self.message(15, 4, Self.zeros(32))
+    let promise = Self.message(15, 4, isResponse: true, status: 0x103, Self.zeros(9))
+    let answer = Self.message(15, 4, isResponse: true, status: 0x10C, Self.zeros(9))
+    let promised = Self.parser(pieces: 1000, [(.toServer, wait), (.toClient, promise)]).transactions
+    #expect(promised.map(\.status) == [0x103] && promised.map(\.isRecordable) == [false])
+    let answered = Self.parser(pieces: 1000, [(.toServer, wait), (.toClient, promise), (.toClient, answer)])
+    #expect(answered.transactions.map(\.status) == [0x10C] && answered.transactions.map(\.isRecordable) == [true])
+  }
+
   @Test(arguments: [1, 7, 100, 1000, 100_000])
   func aFileIsFollowedHoweverItsBytesAreCut(pieces: Int) throws {
     let content: [UInt8] = (0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 31) }

@@ -26,4 +26,18 @@ import Testing
     // 192.168.1.52:54585 and 8.8.8.8:53 over UDP.
     #expect(text(flow(0xC0A8_0134, 54585, 0x0808_0808, 53, 17)) == "1:d/FP5EW3wiY1vCndhwleRRKHowQ=")
   }
+
+  /// As Suricata 7.0.10 has it: which port comes first is told by their low bytes.
+  @Test func aHostThatTalksToItself() {
+    for (client, server) in [(55813, 8000), (8000, 55813)] as [(UInt16, UInt16)] {
+      #expect(text(flow(0x7F00_0001, client, 0x7F00_0001, server, 6)) == "1:ozSDO1VGhwLXbwYBhdD+9aJx8Z4=")
+    }
+  }
+
+  /// As Suricata 7.0.10 has it: 190.0.0.1 and 190.0.0.2 over ESP, SPI 321.
+  @Test func securityAssociations() {
+    var flow = flow(0xBE00_0001, 0, 0xBE00_0002, 0, 50)
+    flow.securityParametersIndex = 321
+    #expect(text(flow) == "1:H409JDqaSAQ0qubkO2Y3GfaJUW0=")
+  }
 }

@@ -60,6 +60,72 @@ import Testing
     }
   }
 
+  /// Hardware addresses change places with the addresses above them: a transaction's source is its client.
+  @Test func hardwareAddressesFollowTheSides() throws {
+    var engine = try TestEngine("") {
+      $0.records = [.http]
+      $0.recordOptions.ethernet = true
+    }
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("GET / HTTP/1.1\r\nHost: h\r\n\r\n", &engine)
+    var answer = connection.clientFrame("").reply
+    answer.payload = Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8)
+    var bytes = answer.bytes
+    bytes.replaceSubrange(0..<12, with: [2, 0, 0, 0, 0, 0xC, 2, 0, 0, 0, 0, 0x5])
+    engine.send(bytes)
+    let record = try #require(engine.records.first)
+    #expect(record.contains(#""ether":{"src_mac":"02:00:00:00:00:0c","dest_mac":"02:00:00:00:00:05"}"#))
+  }
+
+  /// `netflow` has a record for each direction, with the ICMP message of that direction.
+  @Test func eachDirectionOfAPingHasItsOwnType() throws {
+    var engine = try TestEngine("") { $0.records = [.netflows] }
+    let ping = TestFrame(ipProtocol: 1)
+    var answer = ping.reply
+    answer.icmp.type = 0
+    engine.send(ping)
+    engine.send(answer)
+    engine.finish()
+    #expect(engine.records.count == 2)
+    #expect(engine.records.first?.contains(#""icmp_type":8,"icmp_code":0,"#) == true)
+    #expect(engine.records.last?.contains(#""icmp_type":0,"icmp_code":0,"#) == true)
+    #expect(!engine.records.contains { $0.contains("response_icmp") })
+  }
+
+  /// A datagram's transaction is told with alerts of rules that are about its application.
+  @Test func alertsOfDatagramsTellOfTheirTransactionWhenTheirRuleDoes() throws {
+    var engine = try TestEngine(
+      """
+      alert udp any any -> any any (content:"|03|abc"; sid:1;)
+      alert dns any any -> any any (content:"|03|abc"; sid:2;)
+      """)
+    let query: [UInt8] = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 0x61, 0x62, 0x63, 0, 0, 1, 0, 1]
+    engine.send(TestFrame(destinationPort: 53, ipProtocol: 17, payload: query))
+    #expect(engine.alerts == [1, 2])
+    #expect(engine.records.map { $0.contains("\"tx_id\":0,") } == [false, true])
+    #expect(engine.records.map { $0.contains("\"rrname\":\"abc\"") } == [false, true])
+  }
+
+  /// `packethdr`: the first 32 bytes of the packet, of anomalies of streams as of those of packets.
+  @Test func anomaliesShowTheirPacket() throws {
+    var engine = try TestEngine("") {
+      $0.records = [.streamAnomalies]
+      $0.recordOptions.anomalyPacket = true
+    }
+    var connection = Connection()
+    connection.open(&engine)
+    var frame = connection.clientFrame("x")
+    frame.acknowledgement &+= 1 << 20
+    engine.send(frame)
+    let record = try #require(engine.records.first)
+    #expect(record.contains("\"type\":\"stream\""))
+    var json = JSONWriter()
+    let start = Array(frame.bytes.prefix(32))
+    unsafe json.base64(start.span.bytes)
+    #expect(record.contains("\"packet\":" + String(decoding: json.bytes, as: UTF8.self)))
+  }
+
   @Test func messagesOfAnyBytesAreValidJSON() throws {
     var engine = try TestEngine("")
     #expect(engine.records == [])

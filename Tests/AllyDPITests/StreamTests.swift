@@ -228,6 +228,20 @@ struct StreamDataTests {
     #expect(harness.tracker.statistics.gaps == 1)
   }
 
+  @Test("what is acknowledged and was not seen is no gap until something behind it comes")
+  func acknowledgedAhead() {
+    var harness = connected()
+    let talk = Conversation()
+    harness.send(talk.fromClient("before"))
+    for acknowledgement in [10, 16] {
+      let context = harness.send(talk.fromServer(acknowledges: acknowledgement))
+      #expect(!context.streamEvents.contains(.reassemblySequenceGap))
+    }
+    harness.send(talk.fromClient("behind", at: 16))
+    #expect(harness.send(talk.fromServer(acknowledges: 22)).streamEvents.contains(.reassemblySequenceGap))
+    #expect(harness.tracker.statistics.gaps == 1)
+  }
+
   @Test("beyond the depth nothing is reassembled")
   func depth() {
     var harness = connected(Conversation()) { $0.reassemblyDepth = 10 }

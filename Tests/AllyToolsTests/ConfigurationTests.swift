@@ -90,6 +90,9 @@ import Testing
             libhtp:
               default-config:
                 double-decode-path: yes
+          smtp:
+            raw-extraction: yes
+            mime: {decode-mime: no, decode-base64: no, header-value-depth: 9, extract-urls: no, body-md5: yes}
       outputs:
         - eve-log:
             pcap-file: yes
@@ -103,6 +106,9 @@ import Testing
     #expect(engine.application.options.disabledOverTCP.contains(.dns))
     #expect(!engine.application.options.disabledOverUDP.contains(.dns))
     #expect(engine.application.options.decodesPathTwice && !engine.application.options.decodesQueryTwice)
+    let smtp = engine.application.options.smtp
+    #expect(smtp.isRaw && !smtp.readsMail && !smtp.undoesBase64 && smtp.undoesQuotedPrintable)
+    #expect(smtp.headerValue == 9 && !smtp.findsLinks && smtp.makesDigest)
     #expect(engine.recordOptions.captureName == "in.pcap")
     #expect(settings.notes.isEmpty)
     #expect(throws: CommandFailure.self) { try self.settings("decoder: {vxlan: {ports: [1, 2, 3, 4, 5]}}") }

@@ -37,6 +37,25 @@ public struct ApplicationOptions: Sendable {
     public init() {}
   }
 
+  /// `app-layer.protocols.smtp`.
+  public struct SMTP: Sendable {
+    /// `raw-extraction`: a mail is one file, as it is sent.
+    public var isRaw = false
+    /// `mime.decode-mime`: whether mails are read.
+    public var readsMail = true
+    /// `mime.decode-base64` and `mime.decode-quoted-printable`: which encodings are undone.
+    public var undoesBase64 = true
+    public var undoesQuotedPrintable = true
+    /// `mime.extract-urls`: whether links are collected.
+    public var findsLinks = true
+    /// `mime.header-value-depth`: bytes of a header field that are kept.
+    public var headerValue = 2000
+    /// `mime.body-md5`: whether the digest of a mail's body can be recorded.
+    public var makesDigest = false
+
+    public init() {}
+  }
+
   /// `enabled: no`: protocols that are not looked for.
   public var disabled = ApplicationProtocolSet()
   /// `tcp.enabled: no`, `udp.enabled: no`: likewise, over that transport alone.
@@ -53,6 +72,7 @@ public struct ApplicationOptions: Sendable {
   public var tls = TLS()
   public var mqtt = MQTT()
   public var smb = SMB()
+  public var smtp = SMTP()
   /// `app-layer.protocols.http.libhtp.default-config.lzma-enabled`.
   public var undoesLZMA = false
   /// `double-decode-path`, `double-decode-query` there.

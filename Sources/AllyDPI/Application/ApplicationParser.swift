@@ -140,6 +140,8 @@ protocol ApplicationTransaction: AnyObject {
   func bytes(of buffer: InspectionBuffer, from side: FlowSide, at index: Int) -> ArraySlice<UInt8>?
   /// What was odd about it so far.
   var events: ApplicationEvents { get }
+  /// How many records an event has.
+  func occurrences(of event: UInt8) -> Int
   /// Files that it carries or carried, in the order of appearance.
   var files: [TransferredFile] { get }
   /// A number that rules compare; nil when there is none.
@@ -192,6 +194,7 @@ protocol ApplicationTransaction: AnyObject {
 
 extension ApplicationTransaction {
   var files: [TransferredFile] { [] }
+  func occurrences(of event: UInt8) -> Int { 1 }
   func recordCount(_ options: RecordOptions) -> Int { 1 }
   func value(of number: ApplicationNumber) -> UInt32? { nil }
   func meets(_ number: ApplicationNumber, _ test: NumberTest, from side: FlowSide) -> Bool {

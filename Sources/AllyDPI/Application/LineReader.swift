@@ -13,6 +13,9 @@ struct LineReader {
     /// It goes on a piece that was cut.
     let isContinuation: Bool
 
+    /// Its line end; empty behind a piece.
+    var end: ArraySlice<UInt8> { [.carriageReturn, .lineFeed].suffix(endLength) }
+
     @_lifetime(copy bytes)
     init(bytes: RawSpan, endLength: Int, isCut: Bool, isContinuation: Bool) {
       self.bytes = bytes

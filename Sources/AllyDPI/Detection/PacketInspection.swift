@@ -332,7 +332,9 @@ struct PacketInspection: ~Copyable {
     }
     if records.contains(.streamAnomalies) {
       for event in StreamEvent.allCases where context.streamEvents.contains(event) {
-        eve.writeAnomaly("stream", origin: "stream.", event: event.name, flow: flow, about: subject)
+        eve.writeAnomaly(
+          "stream", origin: "stream.", event: event.name, flow: flow,
+          showsPacket: configuration.recordOptions.anomalyPacket, about: subject)
       }
     }
   }
@@ -419,7 +421,9 @@ struct PacketInspection: ~Copyable {
         for (number, event) in session.eventNames.enumerated() {
           let number = UInt8(number)
           guard transaction.events.contains(number), !inspection.eventsRecorded.contains(number) else { continue }
-          eve.writeAnomaly(event, of: transaction, session, flow: flow, about: subject)
+          for _ in 0..<transaction.occurrences(of: number) {
+            eve.writeAnomaly(event, of: transaction, session, flow: flow, about: subject)
+          }
         }
         inspection.eventsRecorded = transaction.events
       }

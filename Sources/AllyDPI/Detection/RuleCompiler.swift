@@ -737,6 +737,7 @@ extension SignatureRecord {
     self.init(
       gid: rule.gid, sid: rule.sid, rev: rule.rev, message: rule.message, category: rule.category,
       severity: rule.priority, metadata: metadata, target: rule.target,
-      references: rule.references.map { "\($0.scheme):\($0.value)" }, text: rule.text)
+      references: rule.references.map { "\($0.scheme):\($0.value)" }, text: rule.text,
+      isOfApplication: rule.applicationProtocols != nil)
   }
 }

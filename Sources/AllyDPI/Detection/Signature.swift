@@ -234,6 +234,8 @@ struct SignatureRecord: Sendable {
   /// `reference`, each as `scheme:value`, and the rule as written.
   var references: [String] = []
   var text = ""
+  /// The rule is about an application protocol, by its own or by a keyword.
+  var isOfApplication = false
 
   /// ``DetectionTables/identities``.
   var identity: UInt32 { sid &+ (gid &- 1) &* 0x9E37_79B1 }

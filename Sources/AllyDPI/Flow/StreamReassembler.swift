@@ -201,10 +201,8 @@ struct StreamReassembler: ~Copyable {
     guard !side.flags.contains(.depthReached) else { return }
     side.stream.acknowledged = max(side.stream.acknowledged, side.stream.delivered + min(missing, 0))
     guard missing > 0 else { return }
-    // A FIN takes a number of its own, whether it was seen or not.
-    if missing == 1 && side.stream.waiting.isEmpty { return }
-    // Of a side that has shown nothing at all, the capture may be out of order.
-    if side.stream.delivered == 0 && side.stream.waiting.isEmpty { return }
+    // Until data behind them comes, the capture may be out of order, and a FIN takes a number of its own.
+    if side.stream.waiting.isEmpty { return }
     if side.flags.contains(.finSent) && acknowledgement == side.finSequence &+ 1 { missing -= 1 }
     if missing > 0 && side.stream.delivered + missing > side.stream.acknowledged {
       events.insert(.reassemblySequenceGap)

@@ -11,7 +11,15 @@ enum CommunityID {
       first.port = UInt16(flow.icmp.type)
       second.port = UInt16(counterpart(of: flow.icmp.type, isIPv4: flow.client.isIPv4) ?? flow.icmp.code)
     }
-    if second.address < first.address || second.address == first.address && second.port < first.port {
+    if flow.securityParametersIndex != 0 {
+      // Suricata has both halves of it where other protocols have their ports.
+      first.port = UInt16(truncatingIfNeeded: flow.securityParametersIndex)
+      second.port = UInt16(truncatingIfNeeded: flow.securityParametersIndex >> 16)
+    }
+    // Of a host that talks to itself, Suricata compares the ports' low bytes first.
+    if second.address < first.address
+      || second.address == first.address && second.port.byteSwapped < first.port.byteSwapped
+    {
       swap(&first, &second)
     }
     var bytes: [UInt8] = []

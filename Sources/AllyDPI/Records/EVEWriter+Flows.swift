@@ -6,7 +6,7 @@ extension EVEWriter {
   ///
   /// - Parameter time: of the record: the clock of the traffic.
   mutating func writeFlow(_ flow: Flow, at time: UInt64) {
-    beginFlowRecord("flow", flow, .toServer, at: time)
+    beginFlowRecord("flow", flow, .toServer, showsReply: true, at: time)
     applicationProtocol(of: flow)
     json.key("flow")
     json.beginObject()
@@ -99,7 +99,7 @@ extension EVEWriter {
 
   private mutating func writeNetflow(_ flow: Flow, _ side: FlowSide, at time: UInt64) {
     let isRequest = side == .toServer
-    beginFlowRecord("netflow", flow, side, at: time)
+    beginFlowRecord("netflow", flow, side, showsReply: false, at: time)
     // Each side has what it was found to speak itself.
     let own = flow.protocols[side] == ApplicationParsers.none ? flow.protocolNumber : flow.protocols[side]
     let hasFailed = own == ApplicationParsers.none && hasNoApplication(flow)
@@ -180,7 +180,9 @@ extension EVEWriter {
   }
 
   /// What records of flows begin with.
-  private mutating func beginFlowRecord(_ type: StaticString, _ flow: Flow, _ side: FlowSide, at time: UInt64) {
+  private mutating func beginFlowRecord(
+    _ type: StaticString, _ flow: Flow, _ side: FlowSide, showsReply: Bool, at time: UInt64
+  ) {
     json.reset()
     json.beginObject()
     json.key("timestamp")
@@ -209,10 +211,11 @@ extension EVEWriter {
     json.string { $0.appendProtocol(flow.ipProtocol) }
     if flow.ipProtocol == IPProtocolNumber.icmp || flow.ipProtocol == IPProtocolNumber.icmpv6 {
       json.key("icmp_type")
-      json.number(flow.icmp.type)
+      json.number(isRequest ? flow.icmp.type : flow.icmp.replyType)
       json.key("icmp_code")
-      json.number(flow.icmp.code)
-      if flow.packetsToClient > 0 {
+      json.number(isRequest ? flow.icmp.code : flow.icmp.replyCode)
+      // Each side's own record has its own message alone.
+      if showsReply && flow.packetsToClient > 0 {
         json.key("response_icmp_type")
         json.number(flow.icmp.replyType)
         json.key("response_icmp_code")

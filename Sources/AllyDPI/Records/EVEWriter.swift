@@ -175,13 +175,15 @@ struct EVEWriter: ~Copyable {
     json.endObject()
   }
 
-  /// The transaction that a rule matched in. Of one that matched in the stream, the newest is as good a guess as any.
+  /// The transaction that a rule matched in. Of one that matched in the stream, or in a datagram of its application, the newest is as good a guess as any.
   private func transaction(of match: Detector.Match, isDatagram: Bool, in session: ApplicationSession?)
     -> (any ApplicationTransaction)?
   {
     guard let session else { return nil }
     if match.transaction != Detector.Match.noTransaction { return session.transaction(match.transaction) }
-    guard match.frame == 0, match.isStream || isDatagram, session.parser.transactionCount > 0 else { return nil }
+    guard match.frame == 0, session.parser.transactionCount > 0,
+      match.isStream || isDatagram && program.record(of: match.signature).isOfApplication
+    else { return nil }
     return session.parser.transaction(at: session.parser.transactionCount - 1)
   }
 
@@ -244,7 +246,9 @@ struct EVEWriter: ~Copyable {
     about subject: borrowing Subject
   ) {
     beginRecord("fileinfo", flow: flow, from: file.side, about: subject)
-    transaction.writeFields(to: &json, configuration.recordOptions)
+    if ApplicationParsers.all[Int(session.index)].describesFiles {
+      transaction.writeFields(to: &json, configuration.recordOptions)
+    }
     applicationProtocol("app_proto", session.index)
     json.key("fileinfo")
     json.beginObject()
@@ -475,7 +479,8 @@ struct EVEWriter: ~Copyable {
     if let clientAddress {
       if subject.side == .toServer { packet.source = clientAddress } else { packet.destination = clientAddress }
     }
-    if let side, side != subject.side { packet.swapEnds() }
+    let isSwapped = side.map { $0 != subject.side } ?? false
+    if isSwapped { packet.swapEnds() }
     json.reset()
     json.beginObject()
     json.key("timestamp")
@@ -498,7 +503,7 @@ struct EVEWriter: ~Copyable {
     json.key("pkt_src")
     json.string(packet.origin.name)
     if let flow { commonOptions(flow) }
-    if configuration.recordOptions.ethernet { hardwareAddresses(subject) }
+    if configuration.recordOptions.ethernet { hardwareAddresses(subject, isSwapped: isSwapped) }
     if let name = configuration.recordOptions.captureName {
       json.key("pcap_filename")
       json.string(name)
@@ -512,16 +517,18 @@ struct EVEWriter: ~Copyable {
   }
 
   /// `"ether":{…}`, of a frame that has them (IEEE 802.3 §3.2).
-  private mutating func hardwareAddresses(_ subject: borrowing Subject) {
+  private mutating func hardwareAddresses(_ subject: borrowing Subject, isSwapped: Bool) {
     guard subject.stamp.linkType == .ethernet, subject.packet.origin != .flowEnd else { return }
     let header = subject.linkHeader.byteCount >= 12 ? subject.linkHeader : subject.bytes
     guard let addresses = Window<12>(header, at: 0) else { return }
+    let destination = UInt64(addresses.u32(0)) << 16 | UInt64(addresses.u16(4))
+    let source = UInt64(addresses.u16(6)) << 32 | UInt64(addresses.u32(8))
     json.key("ether")
     json.beginObject()
     json.key("src_mac")
-    json.string { $0.appendHardwareAddress(UInt64(addresses.u16(6)) << 32 | UInt64(addresses.u32(8))) }
+    json.string { $0.appendHardwareAddress(isSwapped ? destination : source) }
     json.key("dest_mac")
-    json.string { $0.appendHardwareAddress(UInt64(addresses.u32(0)) << 16 | UInt64(addresses.u16(4))) }
+    json.string { $0.appendHardwareAddress(isSwapped ? source : destination) }
     json.endObject()
   }
 

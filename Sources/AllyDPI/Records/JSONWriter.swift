@@ -97,6 +97,14 @@ struct JSONWriter {
     text(value[...])
   }
 
+  /// Writes what Suricata takes for a C string: text up to a NUL, and not even its name when that is no UTF-8.
+  mutating func terminatedText(_ name: StaticString, _ value: ArraySlice<UInt8>) {
+    let value = value.prefix { $0 != 0 }
+    guard UTF8Check.isValid(value) else { return }
+    key(name)
+    text(value)
+  }
+
   /// Writes text that came over a network: as it is when it is UTF-8, else with `\\xNN` for each byte that is not
   /// ASCII.
   mutating func text(_ value: ArraySlice<UInt8>) {

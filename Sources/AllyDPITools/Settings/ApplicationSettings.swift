@@ -28,6 +28,7 @@ extension ApplicationOptions {
     try Self.read(&tls.ja4, tree, protocols + "tls.ja4-fingerprints")
     try Self.read(&hassh, tree, protocols + "ssh.hassh")
     try readSMB(tree, protocols + "smb.")
+    try readSMTP(tree, protocols + "smtp.")
     if let bytes = try tree.bytes(protocols + "mqtt.max-msg-length", in: 0...1 << 28) {
       mqtt.maximumMessage = Int(bytes)
     }
@@ -63,6 +64,19 @@ extension ApplicationOptions {
     smb.writeQueueSize = min(most, try bytes("max-write-queue-size", most))
     smb.readQueueCount = try bytes("max-read-queue-cnt", smb.readQueueCount)
     smb.writeQueueCount = try bytes("max-write-queue-cnt", smb.writeQueueCount)
+  }
+
+  private mutating func readSMTP(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
+    let mime = path + "mime."
+    smtp.readsMail = try tree.flag(mime + "decode-mime") ?? smtp.readsMail
+    smtp.undoesBase64 = try tree.flag(mime + "decode-base64") ?? smtp.undoesBase64
+    smtp.undoesQuotedPrintable = try tree.flag(mime + "decode-quoted-printable") ?? smtp.undoesQuotedPrintable
+    smtp.findsLinks = try tree.flag(mime + "extract-urls") ?? smtp.findsLinks
+    smtp.makesDigest = try tree.flag(mime + "body-md5") ?? smtp.makesDigest
+    if let depth = try tree.number(mime + "header-value-depth", in: 0...1 << 16) { smtp.headerValue = Int(depth) }
+    // A mail is read, or is a file as it is: not both.
+    let isRaw = try tree.flag(path + "raw-extraction") ?? false
+    smtp.isRaw = isRaw && !smtp.readsMail
   }
 
   private static func read(_ value: inout Automatic, _ tree: SettingTree, _ path: String) throws(CommandFailure) {

@@ -94,6 +94,4 @@ final class FTPDataTransaction: ApplicationTransaction {
     }
     json.endObject()
   }
-
-  var recordsHaveNumber: Bool { false }
 }

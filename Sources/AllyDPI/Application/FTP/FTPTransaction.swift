@@ -148,10 +148,13 @@ final class FTPTransaction: ApplicationTransaction {
         for code in codes { json.text(code) }
         json.endArray()
       }
-      json.key("reply")
-      json.beginArray()
-      for reply in replies { json.text(FTPTransaction.code(reply) == nil ? reply[...] : reply.dropFirst(4)) }
-      json.endArray()
+      let texts = replies.map(FTPTransaction.text).filter { !$0.isEmpty }
+      if !texts.isEmpty {
+        json.key("reply")
+        json.beginArray()
+        for text in texts { json.text(text) }
+        json.endArray()
+      }
     }
     if dynamicPort != 0 {
       json.key("dynamic_port")
@@ -165,6 +168,13 @@ final class FTPTransaction: ApplicationTransaction {
     json.string(replies.isEmpty ? "no" : "yes")
     json.key("reply_truncated")
     json.bool(hasCutReply)
+  }
+
+  /// What is behind the code, without blanks at the end.
+  private static func text(_ reply: [UInt8]) -> ArraySlice<UInt8> {
+    var text = code(reply) == nil ? reply[...] : reply.dropFirst(4)
+    while let last = text.last, last.isWhiteSpace { text.removeLast() }
+    return text
   }
 
   /// The three digits in front.

@@ -27,7 +27,7 @@ extension TransferredFile {
       write(digest(.md5), as: "md5", to: &json)
       write(digest(.sha1), as: "sha1", to: &json)
     }
-    write(digest(.sha256), as: "sha256", to: &json)
+    if isEnded { write(digest(.sha256), as: "sha256", to: &json) }
     json.key("stored")
     json.bool(isStored)
     if let storeNumber {

@@ -17,6 +17,8 @@ final class TransferredFile {
   /// Bytes that came, those that were missing included.
   private(set) var size: UInt64 = 0
   private(set) var hasGaps = false
+  /// The protocol that carries it ended it; records of one that was left open have no digest.
+  private(set) var isEnded = false
   /// Which bytes of a larger file these are.
   var range: ClosedRange<UInt64>? = nil
   /// The first bytes.
@@ -26,6 +28,7 @@ final class TransferredFile {
   private var knownMagic: [UInt8]? = nil
   /// Rules that keep it (`filestore`), by their number.
   private(set) var storingRules: [UInt32] = []
+  private(set) var isKeptByRule = false
 
   /// How many of the first bytes are kept.
   private let kept: Int
@@ -61,6 +64,13 @@ final class TransferredFile {
     storage?.append(data)
   }
 
+  /// Takes the content that comes next, of which so many bytes may still be looked at. What is beyond them ends the file, unless
+  /// a rule keeps it.
+  func append(_ data: RawSpan, room: Int) {
+    if data.byteCount <= room || isKeptByRule { return append(data) }
+    if room > 0 { append(data.extracting(first: room)) } else { close(isWhole: false) }
+  }
+
   /// `count` bytes are missing.
   func skip(_ count: Int) {
     guard state == .open else { return }
@@ -73,13 +83,22 @@ final class TransferredFile {
   /// - Parameter isWhole: as far as the sender's word goes.
   func close(isWhole: Bool) {
     guard state == .open else { return }
-    state = isWhole && !hasGaps ? .closed : .truncated
-    if magicLength == 0 { magicLength = bytes.count }
-    digests.finish(isComplete: !hasGaps)
+    isEnded = true
+    end(isWhole && !hasGaps ? .closed : .truncated)
   }
 
-  /// The digest of the whole file, or of what came of a truncated one; nil while it is open, when it has gaps, and when
-  /// nobody asked for it.
+  /// No more will come, and the protocol that carries it does not say so.
+  func breakOff() {
+    if state == .open { end(.truncated) }
+  }
+
+  private func end(_ ending: State) {
+    state = ending
+    if magicLength == 0 { magicLength = bytes.count }
+    digests.finish()
+  }
+
+  /// The digest of what came of the file; nil while it is open, and when nobody asked for it.
   func digest(_ function: Digest.Function) -> [UInt8]? { state == .open ? nil : digests.value(of: function) }
 
   /// What libmagic says of it; nil until enough has come, and when nobody may ask. It costs more than all else that is done with a
@@ -95,6 +114,7 @@ final class TransferredFile {
 
   /// A rule wants the file kept.
   func store(for rule: UInt32?) {
+    isKeptByRule = true
     if let rule, !storingRules.contains(rule), storingRules.count < 16 { storingRules.append(rule) }
     storage?.isWanted = true
   }
@@ -121,10 +141,8 @@ struct FileDigests {
     for index in running.indices { running[index].digest.update(data) }
   }
 
-  mutating func finish(isComplete: Bool) {
-    if isComplete {
-      for index in running.indices { finished.append((running[index].function, running[index].digest.finish())) }
-    }
+  mutating func finish() {
+    for index in running.indices { finished.append((running[index].function, running[index].digest.finish())) }
     running.removeAll()
   }
 

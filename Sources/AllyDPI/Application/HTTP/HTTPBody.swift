@@ -16,6 +16,11 @@ struct HTTPBody {
     hasGap = false
   }
 
+  /// How many more bytes are looked at.
+  ///
+  /// - Parameter limit: in all; 0 for no limit.
+  func room(limit: Int) -> Int { limit == 0 ? .max : limit - Int(min(length, UInt64(limit))) }
+
   /// - Parameter limit: bytes that are kept; 0 for all.
   mutating func append(_ data: RawSpan, limit: Int) {
     length &+= UInt64(data.byteCount)

@@ -186,9 +186,7 @@ extension HTTPTransaction {
   var hostPort: UInt16? {
     if request.stage < .body || request.line.isEmpty { return 0 }
     if let host = request.uri.host, !host.isEmpty {
-      return request.uri.port.flatMap { HTTPLine.contentLength(request.target[$0])?.length }.flatMap {
-        UInt16(exactly: $0)
-      }
+      return request.uri.port.flatMap { HTTPHost.portNumber(request.target[$0]) }
     }
     return request.fields.value(of: "host").flatMap(HTTPHost.port)
   }

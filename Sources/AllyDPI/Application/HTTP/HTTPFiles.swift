@@ -15,7 +15,9 @@ extension HTTPTransaction {
 
   func markGap(_ count: Int, from side: FlowSide) { openFile(from: side)?.skip(count) }
 
-  func closeFile(from side: FlowSide, isWhole: Bool) { openFile(from: side)?.close(isWhole: isWhole) }
+  func closeFile(from side: FlowSide, isWhole: Bool) {
+    if isWhole { openFile(from: side)?.close(isWhole: true) } else { openFile(from: side)?.breakOff() }
+  }
 
   /// A range is over: when it was the last that was missing, there is a whole file.
   func finishRange(_ policy: FilePolicy) {
@@ -59,18 +61,22 @@ extension HTTPParser {
 
   /// Decoded content of a request's body.
   func appendRequestContent(_ data: RawSpan, to transaction: HTTPTransaction) {
+    let room = transaction.request.body.room(limit: limits.requestBody)
     transaction.request.body.append(data, limit: limits.requestBody)
-    if requestSide.multipart == nil {
-      transaction.openFile(from: .toServer)?.append(data)
-    } else {
+    let file = transaction.openFile(from: .toServer)
+    let isLookedAt = room > 0 || file?.isKeptByRule == true
+    if requestSide.multipart != nil && isLookedAt {
       requestSide.multipart?.append(data, to: transaction, policy: filePolicy)
+    } else {
+      file?.append(data, room: room)
     }
   }
 
   /// Decoded content of a response's body.
   func appendResponseContent(_ data: RawSpan, to transaction: HTTPTransaction) {
+    let room = transaction.response.body.room(limit: limits.responseBody)
     transaction.response.body.append(data, limit: limits.responseBody)
-    transaction.openFile(from: .toClient)?.append(data)
+    transaction.openFile(from: .toClient)?.append(data, room: room)
     guard let part = transaction.range else { return }
     part.assembly.take(data, at: part.offset)
     transaction.range?.offset = part.offset &+ UInt64(data.byteCount)

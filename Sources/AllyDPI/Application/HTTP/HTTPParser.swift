@@ -239,17 +239,17 @@ enum HTTPLine {
   ///
   /// - Parameter allowsNUL: whether a name may hold NUL.
   static func field(_ line: ArraySlice<UInt8>, allowsNUL: Bool) -> (
-    name: ArraySlice<UInt8>, value: ArraySlice<UInt8>, isOdd: Bool
+    name: ArraySlice<UInt8>, value: ArraySlice<UInt8>, hasSpace: Bool
   )? {
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
     if !allowsNUL, line[..<colon].contains(0) { return nil }
     var name = line[..<colon]
-    var isOdd = name.isEmpty
+    var hasSpace = false
     while let last = name.last, last.isLinearSpace || last == 0x0B || last == 0x0C {
       name.removeLast()
-      isOdd = true
+      hasSpace = true
     }
-    return (name, line[(colon + 1)...].trimmed, isOdd)
+    return (name, line[(colon + 1)...].trimmed, hasSpace)
   }
 
   /// The number in a `Content-Length`, junk around it ignored; nil without digits or above 2⁶².

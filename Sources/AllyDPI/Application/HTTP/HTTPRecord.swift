@@ -29,10 +29,8 @@ extension HTTPTransaction {
         isBegun = true
       }
       json.beginObject()
-      json.key("name")
-      json.text(name.prefix(HTTPTransaction.longestHeaderName))
-      json.key("value")
-      json.text(fields.value(index).prefix(HTTPTransaction.longestHeaderValue))
+      json.terminatedText("name", name.prefix(HTTPTransaction.longestHeaderName))
+      json.terminatedText("value", fields.value(index).prefix(HTTPTransaction.longestHeaderValue))
       json.endObject()
     }
     if isBegun { json.endArray() }
@@ -104,7 +102,10 @@ extension HTTPTransaction {
     text("http_user_agent", request.fields.value(of: "user-agent"), to: &json)
     text("xff", request.fields.value(of: "x-forwarded-for"), to: &json)
     if let type = response.fields.value(of: "content-type") {
-      text("http_content_type", type.prefix { $0 != UInt8(ascii: ";") }, to: &json)
+      let type = type.prefix { $0 != UInt8(ascii: ";") }
+      // Suricata spells a NUL out here, and here alone.
+      let spelled = type.flatMap { $0 == 0 ? Array("\\0".utf8) : [$0] }
+      if !type.isEmpty { json.terminatedText("http_content_type", spelled[...]) }
     }
     writeContentRange(to: &json)
   }
@@ -120,9 +121,7 @@ extension HTTPTransaction {
       } else {
         text("status_string", response.status[...], to: &json)
       }
-      if response.statusNumber > 300, response.statusNumber < 304 {
-        text("redirect", response.fields.value(of: "location"), to: &json)
-      }
+      text("redirect", response.fields.value(of: "location"), to: &json)
     }
     json.key("length")
     json.number(response.body.wireLength)

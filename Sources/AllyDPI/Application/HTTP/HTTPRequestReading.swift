@@ -180,11 +180,12 @@ extension HTTPParser {
     let line = requestSide.field[...]
     let addition: HTTPHeaderFields.Addition
     if let field = HTTPLine.field(line, allowsNUL: false) {
-      if field.isOdd || !field.name.allSatisfy(\.isTokenByte) { transaction.note(.requestHeaderInvalid) }
+      let isToken = !field.name.isEmpty && field.name.allSatisfy(\.isTokenByte)
+      if field.hasSpace || !isToken { transaction.noteField(.requestHeaderInvalid) }
       addition = transaction.request.fields.add(name: field.name, value: field.value)
     } else {
-      transaction.note(.requestFieldMissingColon)
-      addition = transaction.request.fields.add(name: [], value: line)
+      transaction.noteField(.requestFieldMissingColon, hasColon: false)
+      addition = transaction.request.fields.add(name: [], value: line.trimmed)
     }
     switch addition {
     case .added, .repeated: break
@@ -225,13 +226,14 @@ extension HTTPParser {
   private func checkHost(of transaction: HTTPTransaction) {
     let host = transaction.request.fields.value(of: "host")
     if host == nil && transaction.request.versionNumber == .http11 { transaction.note(.missingHostHeader) }
-    if let host, !HTTPHost.isValid(HTTPHost.name(host)) { transaction.note(.requestHeaderHostInvalid) }
-    if let authority = transaction.request.uri.host, !HTTPHost.isValid(transaction.request.target[authority]) {
-      transaction.note(.requestURIHostInvalid)
-    }
-    if let host, let authority = transaction.request.uri.host {
+    if let host, !HTTPHost.isValid(host) { transaction.note(.requestHeaderHostInvalid) }
+    guard let authority = transaction.request.uri.host, !authority.isEmpty else { return }
+    let target = transaction.request.target
+    let hasPort = transaction.request.uri.port.map { HTTPHost.portNumber(target[$0]) != nil } ?? true
+    if !hasPort || !HTTPHost.isValidName(target[authority]) { transaction.note(.requestURIHostInvalid) }
+    if let host {
       let named = HTTPHost.name(host)
-      if !named.elementsEqual(transaction.request.target[authority]) { transaction.note(.hostHeaderAmbiguous) }
+      if !named.elementsEqual(target[authority]) { transaction.note(.hostHeaderAmbiguous) }
     }
   }
 
@@ -441,8 +443,14 @@ enum HTTPHost {
     return host[..<colon].trimmed
   }
 
+  /// A name, and a port behind the colon if there is one.
+  static func isValid(_ host: ArraySlice<UInt8>) -> Bool {
+    let rest = host.dropFirst(name(host).count).trimmed
+    return isValidName(name(host)) && (rest.isEmpty || rest.first == UInt8(ascii: ":") && port(host) != nil)
+  }
+
   /// Labels of letters, digits, hyphens and underscores with a dot between (RFC 1123 §2.1), or an address in brackets.
-  static func isValid(_ name: ArraySlice<UInt8>) -> Bool {
+  static func isValidName(_ name: ArraySlice<UInt8>) -> Bool {
     if name.isEmpty || name.count > 255 { return false }
     if name.first == UInt8(ascii: "[") {
       return name.last == UInt8(ascii: "]") && IPAddressText.ipv6(name.dropFirst().dropLast()) != nil
@@ -459,8 +467,14 @@ enum HTTPHost {
 
   /// The port; nil without one.
   static func port(_ host: ArraySlice<UInt8>) -> UInt16? {
-    let rest = host.dropFirst(name(host).count)
-    guard rest.first == UInt8(ascii: ":"), let (number, _) = HTTPLine.contentLength(rest.dropFirst()) else {
+    let rest = host.dropFirst(name(host).count).trimmed
+    return rest.first == UInt8(ascii: ":") ? portNumber(rest.dropFirst()) : nil
+  }
+
+  /// Digits, with blanks around them; nil when that is no port.
+  static func portNumber(_ text: ArraySlice<UInt8>) -> UInt16? {
+    let digits = text.trimmed
+    guard digits.allSatisfy(\.isDecimalDigit), let (number, _) = HTTPLine.contentLength(digits), number > 0 else {
       return nil
     }
     return UInt16(exactly: number)

@@ -209,11 +209,12 @@ extension HTTPParser {
     let line = responseSide.field[...]
     let addition: HTTPHeaderFields.Addition
     if let field = HTTPLine.field(line, allowsNUL: true) {
-      if field.isOdd || !field.name.allSatisfy(\.isTokenByte) { transaction.note(.responseHeaderInvalid) }
+      let isToken = !field.name.isEmpty && field.name.allSatisfy(\.isTokenByte)
+      if field.hasSpace || !isToken { transaction.noteField(.responseHeaderInvalid) }
       addition = transaction.response.fields.add(name: field.name, value: field.value)
     } else {
-      transaction.note(.responseFieldMissingColon)
-      addition = transaction.response.fields.add(name: [], value: line)
+      transaction.noteField(.responseFieldMissingColon, hasColon: false)
+      addition = transaction.response.fields.add(name: [], value: line.trimmed)
     }
     switch addition {
     case .added, .repeated: break

@@ -87,6 +87,8 @@ final class HTTPTransaction: ApplicationTransaction {
     response.removeAll()
     events = ApplicationEvents()
     notes = 0
+    hasOddField = false
+    hasUnreadableField = false
     files.removeAll(keepingCapacity: true)
     range = nil
     inspection.reset()
@@ -102,6 +104,27 @@ final class HTTPTransaction: ApplicationTransaction {
     events.insert(event.rawValue)
     notes += 1
     if notes == HTTPTransaction.mostNotes { events.insert(HTTPEvent.tooManyWarnings.rawValue) }
+  }
+
+  /// A header field is odd, or has no colon.
+  private var hasOddField = false
+  private var hasUnreadableField = false
+
+  /// Libhtp tells of the first of each kind in a transaction, whichever side says it.
+  func noteField(_ event: HTTPEvent, hasColon: Bool = true) {
+    let isKnown = hasColon ? hasOddField : hasUnreadableField
+    if hasColon { hasOddField = true } else { hasUnreadableField = true }
+    if !isKnown { note(event) }
+  }
+
+  /// Suricata asks what libhtp found about a request's hosts when the header is whole and when the request is, and about that of
+  /// the target once more before.
+  func occurrences(of event: UInt8) -> Int {
+    switch HTTPEvent(rawValue: event) {
+    case .missingHostHeader, .hostHeaderAmbiguous, .requestHeaderHostInvalid: 2
+    case .requestURIHostInvalid: 3
+    default: 1
+    }
   }
 
   func stage(of side: FlowSide) -> UInt8 {

@@ -16,13 +16,15 @@ struct MIMEDecoder {
 
   init() {}
 
-  /// - Parameter encoding: `Content-Transfer-Encoding`; nil without one.
-  init(encoding: ArraySlice<UInt8>?) {
+  /// - Parameters:
+  ///   - encoding: `Content-Transfer-Encoding`; nil without one.
+  ///   - options: which encodings are undone.
+  init(encoding: ArraySlice<UInt8>?, _ options: ApplicationOptions.SMTP) {
     guard let encoding = encoding?.trimmed else { return }
     if encoding.isCaselessEqual(to: "base64") {
-      self.encoding = .base64
+      if options.undoesBase64 { self.encoding = .base64 }
     } else if encoding.isCaselessEqual(to: "quoted-printable") {
-      self.encoding = .quotedPrintable
+      if options.undoesQuotedPrintable { self.encoding = .quotedPrintable }
     }
   }
 

@@ -6,14 +6,18 @@ struct MIMEHeader {
 
   private(set) var fields: [(name: [UInt8], value: [UInt8])] = []
   private var isOpen = false
+  /// Bytes of a value that are kept.
+  let longestValue: Int
 
   private static var mostFields: Int { 256 }
+
+  init(longestValue: Int = ApplicationOptions.SMTP().headerValue) { self.longestValue = longestValue }
 
   /// Takes a line that is not empty.
   mutating func take(_ line: RawSpan) -> Outcome {
     if line.byte(at: 0).isLinearSpace {
       guard isOpen, let last = fields.indices.last else { return .malformed }
-      let room = MIMELimits.headerValue - fields[last].value.count
+      let room = longestValue - fields[last].value.count
       if room > 0 { fields[last].value.append(line.extracting(0..<min(line.byteCount, room))) }
       return room < line.byteCount ? .longValue : .field
     }
@@ -25,7 +29,7 @@ struct MIMEHeader {
     while let last = name.last, last.isLinearSpace { name.removeLast() }
     var start = colon + 1
     while start < line.byteCount, line.byte(at: start).isLinearSpace { start += 1 }
-    let end = min(line.byteCount, start + MIMELimits.headerValue)
+    let end = min(line.byteCount, start + longestValue)
     fields.append((name, line.extracting(start..<end).array))
     isOpen = true
     if colon > MIMELimits.headerName { return .longName }

@@ -16,8 +16,8 @@ struct MIMEMessage {
 
   private(set) var status = Status.headerReady
   /// The fields of the message's own header.
-  private(set) var header = MIMEHeader()
-  /// Names of attachments that are whole, in the order of appearance.
+  private(set) var header: MIMEHeader
+  /// Names of attachments that are whole, of the message's own parts, in the order of appearance.
   private(set) var attachments: [[UInt8]] = []
   private(set) var links = MIMELinks()
   var events = MIMEEvents()
@@ -25,18 +25,30 @@ struct MIMEMessage {
   /// The open parts, the message itself first.
   private var stack: [MIMEPart] = []
   /// The header of the part that is being read.
-  private var partHeader = MIMEHeader()
+  private var partHeader: MIMEHeader
   private var isInHeader = true
   /// The attachment that is open.
   private(set) var file: TransferredFile?
   private var openName: [UInt8]?
+  private let options: ApplicationOptions.SMTP
+  /// Of everything behind the message's own header; nil when nobody asks for it.
+  private var digest: Digest?
+  /// The MD5 of that, once the mail is over.
+  private(set) var bodyDigest: [UInt8]?
   private var decoder = MIMEDecoder()
 
   /// Parts within parts.
   private static var deepest: Int { 16 }
   private static var mostAttachments: Int { 64 }
+  /// Records tell of the message and its own parts, not of theirs.
+  private static var deepestRecorded: Int { 2 }
 
-  init() { stack.append(MIMEPart()) }
+  init(_ options: ApplicationOptions.SMTP = ApplicationOptions.SMTP()) {
+    self.options = options
+    header = MIMEHeader(longestValue: options.headerValue)
+    partHeader = header
+    stack.append(MIMEPart())
+  }
 
   // MARK: lines
 
@@ -45,6 +57,11 @@ struct MIMEMessage {
   /// - Parameter open: makes a file for an attachment; nil when there are too many.
   mutating func take(_ line: borrowing LineReader.Line, open: (ArraySlice<UInt8>) -> TransferredFile?) {
     guard status != .done, status != .failed else { return }
+    if digest != nil {
+      let end = line.end
+      digest?.update(line.bytes)
+      digest?.update(end.rawBytes)
+    }
     if line.bytes.byteCount > MIMELimits.line || line.isCut { events.insert(.longLine) }
     if !line.isContinuation, line.bytes.byteCount >= 2, line.bytes.byte(at: 0) == 0x2D, line.bytes.byte(at: 1) == 0x2D,
       takeDelimiter(line.bytes)
@@ -60,6 +77,8 @@ struct MIMEMessage {
     // No delimiter follows the last line: its end is content.
     if let file { decoder.release { file.append($0) } }
     closeFile(isWhole: true)
+    bodyDigest = digest?.finish()
+    digest = nil
     status = .done
   }
 
@@ -90,7 +109,7 @@ struct MIMEMessage {
         status = .bodyEnded
       } else {
         stack.append(MIMEPart(isChild: true))
-        partHeader = MIMEHeader()
+        partHeader = MIMEHeader(longestValue: options.headerValue)
         isInHeader = true
       }
       return true
@@ -119,7 +138,10 @@ struct MIMEMessage {
     partHeader.finish()
     status = .bodyStarted
     guard let top = stack.indices.last else { return }
-    if !stack[top].isChild { header = partHeader }
+    if !stack[top].isChild {
+      header = partHeader
+      if options.makesDigest && digest == nil { digest = Digest(.md5) }
+    }
     let type = partHeader.value(of: "content-type")
     var name = partHeader.value(of: "content-disposition").flatMap { MIMEHeader.parameter("filename=", of: $0) }
     if let type {
@@ -136,13 +158,13 @@ struct MIMEMessage {
       if kind.isCaselessEqual(to: "message/rfc822"), stack.count < MIMEMessage.deepest {
         // A mail within the mail begins with a header of its own.
         stack.append(MIMEPart(isChild: true))
-        partHeader = MIMEHeader()
+        partHeader = MIMEHeader(longestValue: options.headerValue)
         isInHeader = true
         return
       }
       stack[top].isOther = !stack[top].isText && !kind.isEmpty
     }
-    decoder = MIMEDecoder(encoding: partHeader.value(of: "content-transfer-encoding"))
+    decoder = MIMEDecoder(encoding: partHeader.value(of: "content-transfer-encoding"), options)
     if let name {
       stack[top].isAttachment = true
       var name = name
@@ -162,7 +184,7 @@ struct MIMEMessage {
     decoder.decode(line, events: &events) { data in
       if part.isAttachment {
         file?.append(data)
-      } else {
+      } else if options.findsLinks && stack.count <= MIMEMessage.deepestRecorded {
         links.search(data, depth: stack.count, part: part)
       }
     }
@@ -172,7 +194,11 @@ struct MIMEMessage {
     decoder.finish(events: &events)
     file?.close(isWhole: isWhole)
     file = nil
-    if let openName, isWhole, attachments.count < MIMEMessage.mostAttachments { attachments.append(openName) }
+    if let openName, isWhole, stack.count == MIMEMessage.deepestRecorded,
+      attachments.count < MIMEMessage.mostAttachments
+    {
+      attachments.append(openName)
+    }
     openName = nil
     if let top = stack.indices.last { stack[top].isAttachment = false }
   }
@@ -194,7 +220,6 @@ enum MIMELimits {
   static var line: Int { 998 }
   static var encodedLine: Int { 76 }
   static var headerName: Int { 128 }
-  static var headerValue: Int { 2000 }
   static var boundary: Int { 254 }
   static var fileName: Int { 255 }
 }

@@ -158,7 +158,10 @@ extension SMBParser {
 
   private func response2(_ header: SMBHeader, _ message: RawSpan) {
     // The real answer is still to come.
-    if header.status == 0x103 { return }
+    if header.status == 0x103 {
+      awaiting(header)?.noteStatus(header)
+      return
+    }
     var body = FieldReader(message, at: SMBHeader.length2)
     let isPipe = trees[header.treeKey]?.isPipe ?? false
     body.skip(2)

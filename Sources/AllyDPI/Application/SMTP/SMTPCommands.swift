@@ -14,12 +14,12 @@ extension SMTPParser {
       command = .startTLS
     } else if text.hasCaselessPrefix("data") {
       command = .data
-      if transaction.mail != nil && !transaction.hasChunks {
+      if transaction.hasMail && !transaction.hasChunks {
         // The server has not said that it wants the first mail.
         transaction.note(.unparsableContent)
         return
       }
-      transaction.mail = MIMEMessage()
+      transaction.beginMail(limits.options.smtp, filePolicy)
       if hasPipelining { mode = .data }
     } else if text.hasCaselessPrefix("bdat") {
       guard beginChunk(text, transaction) else { return }
@@ -63,18 +63,10 @@ extension SMTPParser {
     {
       mode = .commands
       awaitReply(to: .endOfData)
-      transaction.mail?.finish()
-      transaction.noteMailEvents()
-      transaction.endRequest()
+      transaction.finishMail()
       return
     }
-    take(line, of: transaction)
-  }
-
-  private func take(_ line: borrowing LineReader.Line, of transaction: SMTPTransaction) {
-    let policy = filePolicy
-    transaction.mail?.take(line) { transaction.openFile($0, policy) }
-    transaction.noteMailEvents()
+    transaction.take(line, filePolicy)
   }
 
   // MARK: chunks (RFC 3030)
@@ -83,7 +75,7 @@ extension SMTPParser {
     let words = line.array[...].split(separator: 0x20)
     guard words.count >= 2, words[1].count < 10, words[1].allSatisfy(\.isDecimalDigit) else { return false }
     chunkLeft = words[1].reduce(0) { $0 * 10 + Int($1 &- 0x30) }
-    if transaction.mail == nil { transaction.mail = MIMEMessage() }
+    if !transaction.hasMail { transaction.beginMail(limits.options.smtp, filePolicy) }
     transaction.hasChunks = true
     transaction.isLastChunk = words.count > 2 && words[2].isCaselessEqual(to: "last")
     if chunkLeft > 0 { mode = .chunk } else { endChunk(transaction) }
@@ -98,7 +90,7 @@ extension SMTPParser {
     var reader = LineReader(limit: 0)
     swap(&reader, &transaction.chunkLines)
     _ = reader.read(data) { line in
-      take(line, of: transaction)
+      transaction.take(line, filePolicy)
       return true
     }
     swap(&reader, &transaction.chunkLines)
@@ -109,8 +101,6 @@ extension SMTPParser {
   private func endChunk(_ transaction: SMTPTransaction) {
     mode = .commands
     guard transaction.isLastChunk else { return }
-    transaction.mail?.finish()
-    transaction.noteMailEvents()
-    transaction.endRequest()
+    transaction.finishMail()
   }
 }

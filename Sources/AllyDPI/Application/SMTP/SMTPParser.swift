@@ -112,9 +112,9 @@ final class SMTPParser: ApplicationParser {
     case .toServer:
       requestLines.removeAll()
       switch mode {
-      case .data: current?.mail?.file?.skip(count)
+      case .data: current?.openFile?.skip(count)
       case .chunk:
-        current?.mail?.file?.skip(min(count, chunkLeft))
+        current?.openFile?.skip(min(count, chunkLeft))
         chunkLeft -= min(count, chunkLeft)
         if chunkLeft == 0 { mode = .commands }
       case .commands, .tunnel: break
@@ -126,12 +126,12 @@ final class SMTPParser: ApplicationParser {
   func close(_ side: FlowSide) {
     if side == .toServer {
       // Of a file that ends within a line, that much has come.
-      if mode == .data, !requestLines.isEmpty, current?.mail?.file != nil {
+      if mode == .data, !requestLines.isEmpty, current?.openFile != nil {
         let rest = Array(requestLines.rest)
         requestLines.removeAll()
         takeDataLine(LineReader.Line(bytes: rest.rawBytes, endLength: 0, isCut: false, isContinuation: false))
       }
-      current?.mail?.abort()
+      current?.abortMail()
     }
     for transaction in transactions { transaction.close(side) }
   }

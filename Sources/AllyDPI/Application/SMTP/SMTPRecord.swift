@@ -48,7 +48,7 @@ extension SMTPTransaction {
     }
     list("attachment", mail.attachments.map { $0[...] }, to: &json)
     list("url", mail.links.links.map { $0.text[...] }, to: &json)
-    if let options { writeCustom(mail.header, options, to: &json) }
+    if let options { writeCustom(mail.header, mail.bodyDigest, options, to: &json) }
     json.endObject()
   }
 
@@ -62,7 +62,9 @@ extension SMTPTransaction {
     ("content_md5", "content-md5", false), ("date", "date", false),
   ]
 
-  private func writeCustom(_ header: MIMEHeader, _ options: RecordOptions.SMTP, to json: inout JSONWriter) {
+  private func writeCustom(
+    _ header: MIMEHeader, _ digest: [UInt8]?, _ options: RecordOptions.SMTP, to json: inout JSONWriter
+  ) {
     for (key, field, isList) in SMTPTransaction.customFields {
       guard options.custom.contains(where: { $0 == "\(key)" || $0 == "\(field)" }) else { continue }
       let values = header.fields.filter { $0.name.isCaselessEqual(to: field) }.map { $0.value[...] }
@@ -72,6 +74,10 @@ extension SMTPTransaction {
         json.key(key)
         json.text(value)
       }
+    }
+    if options.digests.contains("body"), let digest {
+      json.key("body_md5")
+      json.string { $0.appendHexadecimal(digest[...]) }
     }
     if options.digests.contains("subject"), let subject = header.value(of: "subject") {
       var digest = Digest(.md5)

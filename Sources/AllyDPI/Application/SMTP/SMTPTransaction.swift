@@ -12,6 +12,10 @@ final class SMTPTransaction: ApplicationTransaction {
   var sender: [UInt8] = []
   private(set) var recipients: [[UInt8]] = []
   var mail: MIMEMessage?
+  /// The mail as it is sent, where that is all that is wanted.
+  private(set) var rawMail: TransferredFile?
+  /// It has a mail, whether that is read or not.
+  private(set) var hasMail = false
   var hasChunks = false
   var isLastChunk = false
   var chunkLines = LineReader(limit: 4096)
@@ -39,6 +43,41 @@ final class SMTPTransaction: ApplicationTransaction {
     if side == .toServer { isClosedToServer = true } else { isClosedToClient = true }
   }
 
+  /// A mail begins.
+  func beginMail(_ options: ApplicationOptions.SMTP, _ policy: FilePolicy) {
+    hasMail = true
+    if options.readsMail { mail = MIMEMessage(options) }
+    if options.isRaw { rawMail = openFile(Array("rawmsg".utf8)[...], policy) }
+  }
+
+  /// A line of the mail, or a piece of one.
+  func take(_ line: borrowing LineReader.Line, _ policy: FilePolicy) {
+    mail?.take(line) { openFile($0, policy) }
+    if let rawMail {
+      let end = line.end
+      rawMail.append(line.bytes)
+      rawMail.append(end.rawBytes)
+    }
+    noteMailEvents()
+  }
+
+  /// The mail is over.
+  func finishMail() {
+    mail?.finish()
+    rawMail?.close(isWhole: true)
+    noteMailEvents()
+    endRequest()
+  }
+
+  /// The mail broke off.
+  func abortMail() {
+    mail?.abort()
+    rawMail?.close(isWhole: false)
+  }
+
+  /// The file that content belongs to which is missing.
+  var openFile: TransferredFile? { rawMail ?? mail?.file }
+
   func openFile(_ name: ArraySlice<UInt8>, _ policy: FilePolicy) -> TransferredFile? {
     guard files.count < 64 else { return nil }
     let file = TransferredFile(name: name, side: .toServer, policy: policy)
@@ -46,7 +85,7 @@ final class SMTPTransaction: ApplicationTransaction {
     return file
   }
 
-  func noteMailEvents() {
+  private func noteMailEvents() {
     guard let found = mail?.events, !found.isEmpty else { return }
     for (bit, event) in SMTPEvent.ofMail where found.contains(bit) { note(event) }
     mail?.events = []
