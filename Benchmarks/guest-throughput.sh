@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A stock guest's throughput and ping with its NIC served by `ids` with no rule that fires, beside the same guest with QEMU's own
 # model of the same NIC, both on a TAP interface: interleaved pairs, medians, and the ratio of the two. Nothing is asserted:
-# the numbers are for whoever reads them, and mean most on a machine that does nothing else.
+# the numbers are for whoever reads them, and mean most on a machine that does nothing else. The DPI core has a processor to itself, as
+# sequestered cores have (`--wait poll`); WAIT=adaptive or WAIT=interrupt in the environment shows what sharing one costs.
 #
 #   Benchmarks/guest-throughput.sh [PAIRS [MIB [NIC...]]]     7 pairs of 20 MiB each way, e1000 and e1000e
 #
@@ -48,7 +49,7 @@ run() {
   local whose=$1 nic=$2
   make_initrd "$work/initrd" "$nic" "$work/script"
   if [ "$whose" = ally ]; then
-    serve "$work/ally.log" "$work/nic.sock" "$nic" "$ALLY_IDS" -S "$work/silent.rules" -l "$work/logs"
+    serve "$work/ally.log" "$work/nic.sock" "$nic" "$ALLY_IDS" --wait "${WAIT:-poll}" -S "$work/silent.rules" -l "$work/logs"
   else
     ip tuntap add ally0 mode tap
     ip addr add 192.0.2.1/24 dev ally0

@@ -101,7 +101,8 @@ struct RuleCompiler {
       rateFilters: ConstantTable(rateFilters), suppressions: ConstantTable(suppressions),
       reputations: ReputationTable(configuration.addressReputations),
       numberRanges: ConstantTable(numberRanges), digests: ConstantTable(fileDigests.bytes), fileNeeds: fileNeeds,
-      ends: ends, prefilter: prefilterTables, application: applicationTables, frames: ConstantTable(frames), conditions: conditions,
+      ends: ends, prefilter: prefilterTables, application: applicationTables, frames: ConstantTable(frames),
+      conditions: conditions,
       tags: ConstantTable(tags),
       transforms: transforms,
       dataSets: dataSets.definitions, variableCount: variableCount)

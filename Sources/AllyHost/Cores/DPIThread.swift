@@ -17,7 +17,7 @@ public enum CoreWaiting: String, Sendable, CaseIterable {
     switch self {
     case .interrupt: 0
     case .poll: .max
-    case .adaptive: sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? 2_000_000 : 0
+    case .adaptive: sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? 1_000_000 : 0
     }
   }
 }
