@@ -113,7 +113,8 @@ public struct DPIConfiguration: Sendable {
   }
 }
 
-/// Seconds of silence after which flows of a protocol are over, by their state: `flow-timeouts`.
+/// Seconds of silence after which flows of a protocol are over, by their state: `flow-timeouts`. Without, they are what Suricata has
+/// when its settings do not say; those of its stock file are in Configuration/ally.yaml.
 public struct FlowTimeouts: Sendable {
   public struct Times: BitwiseCopyable, Sendable {
     public var new: UInt32
@@ -127,7 +128,7 @@ public struct FlowTimeouts: Sendable {
     }
   }
 
-  public var tcp = Times(new: 60, established: 600, closed: 60)
+  public var tcp = Times(new: 30, established: 300, closed: 0)
   public var udp = Times(new: 30, established: 300, closed: 0)
   public var icmp = Times(new: 30, established: 300, closed: 0)
   /// All other protocols (`default`).

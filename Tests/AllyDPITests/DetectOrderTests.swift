@@ -45,6 +45,26 @@ import Testing
     #expect(passive.records.count == 1)
   }
 
+  @Test func inlineADroppedFlowStaysAsItWas() throws {
+    func flow(isInline: Bool) throws -> String? {
+      var engine = try TestEngine("drop tcp any any -> any any (content:\"attack\"; sid:1;)") {
+        $0.isInline = isInline
+        $0.records = [.alerts, .flows]
+      }
+      var connection = Connection()
+      connection.open(&engine)
+      connection.client("attack", &engine)
+      var reset = connection.clientFrame("")
+      reset.flags = 0x14
+      #expect(engine.send(reset) == (isInline ? .drop : .accept))
+      engine.finish()
+      return engine.records.first { $0.contains("\"event_type\":\"flow\"") }
+    }
+    // The reset does not arrive, either.
+    #expect(try flow(isInline: true)?.contains("\"state\":\"established\"") == true)
+    #expect(try flow(isInline: false)?.contains("\"state\":\"closed\"") == true)
+  }
+
   @Test func inlineARejectIsMoreThanADrop() throws {
     var engine = try TestEngine("reject udp any any -> any any (content:\"attack\"; sid:1;)") { $0.isInline = true }
     #expect(engine.send(datagram) == .reject)

@@ -388,6 +388,8 @@ struct ConnectionTracker: ~Copyable {
       counters.tcpInvalidChecksum &+= 1
       return
     }
+    // Nothing of it arrives: its connection stays as it was.
+    if policy.isInline && flows[index].flags.contains(.drop) { return }
     let isAccepted: Bool
     if flows[index].stream == .max {
       if packet.isMidstream {

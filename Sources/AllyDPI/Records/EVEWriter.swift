@@ -175,7 +175,8 @@ struct EVEWriter: ~Copyable {
     json.endObject()
   }
 
-  /// The transaction that a rule matched in. Of one that matched in the stream, or in a datagram of its application, the newest is as good a guess as any.
+  /// The transaction that a rule matched in. Of one that matched in the stream, or in a datagram of its application, the newest is as
+  /// good a guess as any.
   private func transaction(of match: Detector.Match, isDatagram: Bool, in session: ApplicationSession?)
     -> (any ApplicationTransaction)?
   {
