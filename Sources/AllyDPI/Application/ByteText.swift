@@ -31,12 +31,7 @@ extension [UInt8] {
 extension RawSpan {
   /// The place of the first such byte at or behind `start`; nil when there is none.
   func firstIndex(of byte: UInt8, from start: Int) -> Int? {
-    var index = start
-    while index < byteCount {
-      if self.byte(at: index) == byte { return index }
-      index &+= 1
-    }
-    return nil
+    withByteView { $0.firstIndex(of: byte, from: start) }
   }
 }
 

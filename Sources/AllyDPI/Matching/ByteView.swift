@@ -53,4 +53,12 @@ extension ByteView {
     // Both views cover `count` bytes.
     unsafe count == other.count && (base == other.base || memcmp(base, other.base, count) == 0)
   }
+
+  /// The place of the first such byte at or behind `start`; nil when there is none.
+  func firstIndex(of byte: UInt8, from start: Int) -> Int? {
+    precondition(start >= 0)
+    // The search stays within the view.
+    guard start < count, let hit = unsafe memchr(base + start, Int32(byte), count - start) else { return nil }
+    return unsafe UnsafeRawPointer(hit) - UnsafeRawPointer(base)
+  }
 }

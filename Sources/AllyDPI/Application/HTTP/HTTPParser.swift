@@ -196,6 +196,15 @@ struct HTTPInput: ~Escapable {
   var count: Int { data.byteCount - offset }
   var next: UInt8? { offset < data.byteCount ? data.byte(at: offset) : nil }
 
+  /// Moves everything up to the next CR or LF behind `line`.
+  @_lifetime(self: copy self)
+  mutating func takeOrdinary(into line: inout [UInt8]) {
+    var end = offset
+    while end < data.byteCount, data.byte(at: end) != .lineFeed, data.byte(at: end) != .carriageReturn { end += 1 }
+    line.append(data.extracting(offset..<end))
+    offset = end
+  }
+
   /// Moves everything up to and with the next line feed behind `line`.
   ///
   /// - Returns: whether there was a line feed.

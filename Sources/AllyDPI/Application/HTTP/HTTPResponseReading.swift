@@ -18,6 +18,41 @@ struct HTTPResponseSide {
   /// The last line ended with LF CR.
   var endedReversed = false
   var decoder: ContentDecoder?
+
+  /// Moves what `input` has of a line behind ``line``. Clients also end a line at a lone CR, and at LF CR.
+  ///
+  /// - Returns: whether a line is whole.
+  mutating func takeLine(_ input: inout HTTPInput) -> Bool {
+    while let byte = input.next {
+      if line.last == .carriageReturn, byte != .lineFeed, byte != .carriageReturn {
+        // CR CR LF is no empty line.
+        if state == .line || line.count >= 2 { return true }
+      }
+      if byte != .lineFeed && byte != .carriageReturn {
+        endedReversed = false
+        input.takeOrdinary(into: &line)
+        continue
+      }
+      input.offset += 1
+      line.append(byte)
+      if byte == .lineFeed {
+        let wasReversed = endedReversed
+        endedReversed = false
+        if state == .line { return true }
+        let endsWithCR = line.count >= 2 && line[line.count - 2] == .carriageReturn
+        if !endsWithCR, input.next == .carriageReturn {
+          input.offset += 1
+          endedReversed = true
+        } else if endsWithCR, wasReversed, input.next == .carriageReturn {
+          // LF CR CR LF CR LF are two line ends.
+          input.offset += 1
+          if input.next == .lineFeed { input.offset += 1 }
+        }
+        return true
+      }
+    }
+    return false
+  }
 }
 
 extension HTTPParser {
@@ -51,7 +86,7 @@ extension HTTPParser {
       return .continue
     case .finished: return finishResponse(&input)
     case .line, .headers, .trailer:
-      guard takeResponseLine(&input) else { return responseLineIsTooLong ? .stop : .needsMore }
+      guard responseSide.takeLine(&input) else { return responseLineIsTooLong ? .stop : .needsMore }
       return responseLineIsTooLong ? .stop : responseLine(&input)
     case .chunkLength:
       guard takeChunkLine(&input) else { return responseLineIsTooLong ? .stop : .needsMore }
@@ -75,38 +110,6 @@ extension HTTPParser {
   }
 
   // MARK: lines
-
-  /// Clients also end a line at a lone CR, and at LF CR.
-  ///
-  /// - Returns: whether a line is whole.
-  private func takeResponseLine(_ input: inout HTTPInput) -> Bool {
-    while let byte = input.next {
-      if responseSide.line.last == .carriageReturn, byte != .lineFeed, byte != .carriageReturn {
-        // CR CR LF is no empty line.
-        if responseSide.state == .line || responseSide.line.count >= 2 { return true }
-      }
-      input.offset += 1
-      responseSide.line.append(byte)
-      if byte == .lineFeed {
-        let wasReversed = responseSide.endedReversed
-        responseSide.endedReversed = false
-        if responseSide.state == .line { return true }
-        let endsWithCR =
-          responseSide.line.count >= 2 && responseSide.line[responseSide.line.count - 2] == .carriageReturn
-        if !endsWithCR, input.next == .carriageReturn {
-          input.offset += 1
-          responseSide.endedReversed = true
-        } else if endsWithCR, wasReversed, input.next == .carriageReturn {
-          // LF CR CR LF CR LF are two line ends.
-          input.offset += 1
-          if input.next == .lineFeed { input.offset += 1 }
-        }
-        return true
-      }
-      if byte != .carriageReturn { responseSide.endedReversed = false }
-    }
-    return false
-  }
 
   /// A chunk's first line; what cannot become one is not waited for.
   private func takeChunkLine(_ input: inout HTTPInput) -> Bool {
