@@ -4,8 +4,9 @@
 #   compare-rule-traffic.sh ALLY RULES [CAPTURE…]
 #
 # Rules that Suricata does not read, as most of Snort 3's, are left out and counted. Prints for each capture precision and
-# recall, in all and as mean over rules, and what the rules that differ have in common. The status is 1 when precision or recall is below 99 %, or the mean over rules below 98 %. With OUT=FOLDER in
-# the environment captures, records and the list of differences stay there.
+# recall, in all and as mean over rules, and what the rules that differ have in common. The status is 1 when precision or
+# recall is below 99 %, or the mean over rules below 98 %. With OUT=FOLDER in the environment captures, records and the list
+# of differences stay there.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 64; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +21,8 @@ else
   trap 'rm -rf "$work"' EXIT
 fi
 
-# It says of each rule that it does not read which one.
+# It says of each rule that it does not read which one. Its status is not 0 then, which is no failure here; if it does not start at
+# all, the first run over a capture below fails.
 suricata -T -S "$rules" -c "$here/alerts.yaml" -l "$work" > "$work/reading" 2>&1 || true
 python3 - "$rules" "$work/reading" "$work/read.rules" <<'PYTHON'
 import re, sys

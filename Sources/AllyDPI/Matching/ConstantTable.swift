@@ -40,6 +40,21 @@ struct TableRange: BitwiseCopyable, Sendable {
   @inline(__always) var indices: Range<Int> { Int(start)..<(Int(start) &+ Int(count)) }
 }
 
+extension ConstantTable where Element: Comparable {
+  /// The place of the first element that is greater than `value`, among `count` that ascend from `start` on; the place behind them
+  /// when none is.
+  @inline(__always)
+  func firstIndex(above value: Element, from start: Int, count: Int) -> Int {
+    var low = start
+    var high = start &+ count
+    while low < high {
+      let middle = (low &+ high) / 2
+      if self[middle] <= value { low = middle &+ 1 } else { high = middle }
+    }
+    return low
+  }
+}
+
 extension [UInt32] {
   /// Appends `elements`, and says where they are.
   mutating func appendRun(_ elements: some Collection<UInt32>) -> TableRange {

@@ -20,13 +20,8 @@ struct IntervalIndex<Bound: BitwiseCopyable & Comparable & Sendable>: BitwiseCop
   @inline(__always)
   func list(for value: Bound, in bounds: ConstantTable<Bound>, _ lists: ConstantTable<TableRange>) -> TableRange {
     if boundaries.isEmpty { return .empty }
-    var low = Int(boundaries.start)
-    var high = low &+ Int(boundaries.count)
-    while low < high {
-      let middle = (low &+ high) / 2
-      if bounds[middle] <= value { low = middle &+ 1 } else { high = middle }
-    }
-    return lists[Int(firstList) &+ low &- Int(boundaries.start)]
+    let place = bounds.firstIndex(above: value, from: Int(boundaries.start), count: Int(boundaries.count))
+    return lists[Int(firstList) &+ place &- Int(boundaries.start)]
   }
 
   /// Builds an index.

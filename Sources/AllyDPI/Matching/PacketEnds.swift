@@ -128,15 +128,7 @@ struct MembershipIndex<Value: BitwiseCopyable & Comparable & Sendable>: Sendable
   }
 
   @inline(__always)
-  func bits(of value: Value) -> UInt64 {
-    var low = 0
-    var high = bounds.count
-    while low < high {
-      let middle = (low &+ high) / 2
-      if bounds[middle] <= value { low = middle &+ 1 } else { high = middle }
-    }
-    return answers[low]
-  }
+  func bits(of value: Value) -> UInt64 { answers[bounds.firstIndex(above: value, from: 0, count: bounds.count)] }
 
   /// Frees everything; no copy may be used afterwards.
   @unsafe func deallocate() {

@@ -12,7 +12,7 @@ public enum CoreWaiting: String, Sendable, CaseIterable {
   case adaptive
 
   /// Nanoseconds after the last work during which it does not sleep. To wake a processor that has halted takes long, most of all on a
-  /// virtual machine, where that is the host's work: frames of one connection come sooner than that is worth it.
+  /// virtual machine, where that is the host's work; and the next frame of a connection is soon there.
   var patience: UInt64 {
     switch self {
     case .interrupt: 0

@@ -79,7 +79,7 @@ struct MIMEDecoder {
         flushGroup()
         continue
       }
-      guard let value = MIMEDecoder.base64Value(byte) else {
+      guard let value = Base64Buffer.digit(byte) else {
         events.insert(.invalidBase64)
         hasFailed = true
         return
@@ -127,19 +127,8 @@ struct MIMEDecoder {
     bits = 0
   }
 
-  /// ``base64Value(_:)`` of each byte; above 63 for what is no digit.
-  private static let values = (0...UInt8.max).map { base64Value($0) ?? .max }
-
-  private static func base64Value(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - UInt8(ascii: "A")
-    case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - UInt8(ascii: "a") + 26
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0") + 52
-    case UInt8(ascii: "+"): 62
-    case UInt8(ascii: "/"): 63
-    default: nil
-    }
-  }
+  /// What each byte stands for as a digit; above 63 for what is none.
+  private static let values = (0...UInt8.max).map { Base64Buffer.digit($0) ?? .max }
 
   // MARK: quoted-printable
 
