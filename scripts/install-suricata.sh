@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs Suricata 7.0, which the guest tests put behind Ally, if it is missing. Debian 12 has it in its backports; the machine's
-# own apt sources stay as they are.
+# own apt sources stay as they are. It brings a newer libhtp: what the tests build against comes from there, too.
 #
 #   scripts/install-suricata.sh
 set -euo pipefail
@@ -11,7 +11,8 @@ fail() {
 }
 
 is_installed() { command -v suricata >/dev/null && suricata -V | grep -q 'version 7\.0\.'; }
-if is_installed; then exit 0; fi
+fits_libhtp() { [ -z "$(dpkg-query --show --showformat='${Status}' libhtp2 2>/dev/null)" ] || [ -e /usr/include/htp/htp.h ]; }
+if is_installed && fits_libhtp; then exit 0; fi
 command -v apt-get >/dev/null || fail "this is not Debian: install Suricata 7.0"
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -35,7 +36,7 @@ chmod 755 "$work"
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o "Dir::Etc::sourcelist=$work/sources.list" "$@"; }
 
 echo "Installing Suricata from $backports"
-if ! { apt update && apt install --yes --no-install-recommends --target-release "$backports" suricata; } >"$work/log" 2>&1; then
+if ! { apt update && apt install --yes --no-install-recommends --target-release "$backports" suricata libhtp-dev; } >"$work/log" 2>&1; then
   cat "$work/log" >&2
   fail "Suricata could not be installed from $backports"
 fi

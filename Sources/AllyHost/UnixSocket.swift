@@ -17,11 +17,11 @@ func listen(at path: String, type: __socket_type = SOCK_STREAM) throws(HostError
   }
   let listener = OwnedDescriptor(socket(AF_UNIX, kind, 0))
   guard listener.number >= 0 else { throw HostError("cannot make a socket", code: errno) }
-  let mask = umask(0o177)
-  let isBound = unsafe ally_bind_unix(listener.number, path) == 0
-  let code = errno
-  umask(mask)
-  guard isBound else { throw HostError("cannot make the socket \(path)", code: code) }
+  // The name's rights are those of the socket. The mask for new files is not touched: it is every thread's.
+  fchmod(listener.number, S_IRUSR | S_IWUSR)
+  guard unsafe ally_bind_unix(listener.number, path) == 0 else {
+    throw HostError("cannot make the socket \(path)", code: errno)
+  }
   guard Glibc.listen(listener.number, 4) == 0 else { throw HostError("cannot listen at \(path)", code: errno) }
   return listener
 }

@@ -121,17 +121,16 @@ public struct LocalListener: ~Copyable {
     }
     let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard number >= 0 else { throw CommandFailure(.systemFault, "cannot make a socket: \(systemMessage(errno))") }
-    let mask = umask(0o177)
+    // The name's rights are those of the socket. The mask for new files is not touched: it is every thread's.
+    fchmod(number, S_IRUSR | S_IWUSR)
     var isBound = false
     do {
       isBound = unsafe try LocalAddress.with(path) { address, length in unsafe bind(number, address, length) == 0 }
     } catch {
-      umask(mask)
       close(number)
       throw error
     }
     var code = errno
-    umask(mask)
     if isBound, listen(number, 4) != 0 {
       code = errno
       unsafe unlink(path)
