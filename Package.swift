@@ -37,7 +37,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
-    // Used by tests alone.
     .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
   ],
   targets: [
@@ -57,7 +56,10 @@ let package = Package(
     .target(name: "AllyDrivers", dependencies: ["AllyRings", "AllyHW", "AllyPacket"], swiftSettings: settings),
     .target(
       name: "AllyDPI",
-      dependencies: ["AllyPacket", "CHyperscan", "CPCRE2", "CZlib", "CBrotli", "CLZMA", "CMagic"],
+      dependencies: [
+        "AllyPacket", "CHyperscan", "CPCRE2", "CZlib", "CBrotli", "CLZMA", "CMagic",
+        .product(name: "Crypto", package: "swift-crypto"), .product(name: "CryptoExtras", package: "swift-crypto"),
+      ],
       swiftSettings: settings),
     .target(name: "AllyFirewall", dependencies: ["AllyPacket"], swiftSettings: settings),
     .target(name: "AllyDeviceModels", dependencies: ["AllyHW"], swiftSettings: settings),

@@ -9,27 +9,29 @@ import Testing
     return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
   }
 
-  /// FIPS 197 Appendix C.1.
-  @Test func theCipherIsAES() {
-    let cipher = AES128(key: Self.bytes("000102030405060708090a0b0c0d0e0f"))
+  /// RFC 9001 Appendix A.3: the server's first packet.
+  @Test(arguments: [nil, 0, 17, 18, 60, 134] as [Int?])
+  func `What the server sealed opens, and nothing else does`(changed: Int?) throws {
+    var packet = Self.bytes(
+      "cf000000010008f067a5502a4262b5004075c0d95a482cd0991cd25b0aac406a5816b6394100f37a1c69797554780bb38cc5a99f5ede4cf7"
+        + "3c3ec2493a1839b3dbcba3f6ea46c5b7684df3548e7ddeb9c3bf9c73cc3f3bded74b562bfb19fb84022f8ef4cdd93795d77d06edbb7a"
+        + "af2f58891850abbdca3d20398c276456cbc42158407dd074ee")
+    if let changed { packet[changed] ^= 1 }
+    let connection = Self.bytes("8394c8f03e515708")
+    let keys = try #require(QUICKeys(version: 1, connection: connection[...], from: .toClient))
+    let frames = keys.open(packet[...], headerLength: 18)
+    if changed == nil {
+      // An acknowledgement, and the ServerHello.
+      #expect(frames?.prefix(11).elementsEqual(Self.bytes("02000000000600405a0200")) == true)
+      #expect(frames?.count == 99)
+    } else {
+      #expect(frames == nil)
+    }
     #expect(
-      cipher.encrypt(Self.bytes("00112233445566778899aabbccddeeff")) == Self.bytes("69c4e0d86a7b0430d8cdb78070b4c55a"))
-  }
-
-  /// SP 800-38D's test case 4 in McGrew and Viega's specification, whose tag covers 20 bytes of header.
-  @Test func whatWasSealedOpensAndNothingElseDoes() {
-    let cipher = AES128(key: Self.bytes("feffe9928665731c6d6a8f9467308308"))
-    let nonce = Self.bytes("cafebabefacedbaddecaf888")
-    let header = Self.bytes("feedfacedeadbeeffeedfacedeadbeefabaddad2")
-    let plain = Self.bytes(
-      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657"
-        + "ba637b39")
-    var sealed = Self.bytes(
-      "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac97"
-        + "3d58e0915bc94fbc3221a5db94fae95ae7121a47")
-    #expect(cipher.open(sealed[...], nonce: nonce, authenticating: header) == plain)
-    sealed[3] ^= 1
-    #expect(cipher.open(sealed[...], nonce: nonce, authenticating: header) == nil)
+      try #require(QUICKeys(version: 1, connection: connection[...], from: .toServer)).open(
+        packet[...], headerLength: 18) == nil)
+    #expect(keys.open(packet.prefix(37), headerLength: 18) == nil)
+    #expect(QUICKeys(version: 7, connection: connection[...], from: .toServer) == nil)
   }
 
   @Test func otherDatagramsAreNotTakenForQUIC() {

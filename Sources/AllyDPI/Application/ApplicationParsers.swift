@@ -1,7 +1,6 @@
 /// The parsers that the engine has. A new protocol is one more line.
 enum ApplicationParsers {
-  static var all: [any ApplicationParser.Type] { parsers }
-  private static let parsers: [any (ApplicationParser & SendableMetatype).Type] = [
+  static let all: [any (ApplicationParser & SendableMetatype).Type] = [
     HTTP2Parser.self, HTTPParser.self, DNSParser.self, TLSParser.self, SSHParser.self, MQTTParser.self, DNP3Parser.self,
     ModbusParser.self, QUICParser.self, SIPParser.self, SNMPParser.self, KerberosParser.self, DHCPParser.self,
     RFBParser.self,

@@ -92,8 +92,8 @@ extension ArraySlice<UInt8> {
   /// Without white space at both ends.
   var trimmed: ArraySlice<UInt8> {
     var slice = self
-    while let first = slice.first, first.isLinearSpace { slice.removeFirst() }
-    while let last = slice.last, last.isLinearSpace { slice.removeLast() }
+    while let first = slice.first, first.isLinearSpace { slice = slice.dropFirst() }
+    while let last = slice.last, last.isLinearSpace { slice = slice.dropLast() }
     return slice
   }
 

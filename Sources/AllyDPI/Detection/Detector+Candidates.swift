@@ -2,6 +2,8 @@ internal import AllyPacket
 
 /// Which signatures are worth evaluating on a packet.
 extension Detector {
+  static var fewSignatures: Int { 64 }
+
   mutating func collect(
     _ group: PrefilterGroup, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
     window: StreamWindow, marks: inout FlowMarks
@@ -69,7 +71,7 @@ extension Detector {
 
   /// - Returns: how many literals were found; nil when too many were.
   private mutating func scan(_ data: RawSpan, _ group: LiteralGroup) -> Int? {
-    guard let database = group.database else { return 0 }
+    guard let database = group.database, mayFind(group) else { return 0 }
     statistics.scans &+= 1
     statistics.scannedBytes &+= UInt64(data.byteCount)
     let found = data.withByteView { scratch.scan($0, for: database) }
@@ -82,6 +84,13 @@ extension Detector {
       insert(tables.prefilter.literalUses[group.firstUse &+ scratch.literal(at: index)])
     }
     return found
+  }
+
+  /// Whether one of few signatures is about these ends: to look costs less than a scan for nothing. In a stream the ends stay as they are.
+  @inline(__always)
+  private func mayFind(_ group: LiteralGroup) -> Bool {
+    if group.searched.count > Detector.fewSignatures { return true }
+    return group.searched.indices.contains { isPossible(tables.prefilter.candidates[$0]) }
   }
 
   /// Makes candidates of signatures that are not searched for; `isStart` says whether a stream's data begins where the stream does.

@@ -134,7 +134,7 @@ extension Detector {
     _ group: ApplicationGroup, place: Int, isComplete: Bool, _ transaction: any ApplicationTransaction,
     _ side: FlowSide
   ) -> Bool {
-    guard let database = group.database else { return false }
+    guard let database = group.database, mayFind(group) else { return false }
     let inspection = transaction.inspection
     var index = 0
     // A name comes whole; content is worth a search when enough of it is new.
@@ -149,7 +149,8 @@ extension Detector {
         if buffer.count == known || !isComplete && buffer.count &- known < step { continue }
         inspection.withSide(side) { $0.setLengthSearched(of: place, at: occurrence, to: buffer.count) }
         // What a transform makes of a part is no part of what it makes of the whole.
-        if group.transform == Signature.any { start = max(0, known &- Detector.overlap) }
+        // A literal may have begun in what was searched before.
+        if group.transform == Signature.any { start = max(0, known &- max(0, group.longest &- 1)) }
       }
       hasSearched = true
       statistics.scans &+= 1
@@ -170,8 +171,11 @@ extension Detector {
     return hasSearched
   }
 
-  /// Bytes searched again so that literals across two pieces of a growing buffer are found.
-  private static var overlap: Int { 4096 }
+  /// Whether one of few signatures is about these ends: to look costs less than a search for nothing.
+  private func mayFind(_ group: ApplicationGroup) -> Bool {
+    if group.searched.count > Detector.fewSignatures { return true }
+    return group.searched.indices.contains { isPossible(tables.application.candidates[$0].signature) }
+  }
 
   /// What one side says in a flow has the same ends in all packets.
   private func propose(_ candidate: ApplicationCandidate, _ inspection: TransactionInspection, _ side: FlowSide) {

@@ -56,6 +56,8 @@ struct AnchoredLiteral: BitwiseCopyable, Sendable {
     }
   }
 
+  /// Whether one comparison finds it.
+  var hasOnePlace: Bool { place != .anywhere }
   /// Whether it stands at the data's end, which a stream has not.
   var needsEnd: Bool { place == .fromEnd }
   /// Whether it counts from the start of the data: of a stream, from its start alone.

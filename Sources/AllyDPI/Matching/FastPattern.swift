@@ -57,6 +57,10 @@ struct FastPattern: Equatable {
   /// and what is matched in both cases counts less.
   var score: Int { FastPattern.weight(of: literal) + rarity.rawValue * 1000 }
 
+  /// Whether it is met by chance more often than is good for a search that has another way: small numbers, or a word that begins
+  /// what many protocols say.
+  var isFrequent: Bool { FastPattern.weight(of: literal) <= 16 }
+
   private static func weight(of literal: HyperscanDatabase.Literal) -> Int {
     var seen: Set<UInt8> = []
     var score = 0

@@ -88,7 +88,7 @@ struct LiteralSetBuilder {
   ///   - members: signatures that are searched for.
   ///   - side: whose packets they are to match.
   init(_ members: [Entry], side: FlowSide) {
-    self.members = members.filter { $0.pattern.map { $0.rarity != .common } ?? false }
+    self.members = members.filter(\.isSearched)
     self.side = side
     var byPort: [UInt16: Set<HyperscanDatabase.Literal>] = [:]
     var byApplication: [Int: Set<HyperscanDatabase.Literal>] = [:]

@@ -100,6 +100,12 @@ struct PrefilterBuilder {
     var sourcePorts: PortList
     var destinationPorts: PortList
 
+    /// Whether it is found by a search: frequent bytes that have one place are compared there.
+    var isSearched: Bool {
+      guard let pattern, pattern.rarity != .common else { return false }
+      return !pattern.isFrequent || anchored?.hasOnePlace != true
+    }
+
     /// How far its literal is of use behind the packet that brings it.
     enum Reach: CaseIterable { case inStreams, atStarts, inPackets }
 
@@ -233,7 +239,7 @@ struct PrefilterBuilder {
     var ends: [Int] = []
     for reach in Entry.Reach.allCases {
       for member in members where member.reach == reach {
-        guard let pattern = member.pattern, pattern.rarity == rarity else { continue }
+        guard member.isSearched, let pattern = member.pattern, pattern.rarity == rarity else { continue }
         searched.append(member.signature)
         if let place = places[pattern.literal] {
           uses[place].append(member.signature)
@@ -259,7 +265,7 @@ struct PrefilterBuilder {
     var byDestinationPort: [(first: UInt16, last: UInt16, signature: UInt32)] = []
     var bySourcePort = byDestinationPort
     for member in members {
-      if let pattern = member.pattern, pattern.rarity != .common { continue }
+      if member.isSearched { continue }
       let place = UInt32(unsearched.count)
       unsearched.append(
         UnsearchedSignature(

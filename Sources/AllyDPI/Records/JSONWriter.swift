@@ -238,15 +238,19 @@ func hexadecimalDigit(_ value: UInt8) -> UInt8 {
 extension [UInt8] {
   /// Appends a decimal number, with leading zeros up to `width` digits.
   mutating func appendDecimal(_ value: UInt64, width: Int = 1) {
+    var digits = 1
+    var largest = value
+    while largest >= 10 || digits < width {
+      largest /= 10
+      digits += 1
+    }
     let start = count
     var rest = value
-    var digits = 0
-    repeat {
-      append(UInt8(ascii: "0") + UInt8(rest % 10))
+    for _ in 0..<digits { append(UInt8(ascii: "0")) }
+    for place in stride(from: start + digits - 1, through: start, by: -1) {
+      self[place] += UInt8(rest % 10)
       rest /= 10
-      digits += 1
-    } while rest != 0 || digits < width
-    self[start...].reverse()
+    }
   }
 
   /// Appends two digits in lower case for each byte.

@@ -56,6 +56,11 @@ struct HTTPHeaderFields {
       fields[known].value = start..<text.count
       return .repeated
     }
+    if fields.isEmpty {
+      // Most messages need no more.
+      fields.reserveCapacity(12)
+      text.reserveCapacity(400)
+    }
     let nameStart = text.count
     text.append(contentsOf: name)
     let valueStart = text.count

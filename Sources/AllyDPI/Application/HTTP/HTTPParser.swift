@@ -225,9 +225,9 @@ enum HTTPStep { case `continue`, needsMore, stop }
 enum HTTPLine {
   /// Without the line end: LF, CR LF, and what else is taken for one.
   static func withoutEnd(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    var line = line
-    while let last = line.last, last == .lineFeed || last == .carriageReturn { line.removeLast() }
-    return line
+    var end = line.endIndex
+    while end > line.startIndex, line[end - 1] == .lineFeed || line[end - 1] == .carriageReturn { end -= 1 }
+    return line[..<end]
   }
 
   /// Nothing but a line end.
@@ -255,7 +255,7 @@ enum HTTPLine {
     var name = line[..<colon]
     var hasSpace = false
     while let last = name.last, last.isLinearSpace || last == 0x0B || last == 0x0C {
-      name.removeLast()
+      name = name.dropLast()
       hasSpace = true
     }
     return (name, line[(colon + 1)...].trimmed, hasSpace)
@@ -284,8 +284,7 @@ enum HTTPLine {
 
   static func chunkLength(_ line: ArraySlice<UInt8>) -> ChunkLength {
     var rest = line
-    while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
-    while let last = rest.last, last.isWhiteSpace { rest.removeLast() }
+    while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
     if rest.isEmpty { return .blank }
     var length = 0
     var digits = 0
@@ -293,7 +292,7 @@ enum HTTPLine {
       guard length < 1 << 27 else { return .invalid }
       length = length << 4 | Int(value)
       digits += 1
-      rest.removeFirst()
+      rest = rest.dropFirst()
     }
     return digits == 0 ? .invalid : .length(length, hasExtension: rest.contains(UInt8(ascii: ";")))
   }

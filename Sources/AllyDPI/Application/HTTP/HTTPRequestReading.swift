@@ -72,14 +72,20 @@ extension HTTPParser {
   /// A line is whole.
   private func requestLine(_ input: inout HTTPInput) -> HTTPStep {
     guard let transaction = currentRequest else { return .stop }
-    let line = requestSide.line[...]
+    // Taken out while it is read, so that its memory is used again.
+    var line: [UInt8] = []
+    swap(&line, &requestSide.line)
+    read(line[...], of: transaction, input)
+    line.removeAll(keepingCapacity: true)
+    swap(&line, &requestSide.line)
+    return requestSide.state == .stopped ? .stop : .continue
+  }
+
+  private func read(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction, _ input: HTTPInput) {
     switch requestSide.state {
     case .line:
       // Empty lines in front of a request are ignored (RFC 9112 §2.2).
-      if HTTPLine.isBlank(line) {
-        requestSide.line.removeAll(keepingCapacity: true)
-        return .continue
-      }
+      if HTTPLine.isBlank(line) { break }
       readRequestLine(HTTPLine.withoutEnd(line), of: transaction, input)
     case .headers, .trailer: readRequestField(line, of: transaction, input)
     case .chunkLength: readRequestChunkLength(line, of: transaction)
@@ -87,8 +93,6 @@ extension HTTPParser {
       requestSide.state = .chunkLength
       transaction.request.body.wireLength += UInt64(line.count)
     }
-    requestSide.line.removeAll(keepingCapacity: true)
-    return requestSide.state == .stopped ? .stop : .continue
   }
 
   // MARK: the request line
@@ -98,13 +102,13 @@ extension HTTPParser {
     var rest = line
     if let first = rest.first, first.isWhiteSpace {
       transaction.note(.requestLineLeadingWhitespace)
-      while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
+      while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
     }
     let method = rest.prefix { !$0.isWhiteSpace }
     rest = rest.dropFirst(method.count)
     transaction.request.method.append(contentsOf: method)
     if let delimiter = rest.first, delimiter != 0x20 { transaction.note(.methodDelimiterNonCompliant) }
-    while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
+    while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
     // The target ends at a space; only without any does other white space end it.
     var target = rest.prefix { $0 != 0x20 }
     if target.count == rest.count, target.contains(where: \.isWhiteSpace) {
@@ -113,7 +117,7 @@ extension HTTPParser {
     }
     rest = rest.dropFirst(target.count)
     transaction.request.target.append(contentsOf: target)
-    while let first = rest.first, first.isWhiteSpace { rest.removeFirst() }
+    while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
     transaction.request.version.append(contentsOf: rest)
 
     if transaction.isMethod("CONNECT") {
@@ -455,14 +459,24 @@ enum HTTPHost {
     if name.first == UInt8(ascii: "[") {
       return name.last == UInt8(ascii: "]") && IPAddressText.ipv6(name.dropFirst().dropLast()) != nil
     }
-    var labels = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-    if labels.count > 1 && labels.last?.isEmpty == true { labels.removeLast() }
-    return labels.allSatisfy { label in
-      (1...63).contains(label.count)
-        && label.allSatisfy {
-          $0 &- 0x61 < 26 || $0 &- 0x41 < 26 || $0.isDecimalDigit || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
-        }
+    // A dot may end it.
+    let labels = name.count > 1 && name.last == UInt8(ascii: ".") ? name.dropLast() : name
+    var length = 0
+    for byte in labels {
+      if byte == UInt8(ascii: ".") {
+        if length == 0 { return false }
+        length = 0
+        continue
+      }
+      length += 1
+      guard length <= 63, isLabelByte(byte) else { return false }
     }
+    return length > 0
+  }
+
+  private static func isLabelByte(_ byte: UInt8) -> Bool {
+    byte &- 0x61 < 26 || byte &- 0x41 < 26 || byte.isDecimalDigit || byte == UInt8(ascii: "-")
+      || byte == UInt8(ascii: "_")
   }
 
   /// The port; nil without one.

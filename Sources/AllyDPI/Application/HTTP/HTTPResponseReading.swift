@@ -128,7 +128,16 @@ extension HTTPParser {
   /// A line is whole.
   private func responseLine(_ input: inout HTTPInput) -> HTTPStep {
     guard let transaction = currentResponse else { return .stop }
-    let line = responseSide.line[...]
+    // Taken out while it is read, so that its memory is used again.
+    var line: [UInt8] = []
+    swap(&line, &responseSide.line)
+    read(line[...], of: transaction, input)
+    line.removeAll(keepingCapacity: true)
+    swap(&line, &responseSide.line)
+    return responseSide.state == .stopped ? .stop : .continue
+  }
+
+  private func read(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction, _ input: HTTPInput) {
     switch responseSide.state {
     case .line:
       if HTTPLine.isBlank(line) { break }
@@ -139,8 +148,6 @@ extension HTTPParser {
       transaction.response.body.wireLength += UInt64(line.count)
       responseSide.state = .chunkLength
     }
-    responseSide.line.removeAll(keepingCapacity: true)
-    return responseSide.state == .stopped ? .stop : .continue
   }
 
   // MARK: the status line

@@ -1,8 +1,13 @@
-/// What protects Initial packets: keys that follow from the connection's first identifier (RFC 9001 §5.2).
+internal import Crypto
+internal import CryptoExtras
+
+/// What protects Initial packets: keys that follow from the connection's first identifier (RFC 9001 §5.2), so that everybody can open
+/// them.
 struct QUICKeys {
-  private let cipher: AES128
+  private let key: SymmetricKey
+  /// 12 bytes.
   private let vector: [UInt8]
-  private let headerCipher: AES128
+  private let headerKey: SymmetricKey
 
   /// - Parameters:
   ///   - version: the packet's.
@@ -11,12 +16,22 @@ struct QUICKeys {
   /// - Returns: nil for a version without known keys.
   init?(version: UInt32, connection: ArraySlice<UInt8>, from side: FlowSide) {
     guard let salt = QUICKeys.salt(version) else { return nil }
-    let initial = KeyDerivation.extract(salt: salt, Array(connection))
-    let secret = KeyDerivation.expand(initial, side == .toServer ? "client in" : "server in", count: 32)
+    let initial = HKDF<SHA256>.extract(inputKeyMaterial: SymmetricKey(data: connection), salt: salt)
+    let secret = QUICKeys.expand(SymmetricKey(data: initial), side == .toServer ? "client in" : "server in", count: 32)
     let isSecond = version == QUICVersion.two
-    cipher = AES128(key: KeyDerivation.expand(secret, isSecond ? "quicv2 key" : "quic key", count: 16))
-    vector = KeyDerivation.expand(secret, isSecond ? "quicv2 iv" : "quic iv", count: 12)
-    headerCipher = AES128(key: KeyDerivation.expand(secret, isSecond ? "quicv2 hp" : "quic hp", count: 16))
+    key = QUICKeys.expand(secret, isSecond ? "quicv2 key" : "quic key", count: 16)
+    vector = unsafe QUICKeys.expand(secret, isSecond ? "quicv2 iv" : "quic iv", count: 12).withUnsafeBytes {
+      unsafe Array($0)
+    }
+    headerKey = QUICKeys.expand(secret, isSecond ? "quicv2 hp" : "quic hp", count: 16)
+  }
+
+  /// HKDF's second half with TLS 1.3's labels (RFC 8446 §7.1), and no context.
+  private static func expand(_ secret: SymmetricKey, _ label: StaticString, count: Int) -> SymmetricKey {
+    var name = [UInt8]("tls13 ".utf8)
+    name.append(text: label)
+    let info: [UInt8] = [0, UInt8(count), UInt8(name.count)] + name + [0]
+    return HKDF<SHA256>.expand(pseudoRandomKey: secret, info: info, outputByteCount: count)
   }
 
   /// Opens a packet (RFC 9001 §5.3 and §5.4).
@@ -29,7 +44,8 @@ struct QUICKeys {
     var header = Array(packet.prefix(headerLength))
     let rest = packet.dropFirst(headerLength)
     guard let first = header.first, rest.count >= 4 + 16 else { return nil }
-    let mask = headerCipher.encrypt(Array(rest.dropFirst(4).prefix(16)))
+    var mask = Array(rest.dropFirst(4).prefix(16))
+    guard (try? AES.permute(&mask, key: headerKey)) != nil else { return nil }
     header[0] = first ^ mask[0] & (first & 0x80 != 0 ? 0x0F : 0x1F)
     let numberLength = Int(header[0] & 3) + 1
     var nonce = vector
@@ -38,7 +54,12 @@ struct QUICKeys {
       header.append(clear)
       nonce[12 - numberLength + place] ^= clear
     }
-    return cipher.open(rest.dropFirst(numberLength), nonce: nonce, authenticating: header)
+    let sealed = rest.dropFirst(numberLength)
+    guard let nonce = try? AES.GCM.Nonce(data: nonce),
+      let box = try? AES.GCM.SealedBox(nonce: nonce, ciphertext: sealed.dropLast(16), tag: sealed.suffix(16)),
+      let frames = try? AES.GCM.open(box, using: key, authenticating: header)
+    else { return nil }
+    return Array(frames)
   }
 
   private static func salt(_ version: UInt32) -> [UInt8]? {
@@ -65,29 +86,5 @@ struct QUICKeys {
       ]
     default: nil
     }
-  }
-}
-
-/// HKDF with SHA-256 (RFC 5869), with TLS 1.3's labels (RFC 8446 §7.1).
-enum KeyDerivation {
-  static func extract(salt: [UInt8], _ material: [UInt8]) -> [UInt8] { authenticate(material, key: salt) }
-
-  /// - Parameter count: at most 32.
-  static func expand(_ secret: [UInt8], _ label: StaticString, count: Int) -> [UInt8] {
-    var info: [UInt8] = [0, UInt8(count)]
-    var name = [UInt8]("tls13 ".utf8)
-    name.append(text: label)
-    info.append(UInt8(name.count))
-    info += name
-    info += [0, 1]
-    return Array(authenticate(info, key: secret).prefix(count))
-  }
-
-  /// HMAC (RFC 2104).
-  private static func authenticate(_ message: [UInt8], key: [UInt8]) -> [UInt8] {
-    let padded = key + [UInt8](repeating: 0, count: max(0, 64 - key.count))
-    let inner = padded.map { $0 ^ 0x36 } + message
-    let outer = padded.map { $0 ^ 0x5C } + Digest.of(inner.span, .sha256)
-    return Digest.of(outer.span, .sha256)
   }
 }
