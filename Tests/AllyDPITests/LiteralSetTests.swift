@@ -73,4 +73,32 @@ import Testing
     engine.finish()
     #expect(engine.alerts == [1])
   }
+
+  /// Frequent bytes that have one place are compared there, and stand in no set.
+  @Test(
+    arguments: [
+      ("|01 00 00 00|\"; depth:4;", "\u{1}\0\0\0", true, false),
+      ("|01 00 00 00|\"; offset:1; depth:4;", "x\u{1}\0\0\0", true, false),
+      ("|01 00 00 00|\";", "\u{1}\0\0\0", false, true), ("quartz\"; depth:6;", "quartz", true, true),
+    ] as [(String, String, Bool, Bool)])
+  func frequentBytesOfOnePlaceAreComparedThere(options: String, text: String, hasOnePlace: Bool, isSearched: Bool)
+    throws
+  {
+    let rule = "alert tcp any any -> any any (flow:to_server; content:\"\(options) sid:1;)"
+    func alerts(_ pieces: String...) throws -> [Int] {
+      var engine = try TestEngine(rule)
+      let sets = engine.program.tables.prefilter.literalSets
+      #expect((0..<sets.count).contains { !sets[$0].databases.isEmpty } == isSearched)
+      var connection = Connection()
+      connection.open(&engine)
+      for piece in pieces { connection.client(piece, &engine) }
+      engine.finish()
+      return engine.alerts
+    }
+    #expect(try alerts(text + ".") == [1])
+    #expect(try alerts(String(text.prefix(2)), String(text.dropFirst(2)) + ".") == [1])
+    #expect(try alerts("." + text) == (hasOnePlace ? [] : [1]))
+    #expect(try alerts(".......", text) == (hasOnePlace ? [] : [1]))
+    #expect(try alerts(text.dropLast() + ".") == [])
+  }
 }
