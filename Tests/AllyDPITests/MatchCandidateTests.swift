@@ -83,3 +83,51 @@ import Testing
     }
   }
 }
+
+@Suite struct PossibleSignaturesTests {
+  private static func isPossible(_ candidate: UInt32, _ question: PossibleSignatures.Question) -> Bool {
+    (UInt64(candidate) ^ question.ends.source ^ question.ends.destinationPort ^ UInt64(question.protocolNumber)) % 3
+      == 0
+  }
+
+  /// More questions than there are places: none is given another's answer.
+  @Test func theChoiceIsThatOfLookingAtAll() {
+    var random = SeededGenerator(seed: 0x5EED_0006)
+    let candidates = ConstantTable((0..<200).map { UInt32($0) })
+    var possible = PossibleSignatures()
+    var known = 0
+    for _ in 0..<5000 {
+      var ends = PacketEnds()
+      ends.source = UInt64.random(in: 0..<5, using: &random)
+      ends.destinationPort = UInt64.random(in: 0..<5, using: &random)
+      let question = PossibleSignatures.Question(
+        start: UInt32.random(in: 0..<4, using: &random) * 50, protocolNumber: UInt8.random(in: 0..<5, using: &random),
+        ends: ends)
+      let range = TableRange(start: question.start, count: 50)
+      let place = possible.place(of: question)
+      var count = possible.count(of: question, at: place)
+      if count != nil {
+        known += 1
+      } else {
+        count = possible.choose(question, at: place, from: candidates, range) { Self.isPossible($0, question) }
+      }
+      let chosen = (0..<(count ?? 0)).map { possible.signature($0, at: place) }
+      #expect(chosen == range.indices.map { candidates[$0] }.filter { Self.isPossible($0, question) })
+    }
+    #expect(known > 100 && known < 4900)
+    unsafe candidates.deallocate()
+  }
+
+  @Test func tooManyAreNotKept() {
+    let candidates = ConstantTable((0..<200).map { UInt32($0) })
+    var possible = PossibleSignatures()
+    let question = PossibleSignatures.Question(start: 0, protocolNumber: 1, ends: PacketEnds())
+    let place = possible.place(of: question)
+    for (limit, count) in [(PossibleSignatures.mostSignatures, 64), (PossibleSignatures.mostSignatures + 1, nil)] {
+      let range = TableRange(start: 0, count: 200)
+      #expect(possible.choose(question, at: place, from: candidates, range) { $0 < limit } == count)
+      #expect(possible.count(of: question, at: place) == count)
+    }
+    unsafe candidates.deallocate()
+  }
+}

@@ -108,19 +108,42 @@ extension Detector {
     }
   }
 
-  @inline(__always)
   private mutating func insert(
     unsearched range: TableRange, of protocolNumber: UInt8, in data: ByteView, isStart: Bool
   ) {
-    for index in range.indices {
-      let entry = tables.prefilter.unsearched[tables.prefilter.candidates[index]]
-      if !entry.applications.admits(protocolNumber) || !isPossible(entry.signature) { continue }
-      if let literal = entry.literal {
-        // What counts from the start of a stream stands in its first window.
-        if literal.needsStart && !isStart || !literal.isIn(data) { continue }
+    if range.isEmpty { return }
+    let prefilter = tables.prefilter
+    let question = PossibleSignatures.Question(start: range.start, protocolNumber: protocolNumber, ends: ends)
+    let place = possible.place(of: question)
+    var count = possible.count(of: question, at: place)
+    if count == nil {
+      let (tables, ends) = (tables, ends)
+      count = possible.choose(question, at: place, from: prefilter.candidates, range) {
+        tables.isPossible(prefilter.unsearched[$0], between: ends, in: protocolNumber)
       }
-      candidates.insert(entry.signature)
     }
+    if let count {
+      for index in 0..<count {
+        let entry = prefilter.unsearched[possible.signature(index, at: place)]
+        if mayStand(entry.literal, in: data, isStart: isStart) { candidates.insert(entry.signature) }
+      }
+      return
+    }
+    for index in range.indices {
+      let entry = prefilter.unsearched[prefilter.candidates[index]]
+      if tables.isPossible(entry, between: ends, in: protocolNumber),
+        mayStand(entry.literal, in: data, isStart: isStart)
+      {
+        candidates.insert(entry.signature)
+      }
+    }
+  }
+
+  /// What counts from the start of a stream stands in its first window.
+  @inline(__always)
+  private func mayStand(_ literal: AnchoredLiteral?, in data: ByteView, isStart: Bool) -> Bool {
+    guard let literal else { return true }
+    return (isStart || !literal.needsStart) && literal.isIn(data)
   }
 
   @inline(__always)
@@ -134,4 +157,12 @@ extension Detector {
   /// Whether a signature is about packets between the ends of the packet in hand.
   @inline(__always)
   func isPossible(_ signature: UInt32) -> Bool { tables.ends.signatures[signature].admit(ends) }
+}
+
+extension DetectionTables {
+  @inline(__always)
+  fileprivate func isPossible(_ entry: UnsearchedSignature, between ends: PacketEnds, in protocolNumber: UInt8) -> Bool
+  {
+    entry.applications.admits(protocolNumber) && self.ends.signatures[entry.signature].admit(ends)
+  }
 }

@@ -50,6 +50,7 @@ struct Detector: ~Copyable {
   var candidates: CandidateSet
   /// Of the packet in hand.
   var ends = PacketEnds()
+  var possible = PossibleSignatures()
   var scratch: HyperscanScratch
   var evaluator: PayloadEvaluator
   private var thresholds: ThresholdCounter

@@ -468,6 +468,7 @@ struct PacketInspection: ~Copyable {
 
   /// Ends the applications of flows that ended since, and writes their records.
   mutating func endFlows() {
+    if !tracker.hasEndedFlows { return }
     if let flow = tracker.takeLostFlow() { application.remove(flow) }
     while let ended = tracker.nextEndedFlow() {
       var flow = ended

@@ -243,6 +243,9 @@ struct ConnectionTracker: ~Copyable {
     sessions[place].server.flags.insert(.depthReached)
   }
 
+  /// Whether there may be one to take with ``takeLostFlow()`` or ``nextEndedFlow()``.
+  var hasEndedFlows: Bool { flows.hasEnded || lost != nil || isFinishing }
+
   /// A flow that ended since; each once. Those that nobody asks for make room for new ones.
   mutating func nextEndedFlow() -> Flow? {
     if let flow = flows.nextEnded() { return flow }

@@ -123,6 +123,7 @@ struct FlowTable: ~Copyable {
   // MARK: Ends
 
   /// When a flow is over if nothing comes, in nanoseconds since 1970.
+  @inline(__always)  // else the flow is copied
   func deadline(_ flow: Flow) -> UInt64 {
     let timeouts =
       switch flow.ipProtocol {
@@ -167,6 +168,8 @@ struct FlowTable: ~Copyable {
     }
     return nil
   }
+
+  var hasEnded: Bool { firstEnded != .max }
 
   /// A flow that ended, each once, in the order of their ends.
   mutating func nextEnded() -> Flow? {

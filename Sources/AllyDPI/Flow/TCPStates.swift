@@ -284,6 +284,7 @@ extension TCPConnection {
   }
 
   /// A probe with the last byte again, or none (RFC 9293 §3.8.4).
+  @inline(__always)  // else the sides are copied
   private func isKeepAlive(_ packet: DecodedPacket, _ own: TCPSide) -> Bool {
     guard packet.payloadLength <= 1, packet.tcp.flags & (TCPFlag.syn | TCPFlag.fin | TCPFlag.rst) == 0 else {
       return false
@@ -292,6 +293,7 @@ extension TCPConnection {
   }
 
   /// A window that shrinks by more than was sent, in a packet of which nobody knows the context: spoofed, most likely.
+  @inline(__always)  // else the sides are copied
   private func isBadWindowUpdate(_ packet: DecodedPacket, _ own: TCPSide, _ other: TCPSide) -> Bool {
     let tcp = packet.tcp
     guard tcp.flags & (TCPFlag.syn | TCPFlag.fin | TCPFlag.rst) == 0, tcp.isACK else { return false }
@@ -302,6 +304,7 @@ extension TCPConnection {
       && SequenceNumber.greater(tcp.sequence, own.nextSequence &+ (own.flags.contains(.finSent) ? 1 : 0))
   }
 
+  @inline(__always)  // else the sides are copied
   private func noteRetransmission(_ packet: DecodedPacket, _ own: TCPSide, events: inout StreamEventSet) {
     guard packet.payloadLength > 0 else { return }
     let end = packet.tcp.sequence &+ packet.payloadLength

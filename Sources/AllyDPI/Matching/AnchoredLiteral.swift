@@ -2,11 +2,11 @@
 /// searched for together. To look for them costs less than an evaluation that fails.
 struct AnchoredLiteral: BitwiseCopyable, Sendable {
   /// Where the bytes stand; from the end, where they end the data.
-  private let offset: Int
+  private let offset: Int32
   private let place: Place
   /// How many of them are compared: at most 4.
-  private let length: Int
-  private enum Place: BitwiseCopyable { case fromStart, fromEnd, anywhere }
+  private let length: UInt8
+  private enum Place: UInt8, BitwiseCopyable { case fromStart, fromEnd, anywhere }
 
   /// The first in the lowest bits; letters without their case where it does not matter.
   private let value: UInt32
@@ -39,8 +39,9 @@ struct AnchoredLiteral: BitwiseCopyable, Sendable {
       value |= UInt32(byte & bits) << UInt32(8 * index)
       mask |= UInt32(bits) << UInt32(8 * index)
     }
-    (offset, self.place) = place
-    length = min(4, content.bytes.count)
+    offset = Int32(clamping: place.offset)
+    self.place = place.1
+    length = UInt8(min(4, content.bytes.count))
     self.value = value
     self.mask = mask
   }
@@ -67,27 +68,29 @@ struct AnchoredLiteral: BitwiseCopyable, Sendable {
   @inline(__always)
   func isIn(_ bytes: ByteView) -> Bool {
     switch place {
-    case .fromStart: stands(at: offset, in: bytes)
-    case .fromEnd: stands(at: bytes.count &- offset, in: bytes)
+    case .fromStart: stands(at: Int(offset), in: bytes)
+    case .fromEnd: stands(at: bytes.count &- Int(offset), in: bytes)
     case .anywhere: isAnywhere(in: bytes)
     }
   }
 
   @inline(__always)
   private func stands(at start: Int, in bytes: ByteView) -> Bool {
-    guard start >= 0, length <= bytes.count &- start else { return false }
+    guard start >= 0, Int(length) <= bytes.count &- start else { return false }
+    // The mask leaves out what stands behind a shorter literal.
+    if bytes.count &- start >= 4 { return bytes.word(at: start) & mask == value }
     var found: UInt32 = 0
-    for place in 0..<length { found |= UInt32(bytes[start &+ place]) &<< UInt32(8 &* place) }
+    for place in 0..<Int(length) { found |= UInt32(bytes[start &+ place]) &<< UInt32(8 &* place) }
     return found & mask == value
   }
 
   private func isAnywhere(in bytes: ByteView) -> Bool {
-    guard length <= bytes.count else { return false }
+    guard Int(length) <= bytes.count else { return false }
     let first = UInt8(truncatingIfNeeded: value)
     // Without its case a letter is kept as a capital.
     let isEitherCase = mask & 0xFF == 0xDF
     var places = LiteralSearch.Places(
-      first, orElse: isEitherCase ? first | 0x20 : nil, in: bytes, from: 0, through: bytes.count &- length)
+      first, orElse: isEitherCase ? first | 0x20 : nil, in: bytes, from: 0, through: bytes.count &- Int(length))
     while let place = places.next() {
       if stands(at: place, in: bytes) { return true }
     }

@@ -21,6 +21,13 @@ struct ByteView: BitwiseCopyable {
     precondition(offset >= 0 && offset < count)
     return unsafe base[offset]
   }
+
+  /// Four bytes, the first in the lowest bits.
+  @inline(__always)
+  func word(at offset: Int) -> UInt32 {
+    precondition(offset >= 0 && offset <= count &- 4)
+    return UInt32(littleEndian: unsafe UnsafeRawPointer(base + offset).loadUnaligned(as: UInt32.self))
+  }
 }
 
 extension RawSpan {

@@ -2,7 +2,7 @@ internal import AllyPacket
 
 /// Which of the lists that rules name most a packet's two ends are in: a bit for each, found once for each packet. Bit 0 is that of
 /// every address and every port.
-struct PacketEnds: BitwiseCopyable {
+struct PacketEnds: BitwiseCopyable, Equatable {
   var source: UInt64 = 1
   var destination: UInt64 = 1
   var sourcePort: UInt64 = 1

@@ -439,7 +439,8 @@ extension HTTPParser {
     case .finished where !responseSide.line.isEmpty:
       if HTTPStatusLine.isBody(responseSide.line[...]) { _ = flushUnexpected(transaction) }
     case .chunkLength where !responseSide.line.isEmpty:
-      if case .invalid = HTTPLine.chunkLength(responseSide.line[...]) { responseBodyData(responseSide.line.rawBytes) }
+      let line = responseSide.line
+      if case .invalid = HTTPLine.chunkLength(line[...]) { responseBodyData(line.rawBytes) }
     default: break
     }
     responseSide.line.removeAll(keepingCapacity: true)
