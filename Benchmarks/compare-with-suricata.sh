@@ -64,7 +64,7 @@ done
 size=$(stat -c %s "$capture")
 for engine in ally suricata; do
   awk -v e="$engine" -v l="$(median "$work/$engine.load")" -v s="$(median "$work/$engine.scan")" -v n="$size" \
-    'BEGIN {printf "%-9s loading %.2f s, inspection %.2f s, %.0f Mbit/s\n", e, l / 1000, s / 1000, s > 0 ? n * 8 / s / 1000 : 0}'
+    'BEGIN {printf "%-9s loading %.2f s, inspection %.2f s, %.0f Mbit/s\n", e, l / 1000, s / 1000, (s > 0 ? n * 8 / s / 1000 : 0)}'
 done
 status=0
 awk -v al="$(median "$work/ally.load")" -v sl="$(median "$work/suricata.load")" \
