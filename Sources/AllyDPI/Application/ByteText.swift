@@ -91,8 +91,7 @@ extension Collection<UInt8> {
 extension ArraySlice<UInt8> {
   /// Without white space at both ends.
   var trimmed: ArraySlice<UInt8> {
-    var slice = self
-    while let first = slice.first, first.isLinearSpace { slice = slice.dropFirst() }
+    var slice = drop(while: \.isLinearSpace)
     while let last = slice.last, last.isLinearSpace { slice = slice.dropLast() }
     return slice
   }

@@ -149,7 +149,7 @@ struct ApplicationPrefilterBuilder {
     return ApplicationGroup(
       buffer: view.buffer, transform: view.transform, availability: availability,
       database: literals.isEmpty ? nil : try compiler.database(of: literals), firstUse: firstUse,
-      longest: literals.lazy.map(\.bytes.count).max() ?? 0, searched: append(members.map(\.candidate)))
+      searched: append(members.map(\.candidate)))
   }
 
   private mutating func append(_ list: [ApplicationCandidate]) -> TableRange {

@@ -52,8 +52,6 @@ struct ApplicationGroup: BitwiseCopyable, Sendable {
   /// nil when all literals are weak.
   var database: HyperscanDatabase?
   var firstUse: UInt32
-  /// Bytes of the longest literal.
-  var longest: Int
   /// All candidates that the database stands for: what must be evaluated when a scan is given up.
   var searched: TableRange
 }

@@ -2,7 +2,7 @@ internal import AllyPacket
 
 /// Which signatures are worth evaluating on a packet.
 extension Detector {
-  static var fewSignatures: Int { 64 }
+  private static var fewSignatures: Int { 64 }
 
   mutating func collect(
     _ group: PrefilterGroup, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
@@ -51,7 +51,7 @@ extension Detector {
     let hasNotedShort = scan(bytes, set.shortLiterals, noting: &search, before: start + count, isStart: isStart)
     guard hasNoted && hasNotedShort else { return }
     // The last bytes may be the begin of a literal.
-    let longest = max(1, set.literals.longest, set.shortLiterals.longest)
+    let longest = max(1, set.literals.database?.longest ?? 0, set.shortLiterals.database?.longest ?? 0)
     search.finish(at: start + max(0, count - (longest - 1)))
     streamSearch = search
   }
@@ -71,7 +71,7 @@ extension Detector {
 
   /// - Returns: how many literals were found; nil when too many were.
   private mutating func scan(_ data: RawSpan, _ group: LiteralGroup) -> Int? {
-    guard let database = group.database, mayFind(group) else { return 0 }
+    guard let database = group.database, mayFind(group.searched, { tables.prefilter.candidates[$0] }) else { return 0 }
     statistics.scans &+= 1
     statistics.scannedBytes &+= UInt64(data.byteCount)
     let found = data.withByteView { scratch.scan($0, for: database) }
@@ -88,9 +88,8 @@ extension Detector {
 
   /// Whether one of few signatures is about these ends: to look costs less than a scan for nothing. In a stream the ends stay as they are.
   @inline(__always)
-  private func mayFind(_ group: LiteralGroup) -> Bool {
-    if group.searched.count > Detector.fewSignatures { return true }
-    return group.searched.indices.contains { isPossible(tables.prefilter.candidates[$0]) }
+  func mayFind(_ searched: TableRange, _ signature: (Int) -> UInt32) -> Bool {
+    searched.count > Detector.fewSignatures || searched.indices.contains { isPossible(signature($0)) }
   }
 
   /// Makes candidates of signatures that are not searched for; `isStart` says whether a stream's data begins where the stream does.

@@ -134,7 +134,9 @@ extension Detector {
     _ group: ApplicationGroup, place: Int, isComplete: Bool, _ transaction: any ApplicationTransaction,
     _ side: FlowSide
   ) -> Bool {
-    guard let database = group.database, mayFind(group) else { return false }
+    guard let database = group.database, mayFind(group.searched, { tables.application.candidates[$0].signature }) else {
+      return false
+    }
     let inspection = transaction.inspection
     var index = 0
     // A name comes whole; content is worth a search when enough of it is new.
@@ -150,7 +152,7 @@ extension Detector {
         inspection.withSide(side) { $0.setLengthSearched(of: place, at: occurrence, to: buffer.count) }
         // What a transform makes of a part is no part of what it makes of the whole.
         // A literal may have begun in what was searched before.
-        if group.transform == Signature.any { start = max(0, known &- max(0, group.longest &- 1)) }
+        if group.transform == Signature.any { start = max(0, known &- (database.longest &- 1)) }
       }
       hasSearched = true
       statistics.scans &+= 1
@@ -169,12 +171,6 @@ extension Detector {
       }
     }
     return hasSearched
-  }
-
-  /// Whether one of few signatures is about these ends: to look costs less than a search for nothing.
-  private func mayFind(_ group: ApplicationGroup) -> Bool {
-    if group.searched.count > Detector.fewSignatures { return true }
-    return group.searched.indices.contains { isPossible(tables.application.candidates[$0].signature) }
   }
 
   /// What one side says in a flow has the same ends in all packets.

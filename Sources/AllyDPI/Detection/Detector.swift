@@ -50,6 +50,7 @@ struct Detector: ~Copyable {
   var candidates: CandidateSet
   /// Of the packet in hand.
   var ends = PacketEnds()
+  /// Of those that are not searched for.
   var possible = PossibleSignatures()
   var scratch: HyperscanScratch
   var evaluator: PayloadEvaluator

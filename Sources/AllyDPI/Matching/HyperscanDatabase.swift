@@ -7,6 +7,8 @@ struct HyperscanDatabase: BitwiseCopyable, @unchecked Sendable {
   fileprivate let database: OpaquePointer
   /// How many literals there are: a scan reports each at most once.
   let literalCount: Int
+  /// Bytes of the longest.
+  let longest: Int
 
   /// One literal; reports carry its place in the list.
   struct Literal: Hashable, Sendable {
@@ -28,6 +30,7 @@ struct HyperscanDatabase: BitwiseCopyable, @unchecked Sendable {
   ///   - cache: where the compiled form is looked for, and kept.
   init(literals: [Literal], target: Target = .host, cache: (any DatabaseCache)? = nil) throws(DetectionProgramError) {
     literalCount = literals.count
+    longest = literals.lazy.map(\.bytes.count).max() ?? 0
     var platform = hs_platform_info()
     unsafe hs_populate_platform(&platform)
     if target == .avx2 { platform.cpu_features &= UInt64(1) << 2 }  // HS_CPU_FEATURES_AVX2

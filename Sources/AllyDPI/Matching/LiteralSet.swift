@@ -20,8 +20,6 @@ struct LiteralGroup: BitwiseCopyable, Sendable {
   var firstUse: UInt32
   /// All signatures that the database stands for: what must be evaluated when a scan is given up.
   var searched: TableRange
-  /// Bytes of the longest literal; 0 without any.
-  var longest: Int
   /// The first literals are of signatures that may match anywhere in a stream, …
   var inStreams: UInt32
   /// … those up to here of signatures that may match at a stream's start, too; the others look at packets alone.

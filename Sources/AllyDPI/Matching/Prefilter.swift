@@ -239,7 +239,7 @@ struct PrefilterBuilder {
     var ends: [Int] = []
     for reach in Entry.Reach.allCases {
       for member in members where member.reach == reach {
-        guard member.isSearched, let pattern = member.pattern, pattern.rarity == rarity else { continue }
+        guard let pattern = member.pattern, pattern.rarity == rarity else { continue }
         searched.append(member.signature)
         if let place = places[pattern.literal] {
           uses[place].append(member.signature)
@@ -256,7 +256,7 @@ struct PrefilterBuilder {
     return LiteralGroup(
       database: literals.isEmpty ? nil : try compiler.database(of: literals),
       firstUse: firstUse, searched: candidates.appendRun(searched),
-      longest: literals.lazy.map(\.bytes.count).max() ?? 0, inStreams: UInt32(ends[0]), atStarts: UInt32(ends[1]))
+      inStreams: UInt32(ends[0]), atStarts: UInt32(ends[1]))
   }
 
   /// Those that have none worth a search.

@@ -246,7 +246,7 @@ extension [UInt8] {
     }
     let start = count
     var rest = value
-    for _ in 0..<digits { append(UInt8(ascii: "0")) }
+    append(contentsOf: repeatElement(UInt8(ascii: "0"), count: digits))
     for place in stride(from: start + digits - 1, through: start, by: -1) {
       self[place] += UInt8(rest % 10)
       rest /= 10

@@ -173,7 +173,7 @@ final class FTPTransaction: ApplicationTransaction {
   /// What is behind the code, without blanks at the end.
   private static func text(_ reply: [UInt8]) -> ArraySlice<UInt8> {
     var text = code(reply) == nil ? reply[...] : reply.dropFirst(4)
-    while let last = text.last, last.isWhiteSpace { text.removeLast() }
+    while let last = text.last, last.isWhiteSpace { text = text.dropLast() }
     return text
   }
 

@@ -283,8 +283,7 @@ enum HTTPLine {
   enum ChunkLength { case length(Int, hasExtension: Bool), blank, invalid }
 
   static func chunkLength(_ line: ArraySlice<UInt8>) -> ChunkLength {
-    var rest = line
-    while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
+    var rest = line.drop(while: \.isWhiteSpace)
     if rest.isEmpty { return .blank }
     var length = 0
     var digits = 0

@@ -73,11 +73,10 @@ extension HTTPParser {
   private func requestLine(_ input: inout HTTPInput) -> HTTPStep {
     guard let transaction = currentRequest else { return .stop }
     // Taken out while it is read, so that its memory is used again.
-    var line: [UInt8] = []
-    swap(&line, &requestSide.line)
+    var line = exchange(&requestSide.line, with: [])
     read(line[...], of: transaction, input)
     line.removeAll(keepingCapacity: true)
-    swap(&line, &requestSide.line)
+    requestSide.line = line
     return requestSide.state == .stopped ? .stop : .continue
   }
 
@@ -102,13 +101,13 @@ extension HTTPParser {
     var rest = line
     if let first = rest.first, first.isWhiteSpace {
       transaction.note(.requestLineLeadingWhitespace)
-      while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
+      rest = rest.drop(while: \.isWhiteSpace)
     }
     let method = rest.prefix { !$0.isWhiteSpace }
     rest = rest.dropFirst(method.count)
     transaction.request.method.append(contentsOf: method)
     if let delimiter = rest.first, delimiter != 0x20 { transaction.note(.methodDelimiterNonCompliant) }
-    while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
+    rest = rest.drop(while: \.isWhiteSpace)
     // The target ends at a space; only without any does other white space end it.
     var target = rest.prefix { $0 != 0x20 }
     if target.count == rest.count, target.contains(where: \.isWhiteSpace) {
@@ -117,7 +116,7 @@ extension HTTPParser {
     }
     rest = rest.dropFirst(target.count)
     transaction.request.target.append(contentsOf: target)
-    while let first = rest.first, first.isWhiteSpace { rest = rest.dropFirst() }
+    rest = rest.drop(while: \.isWhiteSpace)
     transaction.request.version.append(contentsOf: rest)
 
     if transaction.isMethod("CONNECT") {
@@ -342,8 +341,7 @@ extension HTTPParser {
   private func takeUnexpectedLine(of transaction: HTTPTransaction) {
     transaction.note(.requestBodyUnexpected)
     // Taken out meanwhile: what reads it changes the rest of this side.
-    var line: [UInt8] = []
-    swap(&line, &requestSide.line)
+    var line = exchange(&requestSide.line, with: [])
     requestBodyData(line.rawBytes)
     line.removeAll(keepingCapacity: true)
     requestSide.line = line

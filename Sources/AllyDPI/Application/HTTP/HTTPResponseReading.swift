@@ -129,11 +129,10 @@ extension HTTPParser {
   private func responseLine(_ input: inout HTTPInput) -> HTTPStep {
     guard let transaction = currentResponse else { return .stop }
     // Taken out while it is read, so that its memory is used again.
-    var line: [UInt8] = []
-    swap(&line, &responseSide.line)
+    var line = exchange(&responseSide.line, with: [])
     read(line[...], of: transaction, input)
     line.removeAll(keepingCapacity: true)
-    swap(&line, &responseSide.line)
+    responseSide.line = line
     return responseSide.state == .stopped ? .stop : .continue
   }
 

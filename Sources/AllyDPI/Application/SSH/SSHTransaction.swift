@@ -43,7 +43,7 @@ final class SSHTransaction: ApplicationTransaction {
   /// - Returns: whether it is one.
   func readBanner(_ line: ArraySlice<UInt8>, _ flowSide: FlowSide) -> Bool {
     var rest = line
-    while rest.last == .carriageReturn { rest.removeLast() }
+    while rest.last == .carriageReturn { rest = rest.dropLast() }
     guard rest.starts(with: [UInt8]("SSH-".utf8)) else { return false }
     rest = rest.dropFirst(4)
     guard let dash = rest.firstIndex(of: UInt8(ascii: "-")), dash > rest.startIndex else { return false }
