@@ -9,6 +9,8 @@ root=$(cd "$machine_folder/../.." && pwd)
 tools=${ALLY_GUEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/ally/guest-tools}
 # After so many seconds a guest is given up.
 boot_seconds=${boot_seconds:-400}
+# What the emulator is started with: `taskset` of a script that divides the processors.
+emulator_on=()
 
 # machine_lacks: says what is missing for a guest, or fails when nothing is.
 machine_lacks() {
@@ -167,7 +169,7 @@ boot_with() {
   console=$1
   shift 3
   : >"$console"
-  start "$log" timeout --signal=KILL "$boot_seconds" "$tools/qemu-system-x86_64" \
+  start "$log" "${emulator_on[@]}" timeout --signal=KILL "$boot_seconds" "$tools/qemu-system-x86_64" \
     -accel tcg -machine q35 -m 256M -object memory-backend-memfd,id=mem,size=256M,share=on -machine memory-backend=mem \
     -nodefaults -display none -serial "file:$console" -kernel "$tools/kernel/vmlinux" -initrd "$initrd" \
     -append "console=ttyS0 quiet panic=-1" "$@"
