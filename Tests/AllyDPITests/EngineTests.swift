@@ -127,6 +127,24 @@ import Testing
     #expect(other.open(&engine) == .accept)
   }
 
+  /// As in Suricata: the connection does not get to see it.
+  @Test func theRecordOfADroppedConnectionTellsWhatWasSentInItStill() throws {
+    var engine = try TestEngine("drop tcp any any -> any any (content:\"attack\"; sid:1;)") {
+      $0.isInline = true
+      $0.records = .flows
+    }
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("attack", &engine)
+    var end = connection.clientFrame("").reply
+    end.flags = 0x11
+    #expect(engine.send(end) == .drop)
+    engine.finish()
+    let flow = try #require(engine.records.last)
+    #expect(flow.contains("\"tcp_flags\":\"1b\",\"tcp_flags_ts\":\"1a\",\"tcp_flags_tc\":\"13\""), "\(flow)")
+    #expect(flow.contains("\"state\":\"established\""))
+  }
+
   @Test func aPassRuleOnAddressesLetsTheFlowThroughWithoutInspection() throws {
     var engine = try TestEngine(
       """

@@ -384,6 +384,14 @@ struct ConnectionTracker: ~Copyable {
 
   // MARK: TCP
 
+  private mutating func noteTCPFlags(_ packet: DecodedPacket, _ index: FlowIndex, from side: FlowSide) {
+    if side == .toServer {
+      flows[index].tcpFlagsToServer |= packet.tcp.flags
+    } else {
+      flows[index].tcpFlagsToClient |= packet.tcp.flags
+    }
+  }
+
   private mutating func trackTCP(
     _ packet: DecodedPacket, bytes: RawSpan, _ index: FlowIndex, _ context: inout PacketContext
   ) {
@@ -391,8 +399,11 @@ struct ConnectionTracker: ~Copyable {
       counters.tcpInvalidChecksum &+= 1
       return
     }
-    // Nothing of it arrives: its connection stays as it was.
-    if policy.isInline && flows[index].flags.contains(.drop) { return }
+    // Nothing of it arrives: its connection stays as it was, and its record tells what was sent.
+    if policy.isInline && flows[index].flags.contains(.drop) {
+      if flows[index].stream != .max { noteTCPFlags(packet, index, from: context.side) }
+      return
+    }
     let isAccepted: Bool
     if flows[index].stream == .max {
       if packet.isMidstream {
@@ -414,11 +425,7 @@ struct ConnectionTracker: ~Copyable {
     context.serverSize = sessions[place].server.nextSequence &- sessions[place].server.initialSequence
     let state = sessions[place].connection.state
     flows[index].tcpState = state
-    if context.side == .toServer {
-      flows[index].tcpFlagsToServer |= packet.tcp.flags
-    } else {
-      flows[index].tcpFlagsToClient |= packet.tcp.flags
-    }
+    noteTCPFlags(packet, index, from: context.side)
     switch state {
     case .established, .finWait1, .finWait2, .closing, .closeWait: flows[index].state = .established
     case .lastACK, .timeWait, .closed: flows[index].state = .closed
