@@ -39,6 +39,9 @@ public final class GuestServer {
   private var entries: [pollfd] = []
   /// The most messages of one client before everything else has its turn.
   private static let messagesAtOnce = 256
+  /// How often a core that does not sleep looks for messages between two looks at everything. A guest's processor stands still until its
+  /// message is answered; nobody waits for the rest like that, and to ask the kernel about all of it takes longer.
+  private static let looksForMessages = 16
   /// Nanoseconds between two looks at what nobody tells of: carriers, files to be written.
   public static let period: UInt64 = 250_000_000
 
@@ -112,6 +115,7 @@ public final class GuestServer {
     var next: UInt64 = 0
     var lastWork: UInt64 = 0
     let patience = waiting.patience
+    var looks = 0
     defer { page?.rest() }
     while true {
       page?.beat()
@@ -124,6 +128,14 @@ public final class GuestServer {
         guard often() else { return }
       }
       let isEager = now &- lastWork < patience
+      if isEager && looks < Self.looksForMessages {
+        looks += 1
+        for place in places where place.isConnected {
+          if turn(place, onlyWhenAsked: true) { lastWork = now }
+        }
+        continue
+      }
+      looks = 0
       // Whoever is waited for may have been put on this processor: it is to run first.
       if isEager { sched_yield() }
       let reason = try wait(for: stop, until: next, sleeps: !isEager)
@@ -138,7 +150,7 @@ public final class GuestServer {
       }
       if reason == .nothing { continue }
       if reason == .work { lastWork = Self.now }
-      for place in places { turn(place) }
+      for place in places { _ = turn(place) }
     }
   }
 
@@ -199,13 +211,18 @@ public final class GuestServer {
     return sleeps || deadline <= now ? .time : .nothing
   }
 
-  private func turn(_ place: Place) {
+  /// Does what a guest asks, and lets its NIC work.
+  ///
+  /// - Parameter onlyWhenAsked: without a message, and when nothing was left to do, the NIC does not work.
+  /// - Returns: whether the NIC worked.
+  private func turn(_ place: Place, onlyWhenAsked: Bool = false) -> Bool {
     accept(place)
-    guard place.isConnected else { return }
+    guard place.isConnected else { return false }
     do throws(ConnectionEnd) {
-      place.isBusy = try place.guest.serveMessages(Self.messagesAtOnce, at: Self.now)
+      let served = try place.guest.serveMessages(Self.messagesAtOnce, at: Self.now)
+      if onlyWhenAsked && served == 0 && !place.isBusy { return false }
       let isMore = place.guest.work(at: Self.now)
-      place.isBusy = place.isBusy || isMore
+      place.isBusy = served == Self.messagesAtOnce || isMore
       if let failure = place.guest.failure { throw .damaged(failure.message) }
       if place.guest.hasLostMemory { throw .damaged("the client has cut the guest's memory short") }
     } catch {
@@ -215,12 +232,13 @@ public final class GuestServer {
       case .closed: tell(.disconnected(path: place.path, reason: "the client has gone"))
       case .damaged(let reason): tell(.disconnected(path: place.path, reason: reason))
       }
-      return
+      return true
     }
     while place.told < place.guest.complaints.count {
       tell(.refused(path: place.path, reason: place.guest.complaints[place.told]))
       place.told += 1
     }
+    return true
   }
 
   /// Takes a client when there is none; another waits.

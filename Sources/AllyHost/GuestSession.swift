@@ -54,8 +54,8 @@ protocol ServedGuest: AnyObject {
   func connect(_ socket: consuming OwnedDescriptor)
   /// Does what the next messages ask, at most so many.
   ///
-  /// - Returns: whether there may be more.
-  func serveMessages(_ count: Int, at now: UInt64) throws(ConnectionEnd) -> Bool
+  /// - Returns: how many it did; when all, there may be more.
+  func serveMessages(_ count: Int, at now: UInt64) throws(ConnectionEnd) -> Int
   func work(at now: UInt64) -> Bool
   func disconnect()
   func followCarrier()
@@ -88,17 +88,17 @@ final class GuestSession<Guest: GuestProtocol>: ServedGuest {
 
   func connect(_ socket: consuming OwnedDescriptor) { connection = MessageConnection(socket) }
 
-  func serveMessages(_ count: Int, at now: UInt64) throws(ConnectionEnd) -> Bool {
+  func serveMessages(_ count: Int, at now: UInt64) throws(ConnectionEnd) -> Int {
     try connection?.flush()
-    for _ in 0..<count {
+    for served in 0..<count {
       // A client that does not read its replies is not asked for more requests.
-      guard connection?.hasOutput == false, let message = try connection?.next() else { return false }
+      guard connection?.hasOutput == false, let message = try connection?.next() else { return served }
       if let (header, payload) = try guest.reply(to: message) {
         try connection?.reply(header, payload, guest.takeReplyFile())
       }
       guest.hear(at: now)
     }
-    return true
+    return count
   }
 
   func work(at now: UInt64) -> Bool { guest.work(at: now) }

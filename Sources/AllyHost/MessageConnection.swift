@@ -36,6 +36,8 @@ struct MessageConnection<Header: MessageHeader>: ~Copyable {
   private var wanted = Header.byteCount
   private var header: Header?
   private var descriptors = ReceivedDescriptors()
+  /// Descriptors that come with a read; kept for its memory.
+  private var numbers = [Int32](repeating: -1, count: 16)
   /// Replies that the client has not taken yet, and the descriptor that goes with their first byte.
   private var output: [UInt8] = []
   private var outputFile: OwnedFile?
@@ -79,7 +81,6 @@ struct MessageConnection<Header: MessageHeader>: ~Copyable {
 
   /// Reads what there is of the message; false when nothing is.
   private mutating func receive() throws(ConnectionEnd) -> Bool {
-    var numbers = [Int32](repeating: -1, count: 16)
     var count = 0
     let place = received
     let room = wanted - received

@@ -23,14 +23,12 @@ struct ApplicationLayer: ~Copyable {
     self.limits = limits
     parsers = ApplicationParsers.all.filter { !limits.options.disabled.contains($0.applicationProtocol) }
     self.files = files
-    self.files.kept = limits.file
   }
 
   /// Goes on with other rules: transactions that go on are looked at anew.
   mutating func reload(limits: ApplicationLimits, files: FilePolicy, _ translation: MatchTranslation) {
     self.limits = limits
     self.files = files
-    self.files.kept = limits.file
     for case let session? in sessions { session.reload(translation) }
   }
 

@@ -18,6 +18,9 @@ final class KeptSession: ServedGuest {
   private var descriptors = ReceivedDescriptors()
   /// When the beginning of a message came whose end has not.
   private var unfinishedSince: UInt64?
+  /// The header of the message that is looked for, and descriptors that come with it; kept for their memory.
+  private var peeked = [UInt8](repeating: 0, count: VFIOUserHeader.byteCount)
+  private var numbers = [Int32](repeating: -1, count: KeptSession.mostDescriptors)
 
   // In the guest's record:
   /// The connection's key, 0 without one.
@@ -125,15 +128,15 @@ final class KeptSession: ServedGuest {
     forgetUnused()
   }
 
-  func serveMessages(_ count: Int, at now: UInt64) throws(ConnectionEnd) -> Bool {
+  func serveMessages(_ count: Int, at now: UInt64) throws(ConnectionEnd) -> Int {
     try sendAnswer()
-    for _ in 0..<count {
+    for served in 0..<count {
       // A client that does not read its replies is not asked for more requests.
-      guard !hasOutput, let message = try next(at: now) else { return false }
+      guard !hasOutput, let message = try next(at: now) else { return served }
       try carryOut(message, at: now)
       try sendAnswer()
     }
-    return true
+    return count
   }
 
   /// The next message; nil when it has not come yet.
@@ -141,11 +144,9 @@ final class KeptSession: ServedGuest {
     guard let socket = socket?.number else { return nil }
     if let message = try taken() { return message }
     // Descriptors come with the first bytes of theirs, and come again with each look.
-    var bytes = [UInt8](repeating: 0, count: VFIOUserHeader.byteCount)
-    var numbers = [Int32](repeating: -1, count: Self.mostDescriptors)
     var received = 0
     let count = unsafe ally_receive(
-      socket, &bytes, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_PEEK), &numbers, numbers.count, &received)
+      socket, &peeked, peeked.count, Int32(MSG_DONTWAIT) | Int32(MSG_PEEK), &numbers, numbers.count, &received)
     let code = errno
     let came = ReceivedDescriptors()
     came.append(numbers[..<received])
@@ -154,11 +155,11 @@ final class KeptSession: ServedGuest {
       guard code == EAGAIN || code == EINTR else { throw .closed }
       return nil
     }
-    guard count == bytes.count, let header = VFIOUserHeader(bytes[...]) else { return try unfinished(at: now) }
+    guard count == peeked.count, let header = VFIOUserHeader(peeked[...]) else { return try unfinished(at: now) }
     guard let length = header.payloadLength, length <= KeptMessages.longest - VFIOUserHeader.byteCount else {
       throw .damaged("a message whose header says an impossible length")
     }
-    guard Int(ally_bytes_waiting(socket)) >= bytes.count + length else { return try unfinished(at: now) }
+    guard Int(ally_bytes_waiting(socket)) >= peeked.count + length else { return try unfinished(at: now) }
     unfinishedSince = nil
     came.key = key(message: handled + 1, 0)
     for (index, number) in came.all.enumerated() {
@@ -167,7 +168,7 @@ final class KeptSession: ServedGuest {
       }
     }
     descriptors = came
-    guard messages.take(handled + 1, length: bytes.count + length, from: socket) else { return nil }
+    guard messages.take(handled + 1, length: peeked.count + length, from: socket) else { return nil }
     DeathPoint.reach(.afterMessage)
     return try taken()
   }

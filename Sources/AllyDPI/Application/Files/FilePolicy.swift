@@ -1,25 +1,33 @@
-/// What is done with the files that applications carry.
-struct FilePolicy {
+/// What is done with the files that applications carry. It does not change: conversations share it.
+final class FilePolicy {
   /// Bytes from the start of a file that are kept for inspection.
-  var kept = 100 << 10
+  let kept: Int
   /// Which digests are made.
-  var digests: [Digest.Function] = []
+  let digests: [Digest.Function]
   /// What tells the kind of a file; nil when nobody asks.
-  var magic: FileMagic? = nil
+  let magic: FileMagic?
   /// Where files are kept; nil when none can be.
-  var store: (any FileStore)? = nil
+  let store: (any FileStore)?
   /// Every file is kept, whatever rules say (`force-filestore`).
-  var storesAll = false
+  let storesAll: Bool
   /// Where HTTP's ranges become files; nil for nowhere.
-  var ranges: RangeFiles? = nil
+  let ranges: RangeFiles?
   /// What all files together may keep of content that comes before its time.
-  let budget = FileBudget()
+  private(set) lazy var budget = FileBudget()
 
   /// A file's kind is told when so many bytes have come, or all of it.
   static var magicBytes: Int { 512 }
-}
 
-extension FilePolicy {
+  /// A policy that keeps the start of each file, and asks for nothing else.
+  init(kept: Int = 100 << 10, digests: [Digest.Function] = []) {
+    self.kept = kept
+    self.digests = digests
+    magic = nil
+    store = nil
+    storesAll = false
+    ranges = nil
+  }
+
   /// - Parameters:
   ///   - configuration: what the operator asks for.
   ///   - needs: what the rules ask for.
@@ -29,20 +37,23 @@ extension FilePolicy {
   ) throws(DPIEngineError) {
     let settings = configuration.files
     let shown = configuration.recordOptions.files
+    kept = configuration.application.file
     ranges = RangeFiles()
-    digests = needs.digests
+    var digests = needs.digests
     for kind in settings.digests where !digests.contains(kind.function) { digests.append(kind.function) }
     for (function, isAskedFor) in [(Digest.Function.md5, shown.md5), (.sha1, shown.sha1), (.sha256, shown.sha256)]
     where isAskedFor && !digests.contains(function) { digests.append(function) }
-    if let store, needs.store || settings.storesAll {
-      self.store = store
-      storesAll = settings.storesAll
-      // Stored files are named by it.
-      if !digests.contains(.sha256) { digests.append(.sha256) }
-    }
+    let isStored = store != nil && (needs.store || settings.storesAll)
+    self.store = isStored ? store : nil
+    storesAll = isStored && settings.storesAll
+    // Stored files are named by it.
+    if isStored && !digests.contains(.sha256) { digests.append(.sha256) }
+    self.digests = digests
     if settings.magic || shown.magic || needs.magic {
       guard let magic = FileMagic() else { throw .noMagicDatabase }
       self.magic = magic
+    } else {
+      magic = nil
     }
   }
 }

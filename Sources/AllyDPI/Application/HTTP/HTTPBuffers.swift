@@ -127,6 +127,7 @@ extension HTTPComposedBuffers.Composed {
     if let header { return header[...] }
     guard !fields.isEmpty else { return nil }
     var text: [UInt8] = []
+    text.reserveCapacity(fields.byteCount + fields.count * 4)
     for index in 0..<fields.count where !fields.name(index).isCaselessEqual(to: cookie) {
       text.append(contentsOf: fields.name(index))
       text.append(text: ": ")

@@ -12,6 +12,8 @@ struct HTTPHeaderFields {
 
   var count: Int { fields.count }
   var isEmpty: Bool { fields.isEmpty }
+  /// Bytes of all names and values.
+  var byteCount: Int { text.count }
 
   mutating func removeAll() {
     repetitions = 0

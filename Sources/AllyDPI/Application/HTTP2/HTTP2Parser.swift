@@ -238,8 +238,7 @@ final class HTTP2Parser: ApplicationParser {
       transactions.last?.note(.tooManyStreams)
       return nil
     }
-    let transaction = HTTP2Transaction(number: transactionsBegun, stream: frame.stream)
-    transaction.filePolicy = filePolicy
+    let transaction = HTTP2Transaction(number: transactionsBegun, stream: frame.stream, files: filePolicy)
     transactionsBegun += 1
     transactions.append(transaction)
     return transaction

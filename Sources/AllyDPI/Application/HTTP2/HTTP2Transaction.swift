@@ -35,15 +35,16 @@ final class HTTP2Transaction: ApplicationTransaction {
   private(set) var request = Side()
   private(set) var response = Side()
   private(set) var files: [TransferredFile] = []
-  var filePolicy = FilePolicy()
+  private let filePolicy: FilePolicy
   private(set) var events = ApplicationEvents()
   let inspection = TransactionInspection()
   private var requestDecoder: ContentDecoder? = nil
   private var responseDecoder: ContentDecoder? = nil
 
-  init(number: UInt64, stream: UInt32) {
+  init(number: UInt64, stream: UInt32, files policy: FilePolicy) {
     self.number = number
     self.stream = stream
+    filePolicy = policy
   }
 
   private func side(_ side: FlowSide) -> Side { side == .toServer ? request : response }
