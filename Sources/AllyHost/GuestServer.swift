@@ -150,7 +150,7 @@ public final class GuestServer {
       }
       if reason == .nothing { continue }
       if reason == .work { lastWork = Self.now }
-      for place in places { _ = turn(place) }
+      for place in places { turn(place) }
     }
   }
 
@@ -215,6 +215,7 @@ public final class GuestServer {
   ///
   /// - Parameter onlyWhenAsked: without a message, and when nothing was left to do, the NIC does not work.
   /// - Returns: whether the NIC worked.
+  @discardableResult
   private func turn(_ place: Place, onlyWhenAsked: Bool = false) -> Bool {
     accept(place)
     guard place.isConnected else { return false }

@@ -19,7 +19,7 @@ struct ApplicationLayer: ~Copyable {
   /// What detection met since it was last asked.
   private var events = DetectionEventSet()
 
-  init(limits: ApplicationLimits, files: FilePolicy = FilePolicy()) {
+  init(limits: ApplicationLimits, files: FilePolicy) {
     self.limits = limits
     parsers = ApplicationParsers.all.filter { !limits.options.disabled.contains($0.applicationProtocol) }
     self.files = files

@@ -147,14 +147,13 @@ final class KeptSession: ServedGuest {
     var received = 0
     let count = unsafe ally_receive(
       socket, &peeked, peeked.count, Int32(MSG_DONTWAIT) | Int32(MSG_PEEK), &numbers, numbers.count, &received)
-    let code = errno
+    if count < 0 {
+      guard errno == EAGAIN || errno == EINTR else { throw .closed }
+      return nil
+    }
     let came = ReceivedDescriptors()
     came.append(numbers[..<received])
     guard count != 0 else { throw .closed }
-    if count < 0 {
-      guard code == EAGAIN || code == EINTR else { throw .closed }
-      return nil
-    }
     guard count == peeked.count, let header = VFIOUserHeader(peeked[...]) else { return try unfinished(at: now) }
     guard let length = header.payloadLength, length <= KeptMessages.longest - VFIOUserHeader.byteCount else {
       throw .damaged("a message whose header says an impossible length")
