@@ -11,6 +11,10 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
   public private(set) var mask: UInt32 = 0
   /// The shortest time between two IPIs, in nanoseconds; 0 for no limit.
   public var minimumInterval: UInt64 = 0
+  /// Causes that do not interrupt at once when they are alone: they wait for another, which takes them along.
+  public var patientCauses: UInt32 = 0
+  /// How long patient causes wait at most, in nanoseconds; 0 for not at all. May change while they wait.
+  public var patience: UInt64 = 0
   /// When the last IPI was sent, in the caller's nanoseconds.
   public private(set) var lastInterrupt: UInt64 = 0
   /// IPIs sent so far.
@@ -20,6 +24,8 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
   /// Whether the OS has been told of the present rise.
   private var isAsserted = false
   private var hasInterrupted = false
+  /// Since when patient causes have been waiting; nil when none is.
+  private var waitingSince: UInt64?
 
   public init() {}
 
@@ -53,6 +59,8 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
     cause = 0
     mask = 0
     minimumInterval = 0
+    patience = 0
+    waitingSince = nil
     isAsserted = false
   }
 
@@ -60,8 +68,17 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
   ///
   /// - Parameter now: nanoseconds of a clock that does not run backwards.
   public mutating func takeInterrupt(at now: UInt64) -> Bool {
-    guard !isAsserted, cause & mask != 0 else { return false }
+    guard !isAsserted, cause & mask != 0 else {
+      waitingSince = nil
+      return false
+    }
+    if isPatient {
+      let since = waitingSince ?? now
+      waitingSince = since
+      if now &- since < patience { return false }
+    }
     if hasInterrupted, now &- lastInterrupt < minimumInterval { return false }
+    waitingSince = nil
     isAsserted = true
     hasInterrupted = true
     lastInterrupt = now
@@ -78,9 +95,15 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
     return NICInterrupts(isPinAsserted: isAsserted && cause & mask != 0, messages: rises ? 1 : 0)
   }
 
-  /// When the rate limit lets the pending interrupt out; nil when none is pending. For a caller that sleeps.
+  /// Whether what is pending may wait.
+  private var isPatient: Bool { patience != 0 && cause & mask & ~patientCauses == 0 }
+
+  /// When the rate limit and its causes' patience let the pending interrupt out; nil when none is pending. For a caller that
+  /// sleeps.
   public var nextInterrupt: UInt64? {
     guard !isAsserted, cause & mask != 0 else { return nil }
-    return hasInterrupted ? lastInterrupt &+ minimumInterval : 0
+    let allowed = hasInterrupted ? lastInterrupt &+ minimumInterval : 0
+    guard isPatient, let waitingSince else { return allowed }
+    return max(allowed, waitingSince &+ patience)
   }
 }

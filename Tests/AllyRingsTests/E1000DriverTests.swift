@@ -97,6 +97,59 @@ extension DriverHarness<E1000Driver> {
     #expect(!harness.nic.writes.contains { [0xC4, 0xC8, 0xD0].contains($0.0) }, "the NIC sees none of it")
   }
 
+  /// What a stock OS does that receives in bulk: a burst, an acknowledgement, a burst.
+  @Test func inBulkTheReportOfAnAcknowledgementGoesWithTheNextBurst() throws {
+    let harness = try DriverHarness<E1000Driver>()
+    var driver = E1000Driver()
+    let acknowledgement = TransmitCompletions(descriptors: 1, isReported: true)
+    func write(_ offset: UInt32, _ value: UInt64) {
+      _ = driver.handle(
+        RedirectedAccess(offset: offset, width: .doubleWord, isWrite: true, value: value), registers: harness.registers,
+        nic: &harness.nic)
+    }
+    func interrupts(at now: UInt64) -> Bool {
+      let taken = driver.takeOSInterrupts(at: now, by: .pin, registers: harness.registers).messages != 0
+      if taken {
+        harness.registers.store(0, at: 0xC0)
+        write(0xC0, 0xFFFF_FFFF)
+      }
+      return taken
+    }
+    func receive(_ descriptors: UInt32) {
+      driver.notePublished(0, head: 0, descriptors: descriptors, registers: harness.registers)
+    }
+    func send(_ completions: TransmitCompletions) {
+      driver.noteTransmitted(0, head: 0, completions, registers: harness.registers)
+    }
+    write(0xD0, 0x81)
+
+    receive(40)
+    #expect(interrupts(at: 0))
+    send(acknowledgement)
+    #expect(interrupts(at: 1), "this OS has asked for no delay")
+
+    write(0x3820, 8)
+    send(acknowledgement)
+    #expect(interrupts(at: 2), "it does not receive in bulk now")
+    receive(40)
+    #expect(interrupts(at: 3))
+    send(acknowledgement)
+    #expect(!interrupts(at: 4))
+    #expect(driver.nextOSInterrupt == 4 + 10_000_000)
+    receive(40)
+    #expect(interrupts(at: 5), "with the burst")
+    send(acknowledgement)
+    #expect(!interrupts(at: 6))
+    #expect(interrupts(at: 6 + 10_000_000), "no burst came")
+    send(acknowledgement)
+    #expect(interrupts(at: 7 + 10_000_000), "and the next waits for none")
+
+    receive(40)
+    #expect(interrupts(at: 20_000_000))
+    send(TransmitCompletions(descriptors: 5, isReported: true))
+    #expect(interrupts(at: 20_000_001), "more than acknowledgements")
+  }
+
   @Test func aResetStopsTheQueuesAndReachesTheNIC() throws {
     let harness = try DriverHarness<E1000Driver>()
     harness.startReceive()

@@ -65,4 +65,43 @@ import Testing
     expectInterrupt(true, &mimic, at: 10_000)
     #expect(mimic.nextInterrupt == nil)
   }
+
+  @Test func aPatientCauseGoesWithTheNextOrAfterItsTime() {
+    var mimic = InterruptMimic()
+    mimic.enable(0x81)
+    mimic.patientCauses = 1
+    mimic.patience = 1000
+    mimic.add(cause: 1)
+    expectInterrupt(false, &mimic, at: 0)
+    #expect(mimic.nextInterrupt == 1000)
+    mimic.add(cause: 0x80)
+    #expect(mimic.nextInterrupt == 0)
+    expectInterrupt(true, &mimic, at: 500, "another takes it along")
+    #expect(mimic.cause == 0x81)
+    mimic.acknowledge(remaining: 0)
+    mimic.add(cause: 1)
+    expectInterrupt(false, &mimic, at: 600)
+    expectInterrupt(false, &mimic, at: 1599)
+    expectInterrupt(true, &mimic, at: 1600, "it waits from when it came, and no longer")
+    mimic.acknowledge(remaining: 0)
+    mimic.add(cause: 1)
+    expectInterrupt(false, &mimic, at: 2000)
+    mimic.patience = 0
+    expectInterrupt(true, &mimic, at: 2001, "nothing is to wait any more")
+  }
+
+  @Test func theRateLimitHoldsForPatientCausesToo() {
+    var mimic = InterruptMimic()
+    mimic.enable(1)
+    mimic.minimumInterval = 5000
+    mimic.patientCauses = 1
+    mimic.add(cause: 1)
+    expectInterrupt(true, &mimic, at: 0)
+    mimic.acknowledge(remaining: 0)
+    mimic.patience = 1000
+    mimic.add(cause: 1)
+    expectInterrupt(false, &mimic, at: 10)
+    #expect(mimic.nextInterrupt == 5000)
+    expectInterrupt(true, &mimic, at: 5000)
+  }
 }

@@ -19,13 +19,17 @@ public struct E1000Driver: NICDriver {
 
   public var interrupts = InterruptMimic()
 
+  private var patience = ReportPatience()
+
   // The control of a queue is RCTL or TCTL.
   private var receive = IntelQueueRegisters()
   private var transmit = IntelQueueRegisters()
 
   private static func isEnabled(_ queue: IntelQueueRegisters) -> Bool { queue.control & E1000Bits.enable != 0 }
 
-  public init() {}
+  public init() {
+    interrupts.patientCauses = E1000Bits.transmitWrittenBack | E1000Bits.transmitQueueEmpty
+  }
 
   public func receiveQueue(_ queue: Int) -> ProgrammedQueue {
     receive.programmed(
@@ -103,8 +107,11 @@ public struct E1000Driver: NICDriver {
       return Self.writeQueue(
         &transmit, offset, value, first: E1000Registers.transmitBaseLow, tail: .transmitTail(0),
         queue: .transmitQueue(0), registers: registers)
+    case E1000Registers.transmitDelay:
+      patience.isAllowed = value & 0xFFFF != 0
+      return .none
     default:
-      // Delays and thresholds read as they were written, and do nothing; the 82542's registers are not there.
+      // Other delays and thresholds read as they were written, and do nothing; the 82542's registers are not there.
       return .none
     }
   }
@@ -119,6 +126,7 @@ public struct E1000Driver: NICDriver {
     }
     // A reset takes queues, interrupts and their enables with it (SDM 14.5).
     interrupts.reset()
+    patience = ReportPatience()
     receive = IntelQueueRegisters()
     transmit = IntelQueueRegisters()
     restoreShadows(registers)
@@ -283,6 +291,7 @@ public struct E1000Driver: NICDriver {
   // MARK: - What the OS hears
 
   public mutating func notePublished(_ queue: Int, head: UInt32, descriptors: UInt32, registers: RegisterFile) {
+    patience.noteReceived(descriptors)
     receive.head = head
     registers.store(UInt64(head), at: E1000Registers.receiveHead)
     raise(E1000Bits.receiverTimer, registers)
@@ -291,6 +300,7 @@ public struct E1000Driver: NICDriver {
   public mutating func noteTransmitted(
     _ queue: Int, head: UInt32, _ completions: TransmitCompletions, registers: RegisterFile
   ) {
+    patience.noteSent(completions.descriptors)
     transmit.head = head
     registers.store(UInt64(head), at: E1000Registers.transmitHead)
     var causes: UInt32 = completions.isReported ? E1000Bits.transmitWrittenBack : 0
@@ -301,7 +311,10 @@ public struct E1000Driver: NICDriver {
   public mutating func takeOSInterrupts(
     at now: UInt64, by delivery: InterruptDelivery, registers: RegisterFile
   ) -> NICInterrupts {
-    interrupts.takeInterrupts(at: now)
+    interrupts.patience = patience.delay
+    let taken = interrupts.takeInterrupts(at: now)
+    if taken.messages != 0 { patience.noteInterrupt() }
+    return taken
   }
 
   public mutating func repeatOSInterrupts() { interrupts.repeatInterrupt() }
