@@ -66,9 +66,11 @@ public struct DPIEngine: ~Copyable, PacketInspector {
   /// What is in them: an engine of another program that has another word for it cannot read them.
   public static var droppedFlowLayout: String { DroppedFlows.layout }
 
-  /// Goes on dropping the flows that an engine dropped, inline, that had the same `droppedFlows` and the same
-  /// ``DPIConfiguration/hashSeed`` (a fork of this process has both). To be called before the first frame.
-  public mutating func takeUpDroppedFlows() { inspection.takeUpDroppedFlows() }
+  /// Takes the place of an engine that died: TCP connections go on as if they had been picked up in the middle, whatever
+  /// ``DPIConfiguration/midstream`` and ``DPIConfiguration/midstreamPolicy`` say of them. Flows that it dropped, inline, stay dropped
+  /// when it had the same `droppedFlows` and the same ``DPIConfiguration/hashSeed`` (a fork of this process has both). To be
+  /// called before the first frame.
+  public mutating func takeOverConnections() { inspection.takeOverConnections() }
 
   /// Asks the system once for as much as the tables take together, and gives it back: their own allocations end the
   /// process when they fail, and how large they are is for the operator to say.

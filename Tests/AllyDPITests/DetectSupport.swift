@@ -156,7 +156,7 @@ struct TestEngine: ~Copyable {
     try engine.reload(try DetectionProgram(rules: rules, configuration: configuration, following: engine.program))
   }
 
-  mutating func takeUpDroppedFlows() { engine.takeUpDroppedFlows() }
+  mutating func takeOverConnections() { engine.takeOverConnections() }
 
   var records: [String] { list.records }
   var alerts: [Int] { list.alerts }

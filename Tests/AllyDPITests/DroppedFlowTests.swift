@@ -36,13 +36,13 @@ import Testing
       #expect(other.client("fine", &first) == .accept)
     }
     var next = try engine(memory)
-    next.takeUpDroppedFlows()
+    next.takeOverConnections()
     #expect(blocked.client("more", &next) == .drop)
     #expect(blocked.server("an answer", &next) == .drop)
     #expect(other.client("fine", &next) == .accept)
     // And one after that, which sees it for the first time after a pause.
     var third = try engine(memory)
-    third.takeUpDroppedFlows()
+    third.takeOverConnections()
     #expect(blocked.client("still", &third) == .drop)
   }
 
@@ -54,6 +54,31 @@ import Testing
     #expect(blocked.client("attack", &first) == .drop)
     var other = try engine(memory)
     #expect(blocked.client("more", &other) == .accept)
+  }
+
+  /// Inline, as `exception-policy: auto` has it.
+  @Test func connectionsOfBeforeGoOnAsIfPickedUpInTheMiddle() throws {
+    var known = Connection()
+    var first = try TestEngine(Self.rules) { $0.isInline = true }
+    known.open(&first)
+    #expect(known.client("fine", &first) == .accept)
+
+    var stranger = known
+    var other = try TestEngine(Self.rules) { configuration in
+      configuration.isInline = true
+      configuration.midstreamPolicy = .dropFlow
+    }
+    #expect(stranger.client("more", &other) == .drop, "nobody has taken over: it has no handshake")
+
+    var next = try TestEngine(Self.rules) { configuration in
+      configuration.isInline = true
+      configuration.midstreamPolicy = .dropFlow
+    }
+    next.takeOverConnections()
+    #expect(known.client("more", &next) == .accept)
+    #expect(known.server("an answer", &next) == .accept)
+    #expect(known.client("att", &next) == .accept)
+    #expect(known.client("ack", &next) == .drop, "its streams are inspected")
   }
 
   /// As long as the flow would have been remembered.

@@ -443,7 +443,40 @@ struct StreamConnectionTests {
         let context = harness.send(sample.packet)
         #expect(context.streamEvents.contains(sample.event), "case \(number): \(sample.event.name)")
         #expect(!context.hasStreamData, "case \(number)")
-        #expect(context.mustDrop == (isInline && !sample.before.isEmpty), "case \(number)")
+        #expect(context.mustDrop == (isInline && sample.event != .establishedPacketBeforeLastACK), "case \(number)")
+      }
+    }
+  }
+
+  @Test("what is no part of a connection passes, inline too, and changes nothing of it")
+  func strangers() {
+    typealias C = Conversation
+    let talk = Conversation()
+    let connected = talk.handshake
+    let reset = connected + [talk.fromClient(flags: C.rst)]
+    let cases: [(before: [[UInt8]], packet: [UInt8])] = [
+      // The answer was not seen, or was damaged.
+      ([connected[0]], talk.fromClient()),
+      ([connected[0]], talk.fromClient("data")),
+      ([connected[0]], talk.fromServer()),
+      ([connected[0]], talk.fromClient(flags: C.fin)),
+      ([connected[0]], talk.fromClient(at: 5, flags: C.rst)),
+      (Array(connected[0...1]), talk.fromClient("x", flags: 0)),
+      (connected, talk.fromClient("x", flags: 0)),
+      // All is over.
+      (reset, talk.fromServer("late")),
+      (reset, talk.fromServer(flags: C.fin | C.ack)),
+      (reset, talk.fromClient(flags: C.rst)),
+    ]
+    for (number, sample) in cases.enumerated() {
+      var harness = FlowHarness { $0.isInline = true }
+      for datagram in sample.before { #expect(!harness.send(datagram).mustDrop, "case \(number)") }
+      let context = harness.send(sample.packet)
+      #expect(!context.mustDrop && !context.hasStreamData && !context.isInStream, "case \(number)")
+      if sample.before.count == 1 {
+        // The handshake goes on where it was.
+        for datagram in connected[1...] { #expect(!harness.send(datagram).mustDrop, "case \(number)") }
+        #expect(harness.send(talk.fromClient("data")).isInStream, "case \(number)")
       }
     }
   }

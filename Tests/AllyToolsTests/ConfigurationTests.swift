@@ -191,6 +191,16 @@ import Testing
     #expect(settings.engine.records.contains(.alerts))
   }
 
+  @Test(arguments: [
+    ("a: 1\n", ExceptionPolicy.dropFlow), ("exception-policy: auto\n", .dropFlow),
+    ("stream:\n  midstream: yes\n", .ignore), ("exception-policy: ignore\n", .ignore),
+    ("exception-policy: drop-packet\nstream:\n  midstream-policy: pass-flow\n", .passFlow),
+    ("exception-policy: drop-packet\n", .dropPacket),
+  ])
+  func connectionsWithoutAHandshake(yaml: String, policy: ExceptionPolicy) throws {
+    #expect(try settings(yaml).engine.midstreamPolicy == policy)
+  }
+
   @Test func theCommandLineWins() throws {
     let yaml = """
       stream:

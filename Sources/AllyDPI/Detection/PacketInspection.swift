@@ -72,7 +72,7 @@ struct PacketInspection: ~Copyable {
     self.program = program
   }
 
-  mutating func takeUpDroppedFlows() { tracker.takeUpDropped() }
+  mutating func takeOverConnections() { tracker.takeOver() }
 
   var ruleCosts: [RuleCost] {
     var costs: [RuleCost] = []

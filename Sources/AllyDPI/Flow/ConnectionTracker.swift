@@ -25,7 +25,7 @@ struct ConnectionTracker: ~Copyable {
   /// Buckets and records that time-outs may look at for one packet.
   private static var stepsPerPacket: Int { 64 }
 
-  private let policy: TCPPolicy
+  private var policy: TCPPolicy
   private let hosts: HostSystems
   private let tracksVLANs: Bool
   private var flows: FlowTable
@@ -215,8 +215,13 @@ struct ConnectionTracker: ~Copyable {
     change(&flows[index])
   }
 
-  /// From here on flows are dropped that another tracker with the same memory and seed dropped.
-  mutating func takeUpDropped() { hasPredecessor = true }
+  /// Goes on with connections whose begin another tracker saw: flows are dropped that it dropped, if this one has the same memory and
+  /// seed, and connections without a seen handshake are picked up, and not stopped for the lack of it.
+  mutating func takeOver() {
+    hasPredecessor = true
+    policy.midstream = true
+    if policy.midstreamPolicy.stopsTraffic { policy.midstreamPolicy = .ignore }
+  }
 
   /// A packet was dropped: notes its flow if all of that is.
   func noteDropped(_ index: FlowIndex) {
@@ -404,19 +409,21 @@ struct ConnectionTracker: ~Copyable {
       if flows[index].stream != .max { noteTCPFlags(packet, index, from: context.side) }
       return
     }
-    let isAccepted: Bool
+    let outcome: TCPConnection.Outcome
     if flows[index].stream == .max {
       if packet.isMidstream {
         context.exception = policy.midstreamPolicy
         if !policy.midstreamPolicy.letsFollow { return }
       }
-      guard openSession(packet, index, &context) else {
+      outcome = openSession(packet, index, &context)
+      guard outcome == .taken else {
         counters.tcpWithoutSession &+= 1
+        // What another tracker saw begin may end here.
+        context.mustDrop = policy.isInline && outcome == .refused && !hasPredecessor
         return
       }
-      isAccepted = true
     } else {
-      isAccepted = sessions[flows[index].stream].follow(
+      outcome = sessions[flows[index].stream].follow(
         packet, from: context.side, time: now, policy: policy, events: &context.streamEvents)
     }
     let place = flows[index].stream
@@ -431,9 +438,8 @@ struct ConnectionTracker: ~Copyable {
     case .lastACK, .timeWait, .closed: flows[index].state = .closed
     default: break
     }
-    guard isAccepted else {
-      // A packet that its receiver would not take either is not worth forwarding, and may be meant to mislead.
-      context.mustDrop = policy.isInline
+    guard outcome == .taken else {
+      context.mustDrop = policy.isInline && outcome == .refused
       return
     }
     sessions[place].take(packet, bytes: bytes, from: context.side, into: &reassembler, context: &context)
@@ -453,14 +459,12 @@ struct ConnectionTracker: ~Copyable {
 
   private mutating func openSession(
     _ packet: DecodedPacket, _ index: FlowIndex, _ context: inout PacketContext
-  ) -> Bool {
+  ) -> TCPConnection.Outcome {
     var session = TCPSession()
     var swaps = false
-    guard
-      session.connection.open(
-        packet, &session.client, &session.server, time: now, policy: policy, events: &context.streamEvents,
-        swaps: &swaps)
-    else { return false }
+    let outcome = session.connection.open(
+      packet, &session.client, &session.server, time: now, policy: policy, events: &context.streamEvents, swaps: &swaps)
+    guard outcome == .taken else { return outcome }
     let isFromClient = (context.side == .toServer) != (swaps && context.isNewFlow)
     if !isFromClient { (session.client, session.server) = (session.server, session.client) }
     if !hosts.isEmpty {
@@ -471,7 +475,7 @@ struct ConnectionTracker: ~Copyable {
     }
     guard let place = sessions.insert(session) else {
       counters.streamMemoryCap &+= 1
-      return false
+      return .ignored
     }
     counters.tcpSessions &+= 1
     if swaps && context.isNewFlow {
@@ -481,13 +485,13 @@ struct ConnectionTracker: ~Copyable {
       flows[index].flags.insert(.seenToClient)
     }
     flows[index].stream = place
-    return true
+    return .taken
   }
 }
 
 extension DecodedPacket {
   /// Whether a TCP packet can only be part of a connection whose begin was not seen.
-  fileprivate var isMidstream: Bool { tcp.isACK && !tcp.isRST && !tcp.isFIN }
+  fileprivate var isMidstream: Bool { (tcp.isACK || tcp.isFIN) && !tcp.isRST }
 
   /// Whether the packet belongs to a flow: its transport header is whole.
   var hasFlow: Bool {

@@ -9,22 +9,22 @@ extension TCPConnection {
   /// - Parameters:
   ///   - own: the side that sent it.
   ///   - swaps: set when the sender is the server.
-  /// - Returns: whether a connection begins.
+  /// - Returns: whether a connection begins: it is taken then.
   mutating func open(
     _ packet: DecodedPacket, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64, policy: TCPPolicy,
     events: inout StreamEventSet, swaps: inout Bool
-  ) -> Bool {
+  ) -> Outcome {
     let tcp = packet.tcp
     if tcp.isRST {
       events.insert(.rstButNoSession)
-      return false
+      return .refused
     }
     if tcp.isFIN && !(policy.midstream && packet.payloadLength > 0) {
       events.insert(.finButNoSession)
-      return false
+      return .refused
     }
     if tcp.isSYN && tcp.isACK {
-      guard policy.midstream || policy.asyncOneSide else { return false }
+      guard policy.midstream || policy.asyncOneSide else { return .ignored }
       swaps = true
       state = .synReceived
       flags = [.midstream, .midstreamSYNACK]
@@ -41,7 +41,7 @@ extension TCPConnection {
         own.windowScale = 14
       }
       own.take(timestampOf: tcp, time: time)
-      return true
+      return .taken
     }
     if tcp.isSYN {
       state = .synSent
@@ -58,9 +58,9 @@ extension TCPConnection {
         flags.insert(.fastOpen)
         own.nextSequence = own.nextSequence &+ packet.payloadLength
       }
-      return true
+      return .taken
     }
-    guard tcp.isACK, policy.midstream else { return false }
+    guard tcp.isACK, policy.midstream else { return .ignored }
     // In the midst: who opened the connection is not known; the lower port is more often the server's.
     swaps = packet.sourcePort < packet.destinationPort
     state = .established
@@ -81,58 +81,58 @@ extension TCPConnection {
       flags.insert(.timestamps)
       own.take(timestampOf: tcp, time: time)
     }
-    return true
+    return .taken
   }
 
   /// The client has sent a SYN.
   mutating func followSYNSent(
     _ packet: DecodedPacket, from side: FlowSide, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64,
     policy: TCPPolicy, events: inout StreamEventSet
-  ) -> Bool {
+  ) -> Outcome {
     let tcp = packet.tcp
     if side == .toClient && !echoesTimestamp(tcp, of: other) {
       events.insert(.packetInvalidTimestamp)
-      return false
+      return .refused
     }
     if tcp.isRST {
       if side == .toServer {
         // Who withdraws his SYN repeats its number; another reset may be a forged answer's echo.
         guard tcp.sequence == own.initialSequence, tcp.window == 0, tcp.acknowledgement == own.initialSequence &+ 1
         else {
-          return false
+          return .ignored
         }
       } else {
         // A refusal acknowledges the SYN.
         guard !tcp.isACK || isAcknowledgementOfSYN(tcp.acknowledgement, client: other) else {
           events.insert(.rstInvalidACK)
-          return false
+          return .refused
         }
       }
       own.flags.insert(.resetSent)
       state = .closed
-      return true
+      return .taken
     }
-    if tcp.isFIN { return false }
+    if tcp.isFIN { return .ignored }
     if tcp.isSYN && tcp.isACK {
       if flags.contains(.fourWay) && side == .toServer {
         guard tcp.acknowledgement == other.nextSequence else {
           events.insert(.fourWayHandshakeSYNACKWithWrongACK)
-          return false
+          return .refused
         }
         guard tcp.sequence == own.initialSequence else {
           events.insert(.fourWayHandshakeSYNACKWithWrongSYN)
-          return false
+          return .refused
         }
         acceptSYNACK(packet, &own, &other, time: time)
-        return true
+        return .taken
       }
       guard side == .toClient else {
         events.insert(.threeWayHandshakeSYNACKInWrongDirection)
-        return false
+        return .refused
       }
       guard isAcknowledgementOfSYN(tcp.acknowledgement, client: other) else {
         events.insert(.threeWayHandshakeSYNACKWithWrongACK)
-        return false
+        return .refused
       }
       if flags.contains(.fastOpen) && tcp.acknowledgement != other.nextSequence {
         // The server did not take the data that came with the SYN: it will come again.
@@ -143,7 +143,7 @@ extension TCPConnection {
       acceptSYNACK(packet, &own, &other, time: time)
       // The server took the data: it counts as connected (RFC 7413 §3).
       if flags.contains(.fastOpen) && tcp.acknowledgement != other.initialSequence &+ 1 { state = .established }
-      return true
+      return .taken
     }
     if tcp.isSYN {
       if side == .toClient {
@@ -161,14 +161,15 @@ extension TCPConnection {
       } else {
         own.take(timestampOf: tcp, time: time)
       }
-      return true
+      return .taken
     }
-    guard tcp.isACK else { return false }
-    // An ACK straight after the SYN from the same host: its peer's packets take another way.
-    guard policy.asyncOneSide, side == .toServer else { return false }
+    // An ACK straight after the SYN from the same host: its peer's packets take another way. Where that cannot be, its answer was
+    // not seen, or was damaged: it will come again.
+    guard tcp.isACK, policy.asyncOneSide else { return .ignored }
+    guard side == .toServer else { return .refused }
     guard tcp.sequence == own.nextSequence else {
       events.insert(.threeWayHandshakeAsyncWrongSequence)
-      return false
+      return .refused
     }
     flags.insert(.asynchronous)
     state = .established
@@ -179,7 +180,7 @@ extension TCPConnection {
     own.nextSequence = tcp.sequence &+ packet.payloadLength
     own.lastACK = tcp.sequence
     own.window = UInt32(tcp.window)
-    return true
+    return .taken
   }
 
   /// Whether an answer to a SYN shows a timestamp only when asked to, and then one that the client sent (RFC 7323 §3.2).
@@ -228,53 +229,54 @@ extension TCPConnection {
   mutating func followSYNReceived(
     _ packet: DecodedPacket, from side: FlowSide, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64,
     policy: TCPPolicy, events: inout StreamEventSet
-  ) -> Bool {
+  ) -> Outcome {
     let tcp = packet.tcp
-    if tcp.isRST { return followReset(packet, &own, &other, time: time, events: &events) }
+    if tcp.isRST { return Outcome(followReset(packet, &own, &other, time: time, events: &events)) }
     if tcp.isSYN && tcp.isACK {
       guard side == .toClient || flags.contains(.fourWay) else {
         events.insert(.threeWayHandshakeSYNACKToServerOnSYNRecv)
-        return false
+        return .refused
       }
       let isOther =
         tcp.acknowledgement != other.lastACK && !flags.contains(.fourWay) || tcp.sequence != own.initialSequence
       if isOther && answers < .max { answers += 1 }
       guard !isOther || answers <= TCPConnection.mostAnswers else {
         events.insert(.threeWayHandshakeSYNACKFlood)
-        return false
+        return .refused
       }
       guard tcp.acknowledgement == other.lastACK || flags.contains(.fourWay) else {
         events.insert(.threeWayHandshakeSYNACKResendWithDifferentACK)
-        return false
+        return .refused
       }
       guard tcp.sequence == own.initialSequence else {
         events.insert(.threeWayHandshakeSYNACKResendWithDifferentSequence)
-        return false
+        return .refused
       }
-      return true
+      return .taken
     }
     if tcp.isSYN {
       guard side == .toServer else {
         events.insert(.threeWayHandshakeSYNToClientOnSYNRecv)
-        return false
+        return .refused
       }
       guard tcp.sequence == own.initialSequence else {
         events.insert(.threeWayHandshakeSYNResendDifferentSequenceOnSYNRecv)
-        return false
+        return .refused
       }
-      return true
+      return .taken
     }
-    if tcp.isFIN && !tcp.isACK { return false }
-    guard tcp.isACK, hasValidTimestamp(packet, own, time: time, events: &events) else { return false }
+    if tcp.isFIN && !tcp.isACK { return .refused }
+    guard tcp.isACK else { return .ignored }
+    guard hasValidTimestamp(packet, own, time: time, events: &events) else { return .refused }
 
     if flags.contains(.fourWay) {
       guard tcp.sequence == own.nextSequence else {
         events.insert(.fourWayHandshakeWrongSequence)
-        return false
+        return .refused
       }
       guard isValid(acknowledgement: packet, of: other, events: &events) else {
         events.insert(.fourWayHandshakeInvalidACK)
-        return false
+        return .refused
       }
     } else if flags.contains(.midstreamSYNACK) {
       own.window = max(own.window, 1)
@@ -284,11 +286,11 @@ extension TCPConnection {
         let fits = tcp.acknowledgement == other.lastACK && tcp.sequence == own.nextSequence
         events.insert(
           packet.payloadLength > 0 && fits ? .threeWayHandshakeACKDataInject : .threeWayHandshakeACKInWrongDirection)
-        return false
+        return .refused
       }
       guard tcp.acknowledgement == other.lastACK, tcp.sequence == own.nextSequence else {
         events.insert(.threeWayHandshakeWrongSequenceWrongACK)
-        return false
+        return .refused
       }
     } else if tcp.sequence == own.nextSequence && tcp.acknowledgement == other.nextSequence {
       // The third packet as it should be.
@@ -297,19 +299,19 @@ extension TCPConnection {
     } else if tcp.sequence == own.nextSequence {
       // Some stacks do not answer this with a reset: a way to hide data from who does not know.
       events.insert(.threeWayHandshakeRightSequenceWrongACKEvasion)
-      return false
+      return .refused
     } else if SequenceNumber.greater(tcp.sequence, own.nextSequence),
       SequenceNumber.lessOrEqual(tcp.sequence, own.nextWindow), tcp.acknowledgement == other.nextSequence
     {
       // Something in between was missed.
     } else {
       events.insert(.threeWayHandshakeWrongSequenceWrongACK)
-      return false
+      return .refused
     }
     state = .established
-    if tcp.isFIN { return followFIN(packet, from: side, &own, &other, time: time, events: &events) }
+    if tcp.isFIN { return Outcome(followFIN(packet, from: side, &own, &other, time: time, events: &events)) }
     accept(packet, &own, &other, time: time)
-    return true
+    return .taken
   }
 }
 

@@ -6,12 +6,10 @@ struct TCPSession: BitwiseCopyable, Sendable {
   var client = TCPSide()
   var server = TCPSide()
 
-  /// Follows one packet.
-  ///
-  /// - Returns: whether the packet fits the connection; others are not part of it, and their data is not reassembled.
+  /// Follows one packet; the data of those alone that are taken is reassembled.
   mutating func follow(
     _ packet: DecodedPacket, from side: FlowSide, time: UInt64, policy: TCPPolicy, events: inout StreamEventSet
-  ) -> Bool {
+  ) -> TCPConnection.Outcome {
     switch side {
     case .toServer:
       connection.follow(packet, from: .toServer, &client, &server, time: time, policy: policy, events: &events)
@@ -100,6 +98,18 @@ struct TCPConnection: BitwiseCopyable, Sendable {
       default: false
       }
     }
+  }
+
+  /// What becomes of a packet.
+  enum Outcome: BitwiseCopyable, Sendable {
+    /// It fits the connection.
+    case taken
+    /// It is not part of the connection, and changes nothing of it: an answer to what was not seen, what comes when all is over.
+    case ignored
+    /// It contradicts the connection: its receiver would not take it either, and it may be meant to mislead. Inline it is dropped.
+    case refused
+
+    init(_ fits: Bool) { self = fits ? .taken : .refused }
   }
 
   struct Flags: OptionSet, BitwiseCopyable, Sendable {

@@ -4,11 +4,11 @@ extension TCPConnection {
   mutating func follow(
     _ packet: DecodedPacket, from side: FlowSide, _ own: inout TCPSide, _ other: inout TCPSide, time: UInt64,
     policy: TCPPolicy, events: inout StreamEventSet
-  ) -> Bool {
+  ) -> Outcome {
     let tcp = packet.tcp
     if !tcp.isACK && tcp.acknowledgement != 0 { events.insert(.packetBrokenACK) }
     switch state {
-    case .none: return false
+    case .none: return .ignored
     case .synSent:
       return followSYNSent(packet, from: side, &own, &other, time: time, policy: policy, events: &events)
     case .synReceived:
@@ -18,27 +18,31 @@ extension TCPConnection {
         // Whoever sent the reset goes on: perhaps it was not his.
         events.insert(.suspectedRSTInject)
       }
-      return false
+      return .ignored
     default: break
     }
 
     if isKeepAlive(packet, own) {
       own.flags.insert(.keepAlive)
-      return true
+      return .taken
     }
     if own.flags.contains(.keepAlive) { own.flags.remove(.keepAlive) }
     if isBadWindowUpdate(packet, own, other) {
       events.insert(.packetBadWindowUpdate)
-      return false
+      return .ignored
     }
     noteRetransmission(packet, own, events: &events)
 
-    if tcp.isRST { return followReset(packet, &own, &other, time: time, events: &events) }
-    if tcp.isSYN && !tcp.isFIN { return followLateSYN(packet, from: side, own, other, events: &events) }
-    if tcp.isFIN { return followFIN(packet, from: side, &own, &other, time: time, events: &events) }
-    guard tcp.isACK, followData(packet, from: side, &own, &other, time: time, events: &events) else { return false }
+    if tcp.isRST { return Outcome(followReset(packet, &own, &other, time: time, events: &events)) }
+    if tcp.isSYN && !tcp.isFIN { return Outcome(followLateSYN(packet, from: side, own, other, events: &events)) }
+    if tcp.isFIN { return Outcome(followFIN(packet, from: side, &own, &other, time: time, events: &events)) }
+    guard tcp.isACK else { return .ignored }
+    guard followData(packet, from: side, &own, &other, time: time, events: &events) else {
+      // What was acknowledged before misleads nobody.
+      return events.contains(.packetSpuriousRetransmission) ? .ignored : .refused
+    }
     if side == .toClient { flags.insert(.confirmed) }
-    return true
+    return .taken
   }
 
   /// A SYN or SYN+ACK after the handshake: a retransmission at best.

@@ -50,7 +50,7 @@ public struct InspectCommand {
       let control = session.control
       try run.inspect(
         inspecting: &session.engine, counting: &summary, ready: control.begin,
-        takeOver: { $0.engine.takeUpDroppedFlows() }, often: flush)
+        takeOver: { $0.engine.takeOverConnections() }, often: flush)
     }
   }
 
@@ -64,6 +64,7 @@ public struct InspectCommand {
     } inspect: { run throws(CommandFailure) in
       try perform(isPart: true) { session, _, flush throws(CommandFailure) in
         let control = session.control
+        if run.hasPredecessor { session.engine.engine.takeOverConnections() }
         try run.inspect(inspecting: &session.engine, ready: control.begin, often: flush)
       }
     }

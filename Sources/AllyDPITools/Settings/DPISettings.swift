@@ -259,14 +259,14 @@ struct DPISettings {
     try read("icmp", &engine.flowTimeouts.icmp)
   }
 
-  /// `exception-policy: auto` is for all that have none of their own: inline, connections that are not picked up are dropped.
+  /// `exception-policy` is for all that have none of their own. Without it, as with `auto`, connections that are not picked up are
+  /// dropped, inline.
   private mutating func readExceptionPolicies(_ tree: SettingTree) throws(CommandFailure) {
     let general = try exceptionPolicy(tree, "exception-policy")
     let own = try exceptionPolicy(tree, "stream.midstream-policy")
-    switch own ?? general {
+    switch own ?? general ?? .automatic {
     case .policy(let policy): engine.midstreamPolicy = policy
     case .automatic: engine.midstreamPolicy = engine.midstream ? .ignore : .dropFlow
-    case nil: break
     }
   }
 

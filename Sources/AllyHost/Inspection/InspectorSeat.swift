@@ -17,6 +17,7 @@ public final class InspectorSeat {
   /// Readable when the interceptor is gone.
   private let life: OwnedFile
   private let frameFiles: [OwnedFile]
+  /// Of the inspectors that there were, the first being 1.
   private let number: UInt32
   /// The files of frames, once they were looked at, and where they are.
   private var frames: [MappedMemory?]
@@ -25,6 +26,9 @@ public final class InspectorSeat {
   /// What an inspector answers, before it crosses. Invariant: `scratchLength` bytes, and twice `outboxLength`.
   private let scratch: UnsafeMutableRawPointer
   private let outboxes: UnsafeMutableRawPointer
+
+  /// Whether another inspector has been here before.
+  public var hasPredecessor: Bool { number > 1 }
 
   private static var scratchLength: Int { 0x1_1000 }
   private static var outboxLength: Int { 0x2_0000 }

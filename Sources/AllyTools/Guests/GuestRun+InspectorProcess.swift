@@ -107,6 +107,9 @@ public struct InspectorRun {
     self.privileges = privileges
   }
 
+  /// Whether another inspector has been here before, and seen the begin of connections.
+  public var hasPredecessor: Bool { seat.hasPredecessor }
+
   /// Gives rights up, and inspects until the interceptor ends it.
   ///
   /// - Parameters:
