@@ -23,9 +23,11 @@ public struct DPIConfiguration: Sendable {
   public var streamInline: Bool?
   /// `stream.midstream`: TCP connections without a seen handshake are picked up.
   public var midstream = false
-  /// `stream.midstream-policy`: what becomes of TCP connections without a seen handshake. Policies that stop traffic mean
-  /// `ignore` to an engine that is not inline.
+  /// `stream.midstream-policy`: what becomes of TCP connections without a seen handshake. As of every such policy,
+  /// those that stop traffic mean `ignore` to an engine that is not inline.
   public var midstreamPolicy = ExceptionPolicy.ignore
+  /// `app-layer.error-policy`: what becomes of flows whose application turns out to be none that its parser knows.
+  public var applicationPolicy = ExceptionPolicy.ignore
   /// `stream.async-oneside`.
   public var asyncOneSide = false
   /// Bytes of each direction that are reassembled; 0 for all.

@@ -1,4 +1,4 @@
-/// What becomes of traffic that the engine cannot follow (`stream.midstream-policy` and its siblings).
+/// What becomes of traffic that the engine cannot follow (`stream.midstream-policy`, `app-layer.error-policy`).
 public enum ExceptionPolicy: String, Sendable, CaseIterable, BitwiseCopyable {
   case ignore
   case dropPacket = "drop-packet"
@@ -7,6 +7,9 @@ public enum ExceptionPolicy: String, Sendable, CaseIterable, BitwiseCopyable {
   case bypass
   case passPacket = "pass-packet"
   case passFlow = "pass-flow"
+
+  /// What it means to an engine: one that is not inline stops nothing.
+  func asSeen(byInline isInline: Bool) -> ExceptionPolicy { stopsTraffic && !isInline ? .ignore : self }
 
   /// Whether the traffic is followed all the same.
   var letsFollow: Bool {

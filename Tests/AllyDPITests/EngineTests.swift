@@ -283,10 +283,12 @@ struct Connection {
   }
 
   /// Bytes that are no text.
-  mutating func say(_ bytes: [UInt8], fromClient: Bool, _ engine: inout TestEngine) {
+  @discardableResult
+  mutating func say(_ bytes: [UInt8], fromClient: Bool, _ engine: inout TestEngine) -> Verdict {
     var frame = fromClient ? clientFrame("") : clientFrame("").reply
     frame.payload = bytes
-    engine.send(frame)
+    let verdict = engine.send(frame)
     if fromClient { clientSequence += UInt32(bytes.count) } else { serverSequence += UInt32(bytes.count) }
+    return verdict
   }
 }

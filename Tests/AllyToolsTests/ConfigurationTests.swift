@@ -201,6 +201,15 @@ import Testing
     #expect(try settings(yaml).engine.midstreamPolicy == policy)
   }
 
+  @Test(arguments: [
+    ("a: 1\n", ExceptionPolicy.dropFlow), ("exception-policy: ignore\n", .ignore),
+    ("exception-policy: ignore\napp-layer:\n  error-policy: reject\n", .reject),
+    ("app-layer:\n  error-policy: ignore\n", .ignore),
+  ])
+  func applicationsThatAreLost(yaml: String, policy: ExceptionPolicy) throws {
+    #expect(try settings(yaml).engine.applicationPolicy == policy)
+  }
+
   @Test func theCommandLineWins() throws {
     let yaml = """
       stream:

@@ -71,6 +71,9 @@ protocol ApplicationParser: AnyObject {
   /// What follows is of no interest to it, and to nobody else: the streams need not be put together any more.
   var isFinished: Bool { get }
 
+  /// What was said is not this protocol: of one side at least nothing more is read.
+  var isLost: Bool { get }
+
   /// What was said to follow then; nil when it may be anything.
   var announcedSuccessor: ApplicationProtocol? { get }
 
@@ -114,6 +117,7 @@ extension ApplicationParser {
   func takeExpectation() -> FlowExpectation? { nil }
   var isHandedOver: Bool { false }
   var isFinished: Bool { false }
+  var isLost: Bool { false }
   var announcedSuccessor: ApplicationProtocol? { nil }
   func follow(_ before: any ApplicationParser) {}
 }

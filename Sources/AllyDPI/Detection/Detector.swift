@@ -21,7 +21,7 @@ struct Detector: ~Copyable {
 
   /// Why a packet is dropped, as records say it.
   enum DropReason: UInt8, BitwiseCopyable {
-    case none, rules, rateFilter, flow, stream, midstream
+    case none, rules, rateFilter, flow, stream, midstream, application
 
     var name: StaticString {
       switch self {
@@ -31,6 +31,7 @@ struct Detector: ~Copyable {
       case .flow: "flow drop"
       case .stream: "stream error"
       case .midstream: "stream midstream"
+      case .application: "applayer error"
       }
     }
   }

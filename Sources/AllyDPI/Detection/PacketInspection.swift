@@ -17,6 +17,8 @@ struct PacketInspection: ~Copyable {
   private let isImmediate: Bool
   /// The clock of the traffic, in nanoseconds since 1970.
   private var now: UInt64 = 0
+  /// What becomes of flows whose application is lost.
+  private let applicationPolicy: ExceptionPolicy
   /// What the traffic's frames begin with.
   private var linkType = LinkType.ethernet
 
@@ -33,6 +35,7 @@ struct PacketInspection: ~Copyable {
     self.program = program
     self.configuration = configuration
     isImmediate = configuration.streamInline ?? configuration.isInline
+    applicationPolicy = configuration.applicationPolicy.asSeen(byInline: configuration.isInline)
     tracker = ConnectionTracker(configuration: configuration, dropped: dropped)
     application = ApplicationLayer(limits: PacketInspection.limits(configuration, program), files: files)
     eve = EVEWriter(program: program, configuration: configuration, sink: sink)
@@ -128,8 +131,8 @@ struct PacketInspection: ~Copyable {
     if marks.flags.contains(.drop) {
       decision.actions = .drop
       decision.dropReason = .flow
-    } else if context.exception != .ignore && !context.isContinuation {
-      decision = except(context.exception, context.flow)
+    } else if context.exception != .ignore && (!context.isContinuation || context.isApplicationLost) {
+      decision = except(context.exception, context.flow, context.isApplicationLost ? .application : .midstream)
     } else if marks.flags.isDisjoint(with: [.pass, .bypassed]) {
       isInspected = true
       decision = detector.inspect(packet, context, bytes: bytes, tracker, session, marks: &marks, time: now)
@@ -183,6 +186,7 @@ struct PacketInspection: ~Copyable {
     if flow.application == .max && flow.flags.isSuperset(of: .noApplication) { return false }
     var hasHeard = false
     let wasUnknown = flow.application == .max
+    let wasLost = applicationPolicy == .ignore || application.session(flow)?.parser.isLost == true
     // Beyond the depth nothing is heard any more; passively, what the receiver has not acknowledged until then is not, either.
     let isBeyond = context.streamEvents.contains(.reassemblyDepthReached)
     if isBeyond && !isImmediate, let session = application.session(flow), session.close(context.side) {
@@ -216,6 +220,10 @@ struct PacketInspection: ~Copyable {
     }
     context.detectionEvents = application.takeEvents()
     guard let session = application.session(flow) else { return false }
+    if !wasLost && session.parser.isLost {
+      context.exception = applicationPolicy
+      context.isApplicationLost = true
+    }
     if wasUnknown && session.isReadToTheEnd { tracker.liftDepth(of: context.flow) }
     if hasHeard && session.parser.isFinished { tracker.stopReassembly(of: context.flow) }
     if isBeyond && session.close(context.side) { hasHeard = true }
@@ -253,11 +261,13 @@ struct PacketInspection: ~Copyable {
   }
 
   /// What becomes of a packet that the engine cannot follow, and of its flow.
-  private mutating func except(_ policy: ExceptionPolicy, _ flow: FlowIndex) -> Detector.Decision {
+  private mutating func except(_ policy: ExceptionPolicy, _ flow: FlowIndex, _ reason: Detector.DropReason)
+    -> Detector.Decision
+  {
     var decision = Detector.Decision()
     if policy.stopsTraffic {
       decision.actions = policy == .reject ? [.drop, .reject, .tellsSender] : .drop
-      decision.dropReason = .midstream
+      decision.dropReason = reason
     }
     let flag: Flow.Flags
     switch policy {

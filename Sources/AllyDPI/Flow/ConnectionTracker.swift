@@ -52,8 +52,7 @@ struct ConnectionTracker: ~Copyable {
     tracksVLANs = configuration.tracksVLANs
     policy = TCPPolicy(
       midstream: configuration.midstream, asyncOneSide: configuration.asyncOneSide, isInline: configuration.isInline,
-      midstreamPolicy: configuration.midstreamPolicy.stopsTraffic && !configuration.isInline
-        ? .ignore : configuration.midstreamPolicy)
+      midstreamPolicy: configuration.midstreamPolicy.asSeen(byInline: configuration.isInline))
     let seed = configuration.hashSeed ?? UInt64.random(in: .min ... .max)
     flows = FlowTable(memoryCap: configuration.flowMemoryCap, seed: seed, timeouts: configuration.flowTimeouts)
     sessions = Pool(capacity: max(16, configuration.streamMemoryCap / MemoryLayout<TCPSession>.stride))
@@ -584,6 +583,8 @@ struct PacketContext: BitwiseCopyable, Sendable {
   var mustDrop = false
   /// What becomes of the packet's flow because the engine cannot follow it.
   var exception = ExceptionPolicy.ignore
+  /// It is the application that the engine cannot follow, not the connection.
+  var isApplicationLost = false
   var streamEvents = StreamEventSet()
   /// What finding out the protocol met with this packet.
   var detectionEvents = DetectionEventSet()

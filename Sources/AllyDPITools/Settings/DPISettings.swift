@@ -259,14 +259,18 @@ struct DPISettings {
     try read("icmp", &engine.flowTimeouts.icmp)
   }
 
-  /// `exception-policy` is for all that have none of their own. Without it, as with `auto`, connections that are not picked up are
-  /// dropped, inline.
+  /// `exception-policy` is for all that have none of their own. Without it, as with `auto`, flows that are not followed are dropped,
+  /// inline.
   private mutating func readExceptionPolicies(_ tree: SettingTree) throws(CommandFailure) {
     let general = try exceptionPolicy(tree, "exception-policy")
     let own = try exceptionPolicy(tree, "stream.midstream-policy")
     switch own ?? general ?? .automatic {
     case .policy(let policy): engine.midstreamPolicy = policy
     case .automatic: engine.midstreamPolicy = engine.midstream ? .ignore : .dropFlow
+    }
+    switch try exceptionPolicy(tree, "app-layer.error-policy") ?? general ?? .automatic {
+    case .policy(let policy): engine.applicationPolicy = policy
+    case .automatic: engine.applicationPolicy = .dropFlow
     }
   }
 

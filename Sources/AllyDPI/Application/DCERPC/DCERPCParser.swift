@@ -18,6 +18,7 @@ final class DCERPCParser: ApplicationParser {
   private var pendingToClient: [UInt8] = []
   private var isLostToServer = false
   private var isLostToClient = false
+  var isLost: Bool { isLostToServer || isLostToClient }
 
   init(limits: ApplicationLimits, transport: UInt8) {
     self.limits = limits

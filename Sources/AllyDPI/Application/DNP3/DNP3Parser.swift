@@ -18,6 +18,7 @@ final class DNP3Parser: ApplicationParser {
   private var transactionsBegun: UInt64 = 0
   private var toServer = Reading()
   private var toClient = Reading()
+  var isLost: Bool { toServer.isLost || toClient.isLost }
 
   /// Where one side's stream is.
   private struct Reading {

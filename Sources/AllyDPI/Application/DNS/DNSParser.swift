@@ -25,6 +25,7 @@ final class DNSParser: ApplicationParser {
   /// Bytes are missing: where the next message begins is not known.
   private var isLostToServer = false
   private var isLostToClient = false
+  var isLost: Bool { isLostToServer || isLostToClient }
 
   init(limits: ApplicationLimits, transport: UInt8) {
     self.limits = limits

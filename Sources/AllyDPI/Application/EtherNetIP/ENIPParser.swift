@@ -12,7 +12,7 @@ final class ENIPParser: MessageParser {
   private var toServer: [UInt8] = []
   private var toClient: [UInt8] = []
   /// Where the next message begins is not known.
-  private var isLost = false
+  private(set) var isLost = false
 
   init(limits: ApplicationLimits, transport: UInt8) {
     list = TransactionList(limits: limits)

@@ -15,6 +15,7 @@ final class KerberosParser: MessageParser {
   private var lastRequest: UInt8? = nil
   private var toServer = Reading()
   private var toClient = Reading()
+  var isLost: Bool { toServer.isLost || toClient.isLost }
 
   /// A message over TCP so far, with its length before it (RFC 4120 §7.2.2).
   private struct Reading {

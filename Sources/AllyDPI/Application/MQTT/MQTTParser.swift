@@ -19,7 +19,7 @@ final class MQTTParser: ApplicationParser {
   private var version: UInt8 = 0
   private var isConnected = false
   /// What is malformed cannot be followed further.
-  private var isLost = false
+  private(set) var isLost = false
   private var toServer = Reading()
   private var toClient = Reading()
 

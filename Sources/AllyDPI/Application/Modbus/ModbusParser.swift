@@ -17,7 +17,7 @@ final class ModbusParser: ApplicationParser {
   private var transactionsBegun: UInt64 = 0
   private var toServer: [UInt8] = []
   private var toClient: [UInt8] = []
-  private var isLost = false
+  private(set) var isLost = false
 
   init(limits: ApplicationLimits, transport: UInt8) { self.limits = limits }
 

@@ -17,6 +17,7 @@ final class PostgreSQLParser: ApplicationParser {
   private var transactionsBegun: UInt64 = 1
   private var toServer = Reading()
   private var toClient = Reading()
+  var isLost: Bool { toServer.isLost || toClient.isLost }
   /// The client's next message begins a session: it has no type.
   private var isStarting = true
   /// The client has asked for encryption, which one byte answers.

@@ -17,6 +17,7 @@ final class TLSParser: ApplicationParser {
   private var isOver = false
   private var toServer = TLSRecordLayer()
   private var toClient = TLSRecordLayer()
+  var isLost: Bool { toServer.isLost || toClient.isLost }
 
   init(limits: ApplicationLimits, transport: UInt8) {
     self.limits = limits
