@@ -141,7 +141,7 @@ import Testing
     let bench = try KeptBench(kind, workers: 1)
     defer { bench.end() }
     let lengths: [GuestBenchKind: (Int, Int)] = [.e1000: (132174, 810), .e1000e: (132873, 858), .igb: (135701, 898)]
-    #expect(KeptLayout.version == 1)
+    #expect(KeptLayout.version == 2)
     #expect(try #require(lengths[kind]) == bench.recordLengths)
   }
 

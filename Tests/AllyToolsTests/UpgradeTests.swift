@@ -80,8 +80,8 @@ import Testing
     ("--executable broken", "has ended with status 3: I am broken"),
     ("--executable dying", "has died of signal 11"),
     ("-- -f none.nft $same", "has ended with status 66: firewall:"),
-    ("-- -f p.nft $same --nic igb", "layout 1 of E1000Model"),
-    ("-- -f p.nft $same --max-connections 10", "layout 1 of connections"),
+    ("-- -f p.nft $same --nic igb", "layout 2 of E1000Model"),
+    ("-- -f p.nft $same --max-connections 10", "layout 2 of connections"),
     (
       "-- -f p.nft --keep fail-open --attach vfio-user:$PWD/other --uplink unix:$PWD/ours,$PWD/theirs",
       "has no guest 0's socket"

@@ -5,7 +5,7 @@
 public enum KeptLayout {
   /// To be raised with every change of what a kept byte means, or where it is: of records, DPI memory, kept tables, and of the
   /// messages between a keeper and its starters. A test holds it against the lengths.
-  public static let version = 1
+  public static let version = 2
 
   /// - Parameters:
   ///   - what: what is kept, such as a kind of NIC.
