@@ -54,7 +54,7 @@ public struct InterruptMimic: Sendable, BitwiseCopyable, Equatable {
     if cause & mask == 0 { isAsserted = false }
   }
 
-  /// Back to after power-on; the statistics stay.
+  /// Back to after power-on; the statistics and ``patientCauses`` stay.
   public mutating func reset() {
     cause = 0
     mask = 0

@@ -63,17 +63,17 @@ import Testing
     known.open(&first)
     #expect(known.client("fine", &first) == .accept)
 
-    var stranger = known
-    var other = try TestEngine(Self.rules) { configuration in
-      configuration.isInline = true
-      configuration.midstreamPolicy = .dropFlow
+    func strict() throws -> TestEngine {
+      try TestEngine(Self.rules) { configuration in
+        configuration.isInline = true
+        configuration.midstreamPolicy = .dropFlow
+      }
     }
+    var stranger = known
+    var other = try strict()
     #expect(stranger.client("more", &other) == .drop, "nobody has taken over: it has no handshake")
 
-    var next = try TestEngine(Self.rules) { configuration in
-      configuration.isInline = true
-      configuration.midstreamPolicy = .dropFlow
-    }
+    var next = try strict()
     next.takeOverConnections()
     #expect(known.client("more", &next) == .accept)
     #expect(known.server("an answer", &next) == .accept)

@@ -71,7 +71,7 @@ protocol ApplicationParser: AnyObject {
   /// What follows is of no interest to it, and to nobody else: the streams need not be put together any more.
   var isFinished: Bool { get }
 
-  /// What was said is not this protocol: of one side at least nothing more is read.
+  /// What was said is not this protocol, or bytes of it are missing: of one side at least nothing more is read.
   var isLost: Bool { get }
 
   /// What was said to follow then; nil when it may be anything.

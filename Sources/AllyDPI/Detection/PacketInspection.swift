@@ -186,7 +186,7 @@ struct PacketInspection: ~Copyable {
     if flow.application == .max && flow.flags.isSuperset(of: .noApplication) { return false }
     var hasHeard = false
     let wasUnknown = flow.application == .max
-    let wasLost = applicationPolicy == .ignore || application.session(flow)?.parser.isLost == true
+    let mayBeLost = applicationPolicy != .ignore && application.session(flow)?.parser.isLost != true
     // Beyond the depth nothing is heard any more; passively, what the receiver has not acknowledged until then is not, either.
     let isBeyond = context.streamEvents.contains(.reassemblyDepthReached)
     if isBeyond && !isImmediate, let session = application.session(flow), session.close(context.side) {
@@ -220,7 +220,7 @@ struct PacketInspection: ~Copyable {
     }
     context.detectionEvents = application.takeEvents()
     guard let session = application.session(flow) else { return false }
-    if !wasLost && session.parser.isLost {
+    if mayBeLost && session.parser.isLost {
       context.exception = applicationPolicy
       context.isApplicationLost = true
     }

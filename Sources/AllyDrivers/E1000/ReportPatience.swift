@@ -1,5 +1,3 @@
-import AllyRings
-
 /// Whether the report of a few sent frames may wait for that of received ones.
 ///
 /// An OS that receives in bulk answers each burst with one or two acknowledgements. To interrupt it for these alone doubles its
