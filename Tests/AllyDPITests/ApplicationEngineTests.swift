@@ -168,6 +168,57 @@ import Testing
     #expect(engine.alerts.contains(2))
   }
 
+  @Test func whatASideSpeaksIsToldOnce() throws {
+    let request = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+    let response = Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8)
+    let exchange = Exchange.stream(
+      (.toServer, request), (.toClient, response), (.toServer, request), (.toClient, response), (.toServer, request))
+    let alerts = try exchange.run(
+      """
+      alert tcp any any -> any any (app-layer-protocol:http; sid:1;)
+      alert tcp any any -> any any (flow:to_client; app-layer-protocol:!tls; sid:2;)
+      alert tcp any any -> any any (flow:established,to_server; app-layer-protocol:!tls; sid:3;)
+      alert tcp any any -> any any (app-layer-protocol:!http; sid:4;)
+      """
+    ).alerts
+    #expect(alerts.count { $0 == 1 } == 2)
+    #expect(alerts.count { $0 == 2 } == 1)
+    #expect(alerts.count { $0 == 3 } == 3)
+    #expect(!alerts.contains(4))
+  }
+
+  @Test(arguments: [true, false])
+  func theEndOfAConnectionThatIsOpenIsAboutItsApplication(isClosed: Bool) throws {
+    var engine = try TestEngine(
+      "alert http any any -> any any (sid:1;)\nalert tcp any any -> any any (flow:established; sid:2;)")
+    var connection = Connection()
+    connection.open(&engine)
+    connection.client("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &engine)
+    connection.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", &engine)
+    if isClosed { connection.close(&engine) }
+    let before = engine.alerts
+    engine.finish()
+    #expect(engine.alerts.dropFirst(before.count) == (isClosed ? [] : [1, 1]))
+  }
+
+  /// ``ApplicationOptions/TLS/encrypted``.
+  @Test(arguments: ApplicationOptions.TLS.Encrypted.allCases)
+  func encryptedDataIsNoPayload(handling: ApplicationOptions.TLS.Encrypted) throws {
+    let hidden = TLSSample.record(23, Array("hidden".utf8))
+    var exchange = TLSSample.exchange()
+    exchange.messages += [(.toServer, hidden), (.toClient, hidden), (.toServer, hidden), (.toClient, hidden)]
+    let alerts = try exchange.run(
+      """
+      alert tcp any any -> any any (content:"hidden"; sid:1;)
+      alert tcp any any -> any any (flow:to_server; dsize:10<>12; sid:2;)
+      alert tcp any any -> any any (flow:to_server; dsize:11; sid:3;)
+      """
+    ) { $0.application.options.tls.encrypted = handling }.alerts
+    #expect(alerts.contains(1) == (handling == .inspected))
+    #expect(alerts.contains(2) == (handling == .inspected), "a range asks for a payload that is inspected")
+    #expect(alerts.contains(3) == (handling != .bypassed))
+  }
+
   @Test func questionsAndAnswersOfDNS() throws {
     var engine = try TestEngine(
       """

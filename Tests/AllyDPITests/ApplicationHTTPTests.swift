@@ -118,6 +118,32 @@ import Testing
     #expect(talk.parser.transactions[0].files.map(\.state) == [.truncated])
   }
 
+  @Test(arguments: [
+    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200", "",
+  ])
+  func behindAGapTheNextMessageIsFound(before: String) {
+    let talk = Conversation()
+    talk.client("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+    talk.server(before)
+    talk.parser.skip(7, from: .toClient)
+    talk.parser.skip(3, from: .toServer)
+    for number in 2...3 {
+      talk.client("GET /\(number) HTTP/1.1\r\nHost: b\r\n\r\n")
+      talk.server("HTTP/1.1 20\(number) OK\r\nContent-Length: 0\r\n\r\n")
+    }
+    #expect((0..<3).map { talk.text(.httpURI, .toServer, of: $0) } == ["/1", "/2", "/3"])
+    // What was lost may have been a response.
+    #expect((1..<3).contains { talk.text(.httpStatusCode, .toClient, of: $0) == "203" })
+  }
+
+  @Test func aLineThatIsNoStatusLineHidesNoResponse() {
+    let talk = Conversation()
+    talk.client("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+    talk.server("junk\njunk\n\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+    #expect(talk.text(.httpStatusCode, .toClient) == "200")
+    #expect(talk.text(.fileData, .toClient) == "junk\njunk\nevil")
+  }
+
   @Test func whatLooksLikeNoResponseIsABody() {
     let talk = Conversation()
     talk.client("GET / HTTP/1.0\r\n\r\n")

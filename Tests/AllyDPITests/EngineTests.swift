@@ -282,6 +282,21 @@ struct Connection {
     return verdict
   }
 
+  /// Both sides say no more.
+  mutating func close(_ engine: inout TestEngine) {
+    var frame = clientFrame("")
+    frame.flags = 0x11
+    engine.send(frame)
+    clientSequence += 1
+    frame = clientFrame("").reply
+    frame.flags = 0x11
+    engine.send(frame)
+    serverSequence += 1
+    frame = clientFrame("")
+    frame.flags = 0x10
+    engine.send(frame)
+  }
+
   /// Bytes that are no text.
   @discardableResult
   mutating func say(_ bytes: [UInt8], fromClient: Bool, _ engine: inout TestEngine) -> Verdict {

@@ -6,9 +6,14 @@ extension HTTPReading {
   /// A conversation as AllyDPI reads it.
   init(byAlly conversation: Conversation) {
     let parser = HTTPParser(limits: ApplicationLimits(), transport: IPProtocolNumber.tcp)
-    for (speaker, bytes) in conversation {
-      // The bytes live as long as the call.
-      unsafe parser.receive(bytes.span.bytes, from: speaker == .client ? .toServer : .toClient)
+    for utterance in conversation {
+      let side: FlowSide = utterance.speaker == .client ? .toServer : .toClient
+      if utterance.isMissing {
+        parser.skip(utterance.bytes.count, from: side)
+      } else {
+        // The bytes live as long as the call.
+        unsafe parser.receive(utterance.bytes.span.bytes, from: side)
+      }
     }
     parser.close(.toServer)
     parser.close(.toClient)

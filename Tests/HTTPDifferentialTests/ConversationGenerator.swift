@@ -3,10 +3,13 @@ struct ConversationGenerator {
   private var random: SeededGenerator
   /// Whether messages may be wrong in ways that no peer would send.
   private let isHostile: Bool
+  /// Whether bodies may come in chunks.
+  private let hasChunks: Bool
 
-  init(seed: UInt64, isHostile: Bool) {
+  init(seed: UInt64, isHostile: Bool, hasChunks: Bool = true) {
     random = SeededGenerator(seed: seed)
     self.isHostile = isHostile
+    self.hasChunks = hasChunks
   }
 
   /// Whole messages, in the order in which they are sent.
@@ -14,8 +17,8 @@ struct ConversationGenerator {
     var messages: Conversation = []
     for _ in 0..<Int.random(in: 1...3, using: &random) {
       let isHead = chance(1, of: 12)
-      messages.append((.client, request(isHead: isHead)))
-      messages.append((.server, response(isHead: isHead)))
+      messages.append(Utterance(speaker: .client, bytes: request(isHead: isHead)))
+      messages.append(Utterance(speaker: .server, bytes: response(isHead: isHead)))
     }
     if chance(1, of: 8) { messages = pipelined(messages) }
     if isHostile, chance(1, of: 3) { damage(&messages) }
@@ -55,7 +58,7 @@ struct ConversationGenerator {
   /// The field that tells where a body ends, the empty line, and the body.
   private mutating func framed(_ body: [UInt8], isResponse: Bool) -> [UInt8] {
     if body.isEmpty, !isResponse { return lineEnd() }
-    if chance(1, of: 3) {
+    if chance(1, of: 3), hasChunks {
       var bytes = Array("Transfer-Encoding: chunked".utf8) + lineEnd() + lineEnd()
       var rest = body[...]
       while !rest.isEmpty {
@@ -146,16 +149,36 @@ struct ConversationGenerator {
     }
   }
 
+  /// Some bytes of a message are missing; a whole exchange follows.
+  mutating func lose(of messages: Conversation) -> Conversation {
+    let last = [
+      Utterance(speaker: .client, bytes: request(isHead: false)),
+      Utterance(speaker: .server, bytes: response(isHead: false)),
+    ]
+    var messages = messages
+    let place = Int.random(in: 0..<messages.count, using: &random)
+    let (speaker, bytes) = (messages[place].speaker, messages[place].bytes)
+    let start = Int.random(in: 0..<bytes.count, using: &random)
+    let end = Int.random(in: start..<bytes.count, using: &random) + 1
+    let parts = [
+      Utterance(speaker: speaker, bytes: Array(bytes[..<start])),
+      Utterance(speaker: speaker, bytes: Array(bytes[start..<end]), isMissing: true),
+      Utterance(speaker: speaker, bytes: Array(bytes[end...])),
+    ]
+    messages.replaceSubrange(place...place, with: parts.filter { !$0.bytes.isEmpty })
+    return messages + last
+  }
+
   /// Cuts messages into pieces, as a stream may bring them.
   mutating func cut(_ messages: Conversation) -> Conversation {
     let most = one(of: [1, 7, 40, 10_000])
     var pieces: Conversation = []
-    for (speaker, bytes) in messages {
-      var rest = bytes[...]
+    for message in messages {
+      var rest = message.bytes[...]
       while !rest.isEmpty {
         let piece = rest.prefix(Int.random(in: 1...most, using: &random))
         rest = rest.dropFirst(piece.count)
-        pieces.append((speaker, Array(piece)))
+        pieces.append(Utterance(speaker: message.speaker, bytes: Array(piece)))
       }
     }
     return pieces

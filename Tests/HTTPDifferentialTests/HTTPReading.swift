@@ -41,5 +41,13 @@ extension HTTPReading.Transaction: CustomStringConvertible {
 /// Which side speaks.
 enum Speaker { case client, server }
 
+/// What a side says at once.
+struct Utterance {
+  var speaker: Speaker
+  var bytes: [UInt8]
+  /// A reader learns how many bytes there were, and not which.
+  var isMissing = false
+}
+
 /// Who says what, one after the other.
-typealias Conversation = [(speaker: Speaker, bytes: [UInt8])]
+typealias Conversation = [Utterance]

@@ -22,13 +22,14 @@ extension HTTPReading {
     unsafe htp_connp_set_user_data(parser, Unmanaged.passUnretained(bodies).toOpaque())
     unsafe htp_connp_open(parser, "192.0.2.1", 40_000, "192.0.2.2", 80, nil)
     var time = htp_time_t()
-    for (speaker, bytes) in conversation {
+    for utterance in conversation {
       time.tv_sec += 1
-      let state = unsafe bytes.withUnsafeBytes { bytes in
-        // The parser reads the bytes during the call, and keeps none of them.
-        speaker == .client
-          ? unsafe htp_connp_req_data(parser, &time, bytes.baseAddress, bytes.count)
-          : unsafe htp_connp_res_data(parser, &time, bytes.baseAddress, bytes.count)
+      let state = unsafe utterance.bytes.withUnsafeBytes { bytes in
+        // The parser reads the bytes during the call, and keeps none of them. Without an address they are missing.
+        let start = utterance.isMissing ? nil : unsafe bytes.baseAddress
+        return utterance.speaker == .client
+          ? unsafe htp_connp_req_data(parser, &time, start, bytes.count)
+          : unsafe htp_connp_res_data(parser, &time, start, bytes.count)
       }
       // Suricata gives up a connection of which libhtp says that.
       if state == Int32(HTP_STREAM_ERROR.rawValue) { break }

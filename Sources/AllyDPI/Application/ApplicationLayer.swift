@@ -58,6 +58,8 @@ struct ApplicationLayer: ~Copyable {
       if !expected.isEmpty, let expectation = expected.take(for: &flow) {
         guard open(expectation.parser, flow: &flow) else { return false }
         session(flow)?.parser.adopt(expectation.announcement)
+        flow.protocols.toServer = flow.protocolNumber
+        flow.protocols.toClient = flow.protocolNumber
       } else {
         guard window.streamOffset == 0 else {
           giveUp(side, &flow)

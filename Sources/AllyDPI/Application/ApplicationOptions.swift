@@ -11,6 +11,18 @@ public struct ApplicationOptions: Sendable {
     public var ja3 = Automatic.automatic
     public var ja4 = Automatic.automatic
 
+    /// What becomes of a connection whose data is encrypted.
+    public enum Encrypted: String, Sendable, CaseIterable {
+      /// Its records are followed; rules on payloads do not look at it.
+      case followed = "track-only"
+      /// It is neither inspected nor followed.
+      case bypassed = "bypass"
+      /// Rules on payloads look at it, too.
+      case inspected = "full"
+    }
+    /// `encryption-handling`.
+    public var encrypted = Encrypted.followed
+
     public init() {}
   }
 

@@ -71,6 +71,9 @@ protocol ApplicationParser: AnyObject {
   /// What follows is of no interest to it, and to nobody else: the streams need not be put together any more.
   var isFinished: Bool { get }
 
+  /// What is said from now on is encrypted: rules on payloads find nothing in it.
+  var isEncrypted: Bool { get }
+
   /// What was said is not this protocol, or bytes of it are missing: of one side at least nothing more is read.
   var isLost: Bool { get }
 
@@ -117,6 +120,7 @@ extension ApplicationParser {
   func takeExpectation() -> FlowExpectation? { nil }
   var isHandedOver: Bool { false }
   var isFinished: Bool { false }
+  var isEncrypted: Bool { false }
   var isLost: Bool { false }
   var announcedSuccessor: ApplicationProtocol? { nil }
   func follow(_ before: any ApplicationParser) {}

@@ -73,6 +73,13 @@ final class ApplicationSession {
     changes != (side == .toServer ? inspectedToServer : inspectedToClient)
   }
 
+  /// Whether there are transactions that no packet of this side was inspected with since they are complete.
+  func hasUninspected(_ side: FlowSide) -> Bool {
+    (0..<parser.transactionCount).contains {
+      parser.transaction(at: $0).inspection.withSide(side) { $0.stage } != TransactionStage.complete
+    }
+  }
+
   /// A packet of this side is inspected now.
   ///
   /// - Returns: the transactions that may have changed since the last one was.

@@ -18,8 +18,8 @@ extension Detector {
         group.byDestination.list(for: packet.destination, in: tables.prefilter.addressBounds, tables.prefilter.lists))
       if marks.hasFlow { marks.flags.insert(evaluated) }
     }
-    if !context.isContinuation { insert(group.headers, packet, marks, in: RawSpan()) }
-    if marks.flags.contains(.noPayloadInspection) { return }
+    if !context.isContinuation || context.standsForEnd { insert(group.headers, packet, marks, in: RawSpan()) }
+    if marks.flags.contains(.encrypted(context.side)) { return }
     let number = tables.prefilter.setNumber(group.sets, packet, from: context.side, marks.protocolNumber)
     if context.hasStreamData {
       insert(group.unsearchedStreams, packet, marks, in: window.bytes, isStart: window.streamOffset == 0)

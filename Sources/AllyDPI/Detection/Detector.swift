@@ -245,11 +245,15 @@ struct Detector: ~Copyable {
     _ signature: Signature, _ packet: DecodedPacket, _ context: PacketContext, bytes: RawSpan,
     window: StreamWindow, marks: FlowMarks, time: UInt64
   ) -> Found {
+    // The end of a flow is a packet of its application, and has no headers.
+    let isAbout = !context.isContinuation || context.standsForEnd && signature.kind == .application
+    if signature.payload.isEmpty && !isAbout { return .none }
+    if signature.kind == .detectedProtocol && !marks.tellsProtocol { return .none }
     guard matchesPacket(signature, packet, context, bytes: bytes, marks: marks, time: time, transaction: nil) else {
       return .none
     }
-    if signature.payload.isEmpty { return context.isContinuation ? .none : .packet }
-    if marks.flags.contains(.noPayloadInspection) { return .none }
+    if signature.payload.isEmpty { return .packet }
+    if marks.flags.contains(.encrypted(context.side)) { return .none }
     return evaluatePayload(signature, packet, context, bytes: bytes, window: window)
   }
 
@@ -268,6 +272,10 @@ struct Detector: ~Copyable {
       switch test {
       case .bits(let condition):
         guard matches(condition, packet, marks, time: time) else { return false }
+      case .payloadSize(let test):
+        guard packet.payloadLength > 0, !marks.flags.contains(.encrypted(context.side)),
+          test.matches(packet.payloadLength)
+        else { return false }
       case .flowInteger(let step):
         guard marks.hasFlow, integers.holds(step, flow: marks.identifier, at: time) else { return false }
       case .variable(let test):

@@ -120,6 +120,7 @@ struct PacketInspection: ~Copyable {
       let hasHeard = listen(to: packet, &context, bytes: bytes)
       let flow = tracker.flow(context.flow)
       marks = FlowMarks(flow)
+      if !context.isContinuation { marks.noteProtocol(of: context.side) }
       if configuration.recordOptions.ethernet && !context.isContinuation && frame.stamp.linkType == .ethernet {
         hardware.note(frame.bytes, from: context.side, flow: flow.identifier)
       }
@@ -137,7 +138,11 @@ struct PacketInspection: ~Copyable {
       isInspected = true
       decision = detector.inspect(packet, context, bytes: bytes, tracker, session, marks: &marks, time: now)
       if let search = detector.streamSearch { tracker.keep(search) }
-      if !context.flow.isNone { tracker.withFlow(context.flow) { marks.store(in: &$0) } }
+      if !context.flow.isNone {
+        // From the next packet on.
+        if let session, session.parser.isEncrypted { noteEncryption(session, from: context.side, &marks) }
+        tracker.withFlow(context.flow) { marks.store(in: &$0) }
+      }
     }
     if context.mustDrop && !decision.actions.contains(.drop) {
       decision.actions.insert(.drop)
@@ -157,6 +162,14 @@ struct PacketInspection: ~Copyable {
         decision, isInspected: isInspected, isTagged: isTagged, packet, context, session, of: frame, dissector)
     }
     return decision.actions
+  }
+
+  /// What of a side was said in clear has been inspected when the next packet of that side has.
+  private func noteEncryption(_ session: ApplicationSession, from side: FlowSide, _ marks: inout FlowMarks) {
+    guard session.application == .tls else { return marks.flags.formUnion(.encrypted(side)) }
+    let encrypted = configuration.application.options.tls.encrypted
+    if encrypted != .inspected { marks.flags.formUnion([.encryptedToServer, .encryptedToClient]) }
+    if encrypted == .bypassed { marks.flags.insert(.bypassed) }
   }
 
   /// The connection runs the other way than it was taken for.
@@ -503,6 +516,7 @@ struct PacketInspection: ~Copyable {
   /// with a last packet each.
   private mutating func end(_ flow: inout Flow) {
     var isTurned = false
+    let wasOpen = tracker.isOpen(flow)
     for first in [FlowSide.toServer, .toClient] {
       // It changes when the connection turns out to run the other way.
       var side = isTurned ? first.opposite : first
@@ -511,8 +525,11 @@ struct PacketInspection: ~Copyable {
       let session = application.session(flow)
       if !hasData && session == nil { continue }
       note(flow)
+      var standsForEnd =
+        flow.ipProtocol == IPProtocolNumber.tcp && (wasOpen || hasData || session?.hasUninspected(side) == true)
       repeat {
-        endSide(&side, &flow, hasData: hasData)
+        endSide(&side, &flow, hasData: hasData, standsForEnd: standsForEnd)
+        standsForEnd = false
         hasData = hasData && tracker.nextWindow()
       } while hasData
       let isClosing = application.session(flow)?.close(side) == true
@@ -523,8 +540,12 @@ struct PacketInspection: ~Copyable {
     }
   }
 
-  /// - Parameter isLast: nothing more is said; transactions that are not complete stay so.
-  private mutating func endSide(_ side: inout FlowSide, _ flow: inout Flow, hasData: Bool, isLast: Bool = false) {
+  /// - Parameters:
+  ///   - standsForEnd: ``PacketContext/standsForEnd``.
+  ///   - isLast: nothing more is said; transactions that are not complete stay so.
+  private mutating func endSide(
+    _ side: inout FlowSide, _ flow: inout Flow, hasData: Bool, standsForEnd: Bool = false, isLast: Bool = false
+  ) {
     let isOpen = flow.flags.isDisjoint(with: [.drop, .bypassed])
     if hasData && isOpen && !(flow.application == .max && flow.flags.isSuperset(of: .noApplication)) {
       let isMidstream = flow.application == .max && tracker.isMidstream(flow)
@@ -542,6 +563,7 @@ struct PacketInspection: ~Copyable {
     context.flow = .ended
     context.isEstablished = true
     context.isContinuation = true
+    context.standsForEnd = standsForEnd
     context.hasStreamData = hasData
     context.detectionEvents = application.takeEvents()
     var marks = FlowMarks(flow)

@@ -3,7 +3,7 @@ internal import AllyPacket
 /// A condition on a packet's headers or on its flow.
 enum PacketTest: BitwiseCopyable, Sendable {
   case dsize(NumberTest)
-  /// The same for packets with a payload.
+  /// The same for packets with a payload that is inspected.
   case payloadSize(NumberTest)
   case ttl(NumberTest)
   case ipID(NumberTest)
@@ -95,7 +95,6 @@ extension PacketTest {
   func matches(_ packet: DecodedPacket, bytes: RawSpan, streamEvents: StreamEventSet) -> Bool {
     switch self {
     case .dsize(let test): test.matches(packet.payloadLength)
-    case .payloadSize(let test): packet.payloadLength > 0 && test.matches(packet.payloadLength)
     case .ttl(let test): packet.ipVersion != 0 && test.matches(UInt32(packet.hopLimit))
     case .ipID(let test): packet.ipVersion == 4 && test.matches(packet.fragment.identification & 0xFFFF)
     case .tos(let test): packet.ipVersion == 4 && test.matches(UInt32(packet.trafficClass))
@@ -128,7 +127,7 @@ extension PacketTest {
       packet.checksum(of: layer, isValid: true, bytes: bytes)
         || packet.checksum(of: layer, isValid: false, bytes: bytes)
     case .never: false
-    case .bits, .variable, .reputation, .applicationProtocol, .applicationEvent, .applicationNumber,
+    case .payloadSize, .bits, .variable, .reputation, .applicationProtocol, .applicationEvent, .applicationNumber,
       .applicationCondition, .streamSize,
       .flowAge, .flowInteger, .file, .transaction, .detectionEvent:
       true
@@ -157,14 +156,11 @@ struct ProtocolCondition: BitwiseCopyable, Sendable {
   }
 
   func matches(_ marks: FlowMarks, _ context: PacketContext) -> Bool {
-    let hasFailed =
-      marks.protocolNumber == ApplicationParsers.failed || marks.flags.isSuperset(of: .noApplication)
     // Before anything is known, neither the one nor the other is true.
-    if marks.protocolNumber == ApplicationParsers.none && !hasFailed { return false }
+    guard let spoken = marks.spoken(by: context.side) else { return false }
     let isTrue =
       isFailed
-      ? hasFailed
-      : marks.protocolNumber < 32 && applications & 1 &<< UInt32(marks.protocolNumber) != 0
+      ? spoken == ApplicationParsers.failed : spoken < 32 && applications & 1 &<< UInt32(spoken) != 0
     return isTrue != isNegated
   }
 }

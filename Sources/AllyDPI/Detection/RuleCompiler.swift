@@ -526,8 +526,8 @@ struct RuleCompiler {
     switch option {
     case .dsize(let match):
       switch match {
-      // "Not this size" means a payload of another size: none at all does not match.
-      case .notEqual, .notRange: return .payloadSize(NumberTest(match))
+      // "Not this size" means a payload of another size: none at all does not match, nor one that is not looked at.
+      case .notEqual, .notRange, .greater, .greaterOrEqual, .range: return .payloadSize(NumberTest(match))
       default: return .dsize(NumberTest(match))
       }
     case .ttl(let match): return .ttl(NumberTest(match))

@@ -16,6 +16,8 @@ struct RuleTraits {
     var needsPacket = rule.ruleProtocol == .tcpPkt
     var needsStream = rule.ruleProtocol == .tcpStream
     var hasFlow = false
+    var asksOnlyForSide = true
+    var detected = 0
     var events = 0
     var others = 0
     for option in rule.options {
@@ -35,6 +37,9 @@ struct RuleTraits {
       switch option {
       case .flow(let match):
         hasFlow = true
+        var side = FlowMatch()
+        side.side = match.side
+        asksOnlyForSide = asksOnlyForSide && match == side
         needsPacket = needsPacket || match.noStream
         needsStream = needsStream || match.onlyStream
         flow.formUnion(FlowRequirements(match))
@@ -45,7 +50,9 @@ struct RuleTraits {
       // Part of the header, in effect.
       case .ipProtocol, .ipVersion, .ipReputation: break
       case .streamSize, .flowInteger: others += 1
-      case .applicationProtocol: others += 1
+      case .applicationProtocol:
+        detected += 1
+        others += 1
       case .applicationEvent(let event) where event.protocols == nil:
         needsPacket = true
         others += 1
@@ -67,6 +74,8 @@ struct RuleTraits {
       kind = .transaction
     } else if rule.applicationProtocols != nil && others == 0 && events == 0 {
       kind = .application
+    } else if detected > 0 && others == detected && events == 0 && asksOnlyForSide && !needsPacket && !needsStream {
+      kind = .detectedProtocol
     } else if events > 0 && others == 0 && !hasFlow {
       kind = .decoderEvents
     } else if others == 0 && events == 0 && !hasFlow {

@@ -106,6 +106,9 @@ enum SignatureKind: UInt8, BitwiseCopyable, Sendable {
   case payload
   /// The application's protocol and nothing else: evaluated for every packet of such a flow, its verdict is the flow's.
   case application
+  /// What a side was found to speak and nothing else (`app-layer-protocol`): evaluated once for each side of a TCP flow, when
+  /// that is known, and for every datagram of a known protocol; its verdict is the flow's.
+  case detectedProtocol
   /// A transaction of an application's protocol: its verdict is the flow's.
   case transaction
   /// A frame of an application's protocol: likewise.
@@ -115,7 +118,7 @@ enum SignatureKind: UInt8, BitwiseCopyable, Sendable {
   @inline(__always)
   func actsOnFlow(matchedStream: Bool) -> Bool {
     switch self {
-    case .addressesOnly, .negatedAddressesOnly, .application, .transaction, .frame: true
+    case .addressesOnly, .negatedAddressesOnly, .application, .detectedProtocol, .transaction, .frame: true
     case .decoderEvents, .packet: false
     case .payload: matchedStream
     }

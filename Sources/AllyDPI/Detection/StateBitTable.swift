@@ -8,6 +8,11 @@ struct FlowMarks {
   var bits: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
   /// The application's, by its place in ``ApplicationParsers/all``.
   var protocolNumber: UInt8 = ApplicationParsers.none
+  /// What its sides were found to speak.
+  private var protocols = FlowProtocols()
+  private var isTCP = false
+  /// The packet in hand is its side's first since that is known, or a datagram of a known protocol.
+  private(set) var tellsProtocol = false
 
   /// `flow.age`: whole seconds since the flow's first packet.
   var age: UInt32 = 0
@@ -21,8 +26,29 @@ struct FlowMarks {
     flags = flow.flags
     bits = flow.bits
     protocolNumber = flow.protocolNumber
+    protocols = flow.protocols
+    isTCP = flow.ipProtocol == IPProtocolNumber.tcp
     let seconds = flow.lastTime / 1_000_000_000
     age = UInt32(clamping: seconds - min(seconds, flow.firstTime / 1_000_000_000))
+  }
+
+  /// What a side was found to speak, by its place in ``ApplicationParsers/all``; nil while that is not known.
+  func spoken(by side: FlowSide) -> UInt8? {
+    if protocols[side] != ApplicationParsers.none { return protocols[side] }
+    if flags.contains(side == .toServer ? .noApplicationToServer : .noApplicationToClient) {
+      return ApplicationParsers.failed
+    }
+    // Of TCP each side is told by itself, until both change over to something else.
+    if isTCP && protocols.original == ApplicationParsers.none { return nil }
+    return protocolNumber == ApplicationParsers.none ? nil : protocolNumber
+  }
+
+  /// A packet of a side is in hand.
+  mutating func noteProtocol(of side: FlowSide) {
+    let told: Flow.Flags = side == .toServer ? .protocolToldToServer : .protocolToldToClient
+    guard let spoken = spoken(by: side) else { return tellsProtocol = false }
+    tellsProtocol = !flags.contains(told) || !isTCP && spoken != ApplicationParsers.failed
+    flags.insert(told)
   }
 
   /// Writes the marks back.

@@ -169,6 +169,13 @@ struct ConnectionTracker: ~Copyable {
     flow.stream != .max && sessions[flow.stream].connection.flags.contains(.midstream)
   }
 
+  /// Whether an ended flow's connection was open to the last.
+  func isOpen(_ flow: Flow) -> Bool {
+    guard flow.stream != .max else { return false }
+    let state = sessions[flow.stream].connection.state
+    return state >= .established && state < .closed
+  }
+
   /// Gives back what an ended flow's connection holds.
   mutating func close(_ flow: Flow) {
     reach = Reach()
@@ -579,6 +586,8 @@ struct PacketContext: BitwiseCopyable, Sendable {
   var endsConnection = false
   /// The stream data is more of what a packet brought within reach: the packet itself has been inspected.
   var isContinuation = false
+  /// It is no packet but stands for the end of what a side says, of which something is still to be inspected.
+  var standsForEnd = false
   /// Inline: the packet must not pass, because it does not fit the connection or differs from what was inspected (decision 11).
   var mustDrop = false
   /// What becomes of the packet's flow because the engine cannot follow it.

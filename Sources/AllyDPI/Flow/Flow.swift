@@ -125,8 +125,13 @@ struct Flow: BitwiseCopyable, Sendable {
     static var bypassed: Flags { Flags(rawValue: 4096) }
     /// Bits beyond 255, or numbers, were set for the flow: they lie in a table.
     static var hasNotes: Flags { Flags(rawValue: 8192) }
-    /// The packets' payload is not inspected any more.
-    static var noPayloadInspection: Flags { Flags(rawValue: 128) }
+    /// Rules on what a side was found to speak have been evaluated.
+    static var protocolToldToServer: Flags { Flags(rawValue: 16384) }
+    static var protocolToldToClient: Flags { Flags(rawValue: 32768) }
+    /// What a side sends is encrypted: rules on payloads do not look at it any more.
+    static var encryptedToServer: Flags { Flags(rawValue: 128) }
+    static var encryptedToClient: Flags { Flags(rawValue: 65536) }
+    static func encrypted(_ side: FlowSide) -> Flags { side == .toServer ? .encryptedToServer : .encryptedToClient }
   }
 
   /// Takes the other side for the client.

@@ -180,7 +180,7 @@ struct PrefilterBuilder {
         searched.append(member)
         payloads.append(member)
       case .payload: break
-      case .negatedAddressesOnly, .packet, .application, .transaction, .frame: headers.append(member)
+      case .negatedAddressesOnly, .packet, .application, .detectedProtocol, .transaction, .frame: headers.append(member)
       }
     }
     return PrefilterGroup(

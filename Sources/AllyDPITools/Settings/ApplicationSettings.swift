@@ -26,6 +26,7 @@ extension ApplicationOptions {
     if disabled.contains(.ftp) { _ = disabled.insert(.ftpData) }
     try Self.read(&tls.ja3, tree, protocols + "tls.ja3-fingerprints")
     try Self.read(&tls.ja4, tree, protocols + "tls.ja4-fingerprints")
+    try readEncryptionHandling(tree, protocols + "tls.encryption-handling")
     try Self.read(&hassh, tree, protocols + "ssh.hassh")
     try readSMB(tree, protocols + "smb.")
     try readSMTP(tree, protocols + "smtp.")
@@ -50,6 +51,15 @@ extension ApplicationOptions {
       }
     }
     return ports
+  }
+
+  private mutating func readEncryptionHandling(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
+    guard let (text, location) = tree.text(path) else { return }
+    // The one name is the other's older one.
+    guard let encrypted = TLS.Encrypted(rawValue: text == "default" ? "track-only" : text) else {
+      throw SettingTree.failure(path, location, expected: "track-only, bypass or full", found: text)
+    }
+    tls.encrypted = encrypted
   }
 
   private mutating func readSMB(_ tree: SettingTree, _ path: String) throws(CommandFailure) {

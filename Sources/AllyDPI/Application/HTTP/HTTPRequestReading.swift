@@ -357,25 +357,27 @@ extension HTTPParser {
     requestSide.state = .idle
   }
 
+  /// Likewise ``skipResponse(_:)``.
   func skipRequest(_ count: Int) {
-    guard let transaction = currentRequest else {
-      requestSide.state = .stopped
-      return
-    }
+    guard let transaction = currentRequest else { return }
     switch requestSide.state {
-    case .body, .chunkData:
-      openRequestFileIfDue(of: transaction)
-      transaction.request.body.hasGap = true
-      transaction.markGap(count, from: .toServer)
-      guard count < requestSide.left || requestSide.state == .body else { break }
+    case .body:
+      skipRequestBody(min(count, requestSide.left), of: transaction)
       requestSide.left -= min(count, requestSide.left)
-      if requestSide.left == 0 { endRequest(transaction) }
-      return
+      if requestSide.left == 0 { completeRequest(transaction) }
+    case .chunkData where count <= requestSide.left:
+      skipRequestBody(count, of: transaction)
+      requestSide.left -= count
+      if requestSide.left == 0 { requestSide.state = .chunkEnd }
+    case .finished: completeRequest(transaction)
     default: break
     }
-    // Where the next line begins cannot be told.
-    requestSide.state = .stopped
-    transaction.closeFile(from: .toServer, isWhole: false)
+  }
+
+  private func skipRequestBody(_ count: Int, of transaction: HTTPTransaction) {
+    openRequestFileIfDue(of: transaction)
+    transaction.request.body.hasGap = true
+    transaction.markGap(count, from: .toServer)
   }
 
   func closeRequest() {

@@ -154,13 +154,14 @@ extension HTTPParser {
   private func readStatusLine(_ line: ArraySlice<UInt8>, of transaction: HTTPTransaction, next: UInt8?) {
     let text = HTTPLine.withoutEnd(line)
     if HTTPStatusLine.isBody(text) {
-      // A line in front of a status line is ignored; else all that comes is the body (HTTP/0.9).
-      if next == UInt8(ascii: "H") || text.count <= 2 { return }
-      transaction.response.stage = .body
-      transaction.response.hasBody = true
-      responseSide.state = .bodyToEnd
-      responseSide.opensFile = true
+      // Lines in front of a status line are a body without one (HTTP/0.9), but for the last and the shortest.
+      if let next, next == UInt8(ascii: "H") || text.count <= 2 { return }
+      opensResponseBody(of: transaction)
       responseBodyData(line.rawBytes)
+      if next == nil {
+        transaction.response.stage = .body
+        responseSide.state = .finished
+      }
       return
     }
     let parts = HTTPStatusLine.parts(text)
@@ -272,8 +273,13 @@ extension HTTPParser {
       }
       responseSide.state = .bodyToEnd
     }
+    opensResponseBody(of: transaction)
+  }
+
+  /// The first bytes of a body that come begin a file.
+  private func opensResponseBody(of transaction: HTTPTransaction) {
+    if !transaction.response.hasBody { responseSide.opensFile = true }
     transaction.response.hasBody = true
-    responseSide.opensFile = true
   }
 
   /// `100 Continue`: the real response is still to come.
@@ -397,33 +403,30 @@ extension HTTPParser {
     responseSide.state = .idle
   }
 
+  /// Bytes are missing. In a body they are counted; elsewhere the line in hand goes on with what comes next, so that what is wrong for
+  /// a message is right again for the one after it.
   func skipResponse(_ count: Int) {
-    guard let transaction = currentResponse else {
-      responseSide.state = .stopped
-      return
-    }
+    guard let transaction = currentResponse else { return }
     switch responseSide.state {
-    case .bodyToEnd:
-      openResponseFileIfDue(of: transaction)
-      transaction.response.body.wireLength += UInt64(count)
-      transaction.response.body.hasGap = true
-      transaction.markGap(count, from: .toClient)
-      return
-    case .body, .chunkData:
-      openResponseFileIfDue(of: transaction)
-      transaction.response.body.wireLength += UInt64(min(count, responseSide.left))
-      transaction.response.body.hasGap = true
-      transaction.markGap(count, from: .toClient)
-      guard count <= responseSide.left else { break }
+    case .bodyToEnd: skipResponseBody(count, of: transaction)
+    case .body:
+      skipResponseBody(min(count, responseSide.left), of: transaction)
+      responseSide.left -= min(count, responseSide.left)
+      if responseSide.left == 0 { completeResponse(transaction) }
+    case .chunkData where count <= responseSide.left:
+      skipResponseBody(count, of: transaction)
       responseSide.left -= count
-      if responseSide.left > 0 { return }
-      if responseSide.state == .chunkData { responseSide.state = .chunkEnd } else { endResponse(transaction) }
-      return
+      if responseSide.left == 0 { responseSide.state = .chunkEnd }
+    case .finished: completeResponse(transaction)
     default: break
     }
-    // Where the next line begins cannot be told.
-    responseSide.state = .stopped
-    transaction.closeFile(from: .toClient, isWhole: false)
+  }
+
+  private func skipResponseBody(_ count: Int, of transaction: HTTPTransaction) {
+    openResponseFileIfDue(of: transaction)
+    transaction.response.body.wireLength += UInt64(count)
+    transaction.response.body.hasGap = true
+    transaction.markGap(count, from: .toClient)
   }
 
   func closeResponse() {

@@ -24,6 +24,8 @@ final class SSHParser: ApplicationParser {
     var place = Place.banner
     /// The banner, or the packet's header and what is wanted of it.
     var pending: [UInt8] = []
+    /// The side has changed over to new keys (RFC 4253 §7.3).
+    var isEncrypted = false
     /// Bytes of a packet that are of no interest.
     var skipped = 0
   }
@@ -48,6 +50,8 @@ final class SSHParser: ApplicationParser {
     for index in 0..<min(start.byteCount, magic.count) where start.byte(at: index) != magic[index] { return .no }
     return start.byteCount >= magic.count ? .yes : .needsMore
   }
+
+  var isEncrypted: Bool { toServer.isEncrypted && toClient.isEncrypted }
 
   // MARK: data
 
@@ -113,6 +117,7 @@ final class SSHParser: ApplicationParser {
     if type == SSHMessage.newKeys {
       current.advance(side, to: SSHTransaction.Stage.finished)
       reading.place = .done
+      reading.isEncrypted = true
       return
     }
     let whole = 4 + Int(length)

@@ -15,6 +15,7 @@ final class TLSParser: ApplicationParser {
   private var frames: FrameList?
   private let current: TLSTransaction
   private var isOver = false
+  private(set) var isEncrypted = false
   private var toServer = TLSRecordLayer()
   private var toClient = TLSRecordLayer()
   var isLost: Bool { toServer.isLost || toClient.isLost }
@@ -150,6 +151,7 @@ final class TLSParser: ApplicationParser {
       // Early data comes before the handshake is over (RFC 8446 §2.3).
       if !(current.client.hello?.hasEarlyData ?? false) || current.server.hello != nil {
         current.isHandshakeDone = true
+        isEncrypted = true
       }
     case TLSContentType.alert: layer.keeps = false
     default:
