@@ -369,6 +369,20 @@ enum MessageSample {
     ])
   }
 
+  /// Over TCP a message has its length before it; one of no bytes is no message, and ends the reading.
+  @Test(arguments: [1, 3, 4, 1400])
+  func anEmptyMessageOfKerberosIsMalformed(piece: Int) throws {
+    let message = MessageSample.kerberosRequest().messages[0].bytes
+    let length: [UInt8] = [0, 0, 0, UInt8(message.count)]
+    let stream: [UInt8] = length + message + [0, 0, 0, 0] + length + message
+    let engine = try Exchange.stream((.toServer, stream), port: 88).run(
+      """
+      alert krb5 any any -> any any (krb5_msg_type:10; sid:1;)
+      alert krb5 any any -> any any (app-layer-event:krb5.malformed_data; sid:2;)
+      """, piece: piece)
+    #expect(engine.alerts == [1, 2])
+  }
+
   @Test func keywordsOfSNMPAndKerberos() throws {
     typealias Sample = MessageSample
     try Self.check([

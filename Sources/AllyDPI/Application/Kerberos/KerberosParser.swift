@@ -82,7 +82,9 @@ final class KerberosParser: MessageParser {
       if reading.pending.count >= 4 {
         var reader = ByteReader(reading.pending)
         let length = Int(reader.u32() ?? 0)
-        guard length <= limits.handshake else {
+        guard (1...limits.handshake).contains(length) else {
+          // An empty message is none.
+          if length == 0 { take([], side) }
           reading.isLost = true
           return
         }
