@@ -247,16 +247,20 @@ struct Connection {
 
   @discardableResult
   mutating func open(_ engine: inout TestEngine) -> Verdict {
-    var frame = TestFrame(
-      sourcePort: clientPort, destinationPort: serverPort, flags: 0x02, sequence: clientSequence, acknowledgement: 0)
-    engine.send(frame)
+    engine.send(
+      TestFrame(
+        sourcePort: clientPort, destinationPort: serverPort, flags: 0x02, sequence: clientSequence, acknowledgement: 0))
     clientSequence += 1
-    frame = clientFrame("").reply
-    frame.flags = 0x12
-    engine.send(frame)
+    signal(0x12, fromClient: false, &engine)
     serverSequence += 1
-    frame = clientFrame("")
-    frame.flags = 0x10
+    return signal(0x10, fromClient: true, &engine)
+  }
+
+  /// Flags without a payload.
+  @discardableResult
+  private func signal(_ flags: UInt8, fromClient: Bool, _ engine: inout TestEngine) -> Verdict {
+    var frame = fromClient ? clientFrame("") : clientFrame("").reply
+    frame.flags = flags
     return engine.send(frame)
   }
 
@@ -284,17 +288,11 @@ struct Connection {
 
   /// Both sides say no more.
   mutating func close(_ engine: inout TestEngine) {
-    var frame = clientFrame("")
-    frame.flags = 0x11
-    engine.send(frame)
+    signal(0x11, fromClient: true, &engine)
     clientSequence += 1
-    frame = clientFrame("").reply
-    frame.flags = 0x11
-    engine.send(frame)
+    signal(0x11, fromClient: false, &engine)
     serverSequence += 1
-    frame = clientFrame("")
-    frame.flags = 0x10
-    engine.send(frame)
+    signal(0x10, fromClient: true, &engine)
   }
 
   /// Bytes that are no text.

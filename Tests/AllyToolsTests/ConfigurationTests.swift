@@ -210,6 +210,16 @@ import Testing
     #expect(try settings(yaml).engine.applicationPolicy == policy)
   }
 
+  @Test(arguments: [
+    ("default", ApplicationOptions.TLS.Encrypted.followed), ("track-only", .followed), ("bypass", .bypassed),
+    ("full", .inspected),
+  ])
+  func encryptionHandling(name: String, handling: ApplicationOptions.TLS.Encrypted) throws {
+    let yaml = "app-layer:\n  protocols:\n    tls:\n      encryption-handling: "
+    #expect(try settings(yaml + name + "\n").engine.application.options.tls.encrypted == handling)
+    #expect(throws: CommandFailure.self) { try settings(yaml + "none\n") }
+  }
+
   @Test func theCommandLineWins() throws {
     let yaml = """
       stream:

@@ -187,8 +187,7 @@ struct ApplicationLayer: ~Copyable {
   ) {
     flow.protocols[side] = flow.protocolNumber
     let other = side.opposite
-    let failed: Flow.Flags = other == .toServer ? .noApplicationToServer : .noApplicationToClient
-    guard parser.recognizesEachSide, flow.flags.contains(failed) else { return }
+    guard parser.recognizesEachSide, flow.flags.contains(.noApplication(other)) else { return }
     flow.protocols[other] = ApplicationParsers.failed
     events.insert(.onlyOneDirection)
   }
@@ -220,7 +219,7 @@ struct ApplicationLayer: ~Copyable {
   }
 
   private mutating func giveUp(_ side: FlowSide, _ flow: inout Flow) {
-    flow.flags.insert(side == .toServer ? .noApplicationToServer : .noApplicationToClient)
+    flow.flags.insert(.noApplication(side))
     if flow.flags.isSuperset(of: .noApplication) { statistics.unknown &+= 1 }
   }
 
@@ -259,4 +258,7 @@ extension Flow.Flags {
   static var noApplicationToServer: Flow.Flags { Flow.Flags(rawValue: 1024) }
   static var noApplicationToClient: Flow.Flags { Flow.Flags(rawValue: 2048) }
   static var noApplication: Flow.Flags { [.noApplicationToServer, .noApplicationToClient] }
+  static func noApplication(_ side: FlowSide) -> Flow.Flags {
+    side == .toServer ? .noApplicationToServer : .noApplicationToClient
+  }
 }

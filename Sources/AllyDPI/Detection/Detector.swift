@@ -46,6 +46,8 @@ struct Detector: ~Copyable {
 
   let tables: DetectionTables
   private let maximumAlerts: Int
+  /// There are rules on a flow's application and nothing else, which its end is about, too.
+  let hasApplicationRules: Bool
   /// New bytes of a growing buffer that are worth a search.
   let growth: Int
   var candidates: CandidateSet
@@ -84,6 +86,7 @@ struct Detector: ~Copyable {
     self.tables = tables
     self.scratch = scratch
     self.evaluator = evaluator
+    hasApplicationRules = (0..<tables.signatures.count).contains { tables.signatures[$0].kind == .application }
     maximumAlerts = max(1, configuration.maximumAlertsPerPacket)
     growth = Detector.growth(isInline: configuration.isInline)
     candidates = CandidateSet(capacity: tables.signatures.count)

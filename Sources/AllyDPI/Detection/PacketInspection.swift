@@ -526,7 +526,8 @@ struct PacketInspection: ~Copyable {
       if !hasData && session == nil { continue }
       note(flow)
       var standsForEnd =
-        flow.ipProtocol == IPProtocolNumber.tcp && (wasOpen || hasData || session?.hasUninspected(side) == true)
+        detector.hasApplicationRules && flow.ipProtocol == IPProtocolNumber.tcp
+        && (wasOpen || hasData || session?.hasUninspected(side) == true)
       repeat {
         endSide(&side, &flow, hasData: hasData, standsForEnd: standsForEnd)
         standsForEnd = false

@@ -35,9 +35,7 @@ struct FlowMarks {
   /// What a side was found to speak, by its place in ``ApplicationParsers/all``; nil while that is not known.
   func spoken(by side: FlowSide) -> UInt8? {
     if protocols[side] != ApplicationParsers.none { return protocols[side] }
-    if flags.contains(side == .toServer ? .noApplicationToServer : .noApplicationToClient) {
-      return ApplicationParsers.failed
-    }
+    if flags.contains(.noApplication(side)) { return ApplicationParsers.failed }
     // Of TCP each side is told by itself, until both change over to something else.
     if isTCP && protocols.original == ApplicationParsers.none { return nil }
     return protocolNumber == ApplicationParsers.none ? nil : protocolNumber
@@ -45,10 +43,9 @@ struct FlowMarks {
 
   /// A packet of a side is in hand.
   mutating func noteProtocol(of side: FlowSide) {
-    let told: Flow.Flags = side == .toServer ? .protocolToldToServer : .protocolToldToClient
     guard let spoken = spoken(by: side) else { return tellsProtocol = false }
-    tellsProtocol = !flags.contains(told) || !isTCP && spoken != ApplicationParsers.failed
-    flags.insert(told)
+    tellsProtocol = !flags.contains(.protocolTold(side)) || !isTCP && spoken != ApplicationParsers.failed
+    flags.formUnion(.protocolTold(side))
   }
 
   /// Writes the marks back.

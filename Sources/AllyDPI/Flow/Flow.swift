@@ -128,6 +128,9 @@ struct Flow: BitwiseCopyable, Sendable {
     /// Rules on what a side was found to speak have been evaluated.
     static var protocolToldToServer: Flags { Flags(rawValue: 16384) }
     static var protocolToldToClient: Flags { Flags(rawValue: 32768) }
+    static func protocolTold(_ side: FlowSide) -> Flags {
+      side == .toServer ? .protocolToldToServer : .protocolToldToClient
+    }
     /// What a side sends is encrypted: rules on payloads do not look at it any more.
     static var encryptedToServer: Flags { Flags(rawValue: 128) }
     static var encryptedToClient: Flags { Flags(rawValue: 65536) }

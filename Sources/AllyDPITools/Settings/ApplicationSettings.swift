@@ -55,7 +55,7 @@ extension ApplicationOptions {
 
   private mutating func readEncryptionHandling(_ tree: SettingTree, _ path: String) throws(CommandFailure) {
     guard let (text, location) = tree.text(path) else { return }
-    // The one name is the other's older one.
+    // Suricata 7 calls it `default`.
     guard let encrypted = TLS.Encrypted(rawValue: text == "default" ? "track-only" : text) else {
       throw SettingTree.failure(path, location, expected: "track-only, bypass or full", found: text)
     }

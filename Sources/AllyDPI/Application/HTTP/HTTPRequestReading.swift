@@ -362,8 +362,9 @@ extension HTTPParser {
     guard let transaction = currentRequest else { return }
     switch requestSide.state {
     case .body:
-      skipRequestBody(min(count, requestSide.left), of: transaction)
-      requestSide.left -= min(count, requestSide.left)
+      let lost = min(count, requestSide.left)
+      skipRequestBody(lost, of: transaction)
+      requestSide.left -= lost
       if requestSide.left == 0 { completeRequest(transaction) }
     case .chunkData where count <= requestSide.left:
       skipRequestBody(count, of: transaction)

@@ -156,7 +156,7 @@ extension HTTPParser {
     if HTTPStatusLine.isBody(text) {
       // Lines in front of a status line are a body without one (HTTP/0.9), but for the last and the shortest.
       if let next, next == UInt8(ascii: "H") || text.count <= 2 { return }
-      opensResponseBody(of: transaction)
+      beginResponseBody(of: transaction)
       responseBodyData(line.rawBytes)
       if next == nil {
         transaction.response.stage = .body
@@ -273,11 +273,11 @@ extension HTTPParser {
       }
       responseSide.state = .bodyToEnd
     }
-    opensResponseBody(of: transaction)
+    beginResponseBody(of: transaction)
   }
 
   /// The first bytes of a body that come begin a file.
-  private func opensResponseBody(of transaction: HTTPTransaction) {
+  private func beginResponseBody(of transaction: HTTPTransaction) {
     if !transaction.response.hasBody { responseSide.opensFile = true }
     transaction.response.hasBody = true
   }
@@ -410,8 +410,9 @@ extension HTTPParser {
     switch responseSide.state {
     case .bodyToEnd: skipResponseBody(count, of: transaction)
     case .body:
-      skipResponseBody(min(count, responseSide.left), of: transaction)
-      responseSide.left -= min(count, responseSide.left)
+      let lost = min(count, responseSide.left)
+      skipResponseBody(lost, of: transaction)
+      responseSide.left -= lost
       if responseSide.left == 0 { completeResponse(transaction) }
     case .chunkData where count <= responseSide.left:
       skipResponseBody(count, of: transaction)
